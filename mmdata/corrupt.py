@@ -1,0 +1,63 @@
+"""Remembers the images that could not be decoded, while a pipeline runs."""
+
+import re
+
+import tensorflow as tf
+
+from mmdata.example import Example
+from mmdata.pairing.findings import Finding, OnProblem
+from mmdata.pairing.pairs import Pairs
+from mmdata.scan import Scan
+from mmdata.stages.images import Decode
+
+_PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]")
+
+
+class Corrupt:
+    """A stage that notes each row whose image is not valid; or stops, naming the files.
+
+    row: int64 [b], path: string [b], valid: bool [b]  ->  unchanged
+
+    Raises:
+      tf.errors.InvalidArgumentError: An image is not valid and `on_problem` is "error".
+    """
+
+    def __init__(self, pairs: Pairs, scan: Scan, on_problem: OnProblem) -> None:
+        self._pairs = pairs
+        self._scan = scan
+        self._on_problem = on_problem
+        with tf.device("CPU:0"):
+            self._seen = tf.Variable(tf.zeros(len(pairs), tf.bool), trainable=False, name="corrupt")
+
+    def __call__(self, example: Example) -> Example:
+        bad = tf.logical_not(example["valid"])
+        rows = tf.boolean_mask(example["row"], bad)
+        self._seen.scatter_update(tf.IndexedSlices(tf.ones_like(rows, tf.bool), rows))
+        if self._on_problem == "drop":
+            return example
+        paths = tf.boolean_mask(example["path"], bad)
+        message = (
+            'cannot be decoded. Mend or remove it, or pass on_problem="drop" to build(), which '
+            "keeps its place with weight 0."
+        )
+        stop = tf.debugging.Assert(tf.logical_not(tf.reduce_any(bad)), [paths, message], 5)
+        with tf.control_dependencies([stop]):
+            return {**example, "valid": tf.identity(example["valid"])}
+
+    def findings(self) -> list[Finding]:
+        """A finding, with the reason, for each image that failed and that no scan had named."""
+        rows = set(tf.where(self._seen)[:, 0].numpy().tolist()) - set(self._scan.problems)
+        named = ((self._pairs.images[row], self._reason(row)) for row in sorted(rows))
+        return [Finding("corrupt", image, reason) for image, reason in named]
+
+    def _reason(self, row: int) -> str:
+        example = {
+            "path": self._pairs.path(row),
+            "format": self._scan.formats[row],
+            "orientation": self._scan.orientations[row],
+        }
+        try:
+            Decode()(example)
+        except tf.errors.OpError as err:
+            return _PLUMBING.sub("", str(err.message))
+        return "could not be read while training; it can be read now"

@@ -1,0 +1,56 @@
+"""A column of text in one buffer: what a million paths and captions are kept in."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Strings(Sequence[str]):
+    """An immutable sequence of `str`, kept as one UTF-8 buffer and 8 bytes of offset an entry.
+
+    File names that are not UTF-8 survive: they are kept as the bytes the file system gave.
+
+    Attributes:
+      data: All texts, one behind the other.
+      offsets: int64 [n + 1]; text i is `data[offsets[i]:offsets[i + 1]]`.
+    """
+
+    data: bytes
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Strings":
+        """Packs an iterable of `str`."""
+        encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
+        return cls._pack(encoded)
+
+    @classmethod
+    def _pack(cls, encoded: Sequence[bytes]) -> "Strings":
+        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        return cls(b"".join(encoded), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+    def take(self, indices: NDArray[np.int64]) -> "Strings":
+        """The texts at `indices`, int64 [k], in that order."""
+        starts, ends = self.offsets[indices].tolist(), self.offsets[indices + 1].tolist()
+        return self._pack([self.data[a:b] for a, b in zip(starts, ends, strict=True)])
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is outside a column of {len(self):,} texts.")
+        index %= len(self)
+        return self.data[self.offsets[index] : self.offsets[index + 1]].decode(
+            "utf-8", "surrogateescape"
+        )

@@ -1,0 +1,209 @@
+"""`mmdata.build`: the one place where the order of everything can be read."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from mmdata.arguments import Pixels, Text, pixels_of, task_of, text_of
+from mmdata.corrupt import Corrupt
+from mmdata.dataset import Dataset
+from mmdata.example import Example, Stage
+from mmdata.lookup import Lookup
+from mmdata.order import Order
+from mmdata.pairing.findings import OnProblem, raise_for, require_on_problem
+from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.read import read
+from mmdata.stages.augment import Seed
+from mmdata.stages.images import Load
+from mmdata.stages.pixels import Normalize
+from mmdata.stages.tokens import Pack, Tokenize
+from mmdata.tasks import Task
+from mmdata.tokenizers import Tokenizer
+from mmdata.vocabulary import tokenizer_for
+
+
+def build(
+    images: str | os.PathLike[str] | Pairs,
+    captions: str | os.PathLike[str] | None = None,
+    *,
+    task: str | Task = "captioning",
+    split: str | tuple[str, ...] | None = None,
+    pixels: str | Pixels = "unit",
+    image_size: tuple[int, int] | None = None,
+    text: str | Tokenizer | Text = "wordpiece",
+    sequence_length: int | None = None,
+    augment: Sequence[Stage] = (),
+    batch_size: int = 32,
+    shuffle: bool = True,
+    seed: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    cache: None = None,
+    on_problem: OnProblem = "error",
+) -> Any:
+    """Turns images and captions on disk into a `tf.data.Dataset` that `keras.Model.fit` takes.
+
+    Args:
+      images: A folder of images, searched with its subfolders; or `Pairs` from `mmdata.read`.
+      captions: See `mmdata.read`; None beside `Pairs`.
+      task: "captioning" or "retrieval": what a batch holds. See `Captioning` and `Retrieval`.
+      split: None takes everything; a name, e.g. "train", takes that split; a tuple of names gives
+        a tuple of datasets. What was not split yet is split 80/10/10 into "train", "validation" and
+        "test", see `Pairs.split`.
+      pixels: "unit" (0..1), "signed" (-1..1), "imagenet", "clip", "caffe", "raw" (0..255), "uint8",
+        or a `Pixels`.
+      image_size: (height, width) in pixels; None is (224, 224).
+      text: "wordpiece", "word", "byte", a `Tokenizer`, or a `Text`. A vocabulary is learned from
+        the split "train" alone, where there are splits, and kept for the next time.
+      sequence_length: Tokens of a sequence, start and end included; None is 32.
+      augment: Stages that run on each example after resizing, in order. An example holds `image`
+        (uint8 [H, W, 3]), `caption` (string []) and `seed` (int32 [2]), a key of its own for
+        `tf.random.stateless_*` that differs from epoch to epoch.
+      batch_size: Examples a batch, over all shards; the last batch of an epoch may be shorter.
+      shuffle: Whether each epoch has an order of its own.
+      seed: Same seed, same batches.
+      shard: (k, w): worker k of w takes its slice of every batch.
+      cache: None; keeping pixels is not available yet.
+      on_problem: "error" raises where something does not pair or cannot be decoded; "drop" goes on,
+        and keeps the list in `.report`. A corrupt image keeps its place in the order, blank and
+        with weight 0, so that it does not move later batches.
+
+    Returns:
+      A `Dataset`; for a tuple of splits, a tuple of them.
+
+    Raises:
+      PairingError: Something does not pair or is no image, and `on_problem` is "error".
+      FileNotFoundError, NotADirectoryError: A path is not there, or not a folder.
+      ValueError: An argument is out of range; the message says which, and what it takes.
+    """
+    require_on_problem(on_problem)
+    if cache is not None:
+        raise ValueError(f"cache=... must be None, pixels cannot be kept yet; got {cache!r}.")
+    recipe = _Recipe(
+        task=task_of(task),
+        pixels=pixels_of(pixels, image_size),
+        text=text_of(text, sequence_length),
+        augment=tuple(augment),
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        shard=shard,
+        on_problem=on_problem,
+    )
+    pairs = _paired(images, captions, on_problem)
+    if split is not None:
+        pairs = pairs.split()
+    tokenizer = tokenizer_for(recipe.text, pairs)
+    if isinstance(split, tuple):
+        return tuple(_dataset(pairs.subset(name), tokenizer, recipe) for name in split)
+    return _dataset(pairs if split is None else pairs.subset(split), tokenizer, recipe)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Recipe:
+    """The arguments of `build` that hold for each of its datasets, with names resolved."""
+
+    task: Task
+    pixels: Pixels
+    text: Text
+    augment: tuple[Stage, ...]
+    batch_size: int
+    shuffle: bool
+    seed: int
+    shard: tuple[int, int]
+    on_problem: OnProblem
+
+
+def _paired(images: Any, captions: Any, on_problem: OnProblem) -> Pairs:
+    """Reads and scans; one error names what does not pair together with what is no image."""
+    if isinstance(images, Pairs):
+        if captions is not None:
+            raise ValueError(f"captions=... must be None beside Pairs; got {captions!r}.")
+        known, (_, pairs) = set(images.report.findings), images.scanned()
+    else:
+        known, (_, pairs) = set(), read(images, captions, on_problem="drop").scanned()
+    if on_problem == "error":
+        raise_for([f for f in pairs.report.findings if f not in known], where=repr(pairs.root))
+    return pairs
+
+
+def _dataset(pairs: Pairs, tokenizer: Tokenizer, recipe: _Recipe) -> Dataset:
+    scan, pairs = pairs.scanned()
+    task = recipe.task
+    order = Order(
+        count=pairs.pair_count if task.permutes == "pairs" else len(pairs),
+        batch_size=recipe.batch_size,
+        shuffle=recipe.shuffle,
+        seed=recipe.seed,
+        shard=recipe.shard,
+    )
+    if task.permutes == "images" and recipe.batch_size > len(pairs):
+        raise ValueError(
+            f"batch_size=... must be at most the number of images, {len(pairs):,}, so that no "
+            f"batch holds an image twice; got {recipe.batch_size!r}."
+        )
+    corrupt = Corrupt(pairs, scan, recipe.on_problem)
+    look_up = Lookup(pairs, scan, order, task.permutes)
+
+    def stream(steps: Any) -> Any:
+        return _batches(steps, order, look_up, corrupt, tokenizer, recipe)
+
+    return Dataset(
+        stream,
+        pairs=pairs,
+        tokenizer=tokenizer,
+        corrupt=corrupt,
+        steps_per_epoch=order.steps_per_epoch,
+    )
+
+
+def _batches(
+    steps: Any,
+    order: Order,
+    look_up: Lookup,
+    corrupt: Corrupt,
+    tokenizer: Tokenizer,
+    recipe: _Recipe,
+) -> Any:
+    """From the numbers of steps to their batches: all that happens to an example, in order."""
+    text, task = recipe.text, recipe.task
+    on_batches: list[Callable[[Example], Any] | None] = [
+        corrupt,  # a batch at a time, since each note is a write to a variable
+        text.clean,  # text runs on batches: ten times as fast as one by one
+        Tokenize(tokenizer=tokenizer),
+        Pack(
+            length=text.length + task.lookahead,
+            start_id=tokenizer.start_id,
+            end_id=tokenizer.end_id,
+            pad_id=tokenizer.pad_id,
+        ),
+        Normalize(to=recipe.pixels.normalize),  # last: all before it moves bytes, not floats
+        task,
+    ]
+    ds = steps.map(look_up)  # a block of integers a step: no buffer to fill
+    ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
+    ds = ds.map(Load(size=recipe.pixels.size), num_parallel_calls=tf.data.AUTOTUNE)
+    if recipe.augment:  # behind resizing, where pixels are few
+        on_images: list[Stage] = [Seed(seed=recipe.seed), *recipe.augment]
+        ds = ds.map(_chain(on_images), num_parallel_calls=tf.data.AUTOTUNE)
+    ds = ds.batch(order.batch_size // order.shard[1])
+    ds = ds.map(_chain(on_batches), num_parallel_calls=tf.data.AUTOTUNE)
+    return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _chain(stages: Sequence[Callable[[Example], Any] | None]) -> Callable[[Example], Any]:
+    def run(example: Example) -> Any:
+        return functools.reduce(lambda e, stage: stage(e), filter(None, stages), example)
+
+    return run
+
+
+def _options() -> Any:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Shards are slices of each batch, cut by `Order`; TensorFlow must not cut again.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options

@@ -1,0 +1,1 @@
+"""Stages: frozen values that map an example, a dict of tensors, to an example."""

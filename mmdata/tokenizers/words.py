@@ -1,0 +1,35 @@
+"""Words in the graph: where they begin and end, and how they are joined again."""
+
+from typing import Any
+
+import tensorflow as tf
+
+_WORD = r"[\p{L}\p{M}\p{N}]+(?:['\x{2019}-][\p{L}\p{M}\p{N}]+)*|[^\s]"
+_PART = r"[\p{L}\p{M}\p{N}]+|[^\s]"
+
+
+def split_words(text: Any) -> Any:
+    """Splits clean text into words and punctuation marks: string [n] -> string [n, None], ragged.
+
+    An apostrophe or a hyphen inside a word belongs to it.
+    """
+    return _split(text, _WORD)
+
+
+def split_parts(text: Any) -> Any:
+    """As `split_words`, but apostrophes and hyphens stand alone, as BERT has them."""
+    return _split(text, _PART)
+
+
+def _split(text: Any, pattern: str) -> Any:
+    return tf.strings.split(tf.strings.regex_replace(text, pattern, r" \0 "))
+
+
+def join_words(words: Any) -> Any:
+    """Joins words with spaces, and none before closing punctuation: string [n, None] -> [n]."""
+    text = tf.strings.reduce_join(words, axis=-1, separator=" ")
+    text = tf.strings.regex_replace(text, r" ([.,!?;:%)\]}…])", r"\1")
+    text = tf.strings.regex_replace(text, r"([(\[{]) ", r"\1")
+    return tf.strings.regex_replace(
+        text, r"([\p{L}\p{N}]) (['\x{2019}-]) ([\p{L}\p{N}])", r"\1\2\3"
+    )

@@ -1,0 +1,59 @@
+"""Learns a tokenizer from captions once, and keeps it by fingerprint."""
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from mmdata.arguments import Text
+from mmdata.home import home
+from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.strings import Strings
+from mmdata.tokenizers import LEARNED, Byte, Tokenizer
+
+_BATCH = 4096
+
+
+def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
+    """The tokenizer that `text` asks for; a learned one knows the training captions and no others.
+
+    A vocabulary learned before from the same captions with the same settings is loaded.
+
+    Raises:
+      ValueError: A vocabulary is to be learned from pairs that are split, with no split "train".
+    """
+    if isinstance(text.tokenizer, Tokenizer):
+        return text.tokenizer
+    if text.tokenizer == "byte":
+        return Byte()
+    captions = (pairs.subset("train") if pairs.split_names else pairs).captions
+    kind = LEARNED[text.tokenizer]
+    path = home() / "vocabularies" / f"{text.tokenizer}-{_fingerprint(text, captions)}.txt"
+    if path.exists():
+        return kind.load(path)
+    tokenizer = kind.learn(_cleaned(text, captions), vocabulary_size=text.vocabulary_size)
+    try:
+        tokenizer.save(path)
+    except OSError as err:
+        warnings.warn(
+            f"{path}: the vocabulary was learned but cannot be kept ({err}).", stacklevel=2
+        )
+    return tokenizer
+
+
+def _fingerprint(text: Text, captions: Strings) -> str:
+    settings = (text.tokenizer, text.clean, text.vocabulary_size, tf_text.__version__)
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
+    digest.update(captions.offsets.tobytes())
+    digest.update(captions.data)
+    return digest.hexdigest()
+
+
+def _cleaned(text: Text, captions: Strings) -> Iterator[str]:
+    for begin in range(0, len(captions), _BATCH):
+        batch = tf.constant(captions[begin : begin + _BATCH])
+        if text.clean is not None:
+            batch = text.clean({"caption": batch})["caption"]
+        yield from (caption.decode("utf-8", "replace") for caption in batch.numpy())
