@@ -1,16 +1,13 @@
 """Remembers the images that could not be decoded, while a pipeline runs."""
 
-import re
-
 import tensorflow as tf
 
 from mmdata.example import Example
+from mmdata.headers import Format
 from mmdata.pairing.findings import Finding, OnProblem
 from mmdata.pairing.pairs import Pairs
 from mmdata.scan import Scan
-from mmdata.stages.images import Decode
-
-_PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]")
+from mmdata.stages.images import why_corrupt
 
 
 class Corrupt:
@@ -51,13 +48,5 @@ class Corrupt:
         return [Finding("corrupt", image, reason) for image, reason in named]
 
     def _reason(self, row: int) -> str:
-        example = {
-            "path": self._pairs.path(row),
-            "format": self._scan.formats[row],
-            "orientation": self._scan.orientations[row],
-        }
-        try:
-            Decode()(example)
-        except tf.errors.OpError as err:
-            return _PLUMBING.sub("", str(err.message))
-        return "could not be read while training; it can be read now"
+        why = why_corrupt(self._pairs.path(row), Format(self._scan.formats[row]))
+        return why or "failed while the pipeline ran, and can be decoded now"

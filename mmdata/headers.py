@@ -103,12 +103,12 @@ def _png(file: BinaryIO) -> Header:
     orientation = 1
     file.seek(33)
     while True:
-        chunk = file.read(8)
-        if len(chunk) < 8 or chunk[4:] in (b"IDAT", b"IEND"):
+        (length,) = _unpack(">I", file)
+        kind = file.read(4)
+        if kind in (b"IDAT", b"IEND"):
             return Header(Format.PNG, height, width, orientation)
-        (length,) = struct.unpack(">I", chunk[:4])
         end = file.tell() + length + 4
-        if chunk[4:] == b"eXIf":
+        if kind == b"eXIf":
             orientation = _orientation(file.read(min(length, 1 << 16)))
         file.seek(end)
 

@@ -38,6 +38,8 @@ class Order:
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
+        if not self.count >= 1:
+            raise ValueError(f"count=... must be at least 1; got {self.count!r}.")
         worker, workers = self.shard
         if not 0 <= worker < workers:
             raise ValueError(

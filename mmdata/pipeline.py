@@ -18,7 +18,7 @@ from mmdata.pairing.findings import OnProblem, raise_for, require_on_problem
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.read import read
 from mmdata.stages.augment import Seed
-from mmdata.stages.images import Load
+from mmdata.stages.images import Decode, Resize
 from mmdata.stages.pixels import Normalize
 from mmdata.stages.tokens import Pack, Tokenize
 from mmdata.tasks import Task
@@ -185,7 +185,8 @@ def _batches(
     ]
     ds = steps.map(look_up)  # a block of integers a step: no buffer to fill
     ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
-    ds = ds.map(Load(size=recipe.pixels.size), num_parallel_calls=tf.data.AUTOTUNE)
+    on_files: list[Stage] = [Decode(), Resize(size=recipe.pixels.size)]
+    ds = ds.map(_chain(on_files), num_parallel_calls=tf.data.AUTOTUNE)
     if recipe.augment:  # behind resizing, where pixels are few
         on_images: list[Stage] = [Seed(seed=recipe.seed), *recipe.augment]
         ds = ds.map(_chain(on_images), num_parallel_calls=tf.data.AUTOTUNE)

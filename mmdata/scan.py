@@ -81,6 +81,8 @@ def _scan_file(path: str) -> tuple[int, Header | str]:
             return _content_key(file), _header(file)
     except OSError as err:
         return 0, err.strerror or str(err)
+    except ValueError as err:  # a name that no file system takes, e.g. with a NUL
+        return 0, str(err)
 
 
 def _content_key(file: BinaryIO) -> int:

@@ -28,6 +28,11 @@ def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
         return text.tokenizer
     if text.tokenizer == "byte":
         return Byte()
+    if pairs.split_names and "train" not in pairs.split_names:
+        raise ValueError(
+            f"text={text.tokenizer!r} learns its vocabulary from the split 'train'; got the splits "
+            f"{list(pairs.split_names)}. Name one of them 'train', or pass a Tokenizer."
+        )
     captions = (pairs.subset("train") if pairs.split_names else pairs).captions
     kind = LEARNED[text.tokenizer]
     path = home() / "vocabularies" / f"{text.tokenizer}-{_fingerprint(text, captions)}.txt"

@@ -4,17 +4,25 @@ Source: https://cocodataset.org/#format-data, "Image Captioning".
 """
 
 import json
+import re
+from collections import defaultdict
 from typing import Any
 
 from mmdata.pairing import folders
 from mmdata.pairing.findings import Finding, PairingError
 from mmdata.pairing.pairs import Pairs
 
+_REQUIRED = (
+    'Required: "images", a list of {"id", "file_name"}, and "annotations", a list of {"image_id", '
+    '"caption"}; the ids are numbers or strings, the rest strings.'
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell them alone; UTF-8 cannot
+
 
 def read(images: str, captions: str) -> Pairs:
     """Pairs the image files under `images` with a COCO captions JSON file.
 
-    Images are found by their `file_name`, relative to `images`.
+    Images are found by their `file_name`, relative to `images`, equal in Unicode NFC.
 
     Returns:
       The pairs; every image and annotation that found no partner is a finding of its report.
@@ -22,46 +30,71 @@ def read(images: str, captions: str) -> Pairs:
     Raises:
       PairingError: The file is not JSON, or is not in the COCO captions format.
     """
-    names, annotations = _load(captions)
+    listed, annotations = _load(captions)
     files, findings = folders.list_files(images)
-    on_disk = {folders.canonical(file): file for file in files if folders.is_image(file)}
+    on_disk: dict[str, list[str]] = defaultdict(list)
+    for file in filter(folders.is_image, files):
+        on_disk[folders.canonical(file)].append(file)
 
-    captions_of: dict[str, list[str]] = {name: [] for name in names.values()}
+    names: dict[str, str] = {}
+    keys_of_id: dict[Any, set[str]] = defaultdict(set)
+    for image in listed:
+        key = folders.canonical(image["file_name"])
+        names[key] = image["file_name"]
+        keys_of_id[image["id"]].add(key)
+    captions_of: dict[str, list[str]] = {key: [] for key in names}
     for number, annotation in enumerate(annotations):
-        name = names.get(annotation["image_id"])
-        if name is None:
-            where = f"annotations[{number}]"
-            detail = f"image_id {annotation['image_id']!r} is not among images"
+        keys = keys_of_id.get(annotation["image_id"], set())
+        text = annotation["caption"].strip()
+        where = f"annotations[{number}]"
+        if len(keys) != 1:
+            detail = f"image_id {annotation['image_id']!r} names {len(keys)} images"
             findings.append(Finding("malformed", where, detail))
-        elif text := annotation["caption"].strip():
-            captions_of[name].append(text)
+        elif _SURROGATE.search(text):
+            findings.append(Finding("malformed", where, f"a lone surrogate in {text!a:.80}"))
+        elif text:
+            (key,) = keys
+            captions_of[key].append(text)
 
     rows = []
-    for name, texts in captions_of.items():
-        file = on_disk.pop(folders.canonical(name), None)
-        if file is None:
-            findings.append(Finding("missing_image", name, f"{len(texts)} caption(s)"))
+    for key, texts in captions_of.items():
+        found = on_disk.pop(key, [])
+        if not found:
+            findings.append(Finding("missing_image", names[key], f"{len(texts)} caption(s)"))
+        elif len(found) > 1:
+            detail = "the same name: " + ", ".join(map(ascii, found))
+            findings += [Finding("ambiguous", file, detail) for file in found]
         elif not texts:
-            findings.append(Finding("missing_caption", file, "no annotation with text"))
+            findings.append(Finding("missing_caption", found[0], "no annotation with text"))
         else:
-            rows.append((file, texts))
-    findings += [Finding("missing_caption", file) for file in on_disk.values()]
+            rows.append((found[0], texts))
+            if found[0] != names[key]:
+                findings.append(Finding("name_mismatch", found[0], f"file_name {names[key]!a}"))
+    findings += [Finding("missing_caption", file) for found in on_disk.values() for file in found]
     return Pairs.of_rows(images, rows, layout="coco", findings=findings)
 
 
-def _load(path: str) -> tuple[dict[Any, str], list[dict[str, Any]]]:
+def _load(path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     try:
         with open(path, encoding="utf-8-sig") as file:
             document = json.load(file)
-        names = {image["id"]: str(image["file_name"]) for image in document["images"]}
-        annotations = document["annotations"]
-        for annotation in annotations:
-            annotation["image_id"], annotation["caption"].strip()
     except (ValueError, RecursionError) as err:
         raise PairingError(f"{path}: not a JSON file in UTF-8: {err}.") from err
-    except (KeyError, TypeError, AttributeError) as err:
-        raise PairingError(
-            f'{path}: not COCO captions ({type(err).__name__}: {err}). Required: "images", a list '
-            'of {"id", "file_name"}, and "annotations", a list of {"image_id", "caption"}.'
-        ) from err
-    return names, annotations
+    images = _entries(path, document, "images", "id", "file_name")
+    return images, _entries(path, document, "annotations", "image_id", "caption")
+
+
+def _entries(path: str, document: Any, key: str, number: str, text: str) -> list[dict[str, Any]]:
+    """The list under `key`, whose entries hold an id in `number` and a string in `text`."""
+    entries = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise PairingError(f"{path}: not COCO captions ({key!r} is not a list). {_REQUIRED}")
+    for index, entry in enumerate(entries):
+        if not (
+            isinstance(entry, dict)
+            and isinstance(entry.get(number), int | float | str)
+            and isinstance(entry.get(text), str)
+        ):
+            got = f"{key}[{index}] is {entry!a:.80}"
+            raise PairingError(f"{path}: not COCO captions ({got}). {_REQUIRED}")
+    return entries

@@ -74,6 +74,11 @@ class Report:
     pairs: int
     findings: tuple[Finding, ...] = ()
 
+    def __post_init__(self) -> None:
+        kinds = list(_MEANING)
+        ordered = sorted(self.findings, key=lambda found: (kinds.index(found.kind), found.path))
+        object.__setattr__(self, "findings", tuple(ordered))
+
     @property
     def counts(self) -> dict[str, int]:
         """Number of findings by kind, in the order of `findings`."""

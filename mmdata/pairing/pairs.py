@@ -4,7 +4,7 @@ import dataclasses
 import html
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,7 @@ class Pairs:
 
     def captions_of(self, row: int) -> list[str]:
         """All captions of a row."""
+        row = range(len(self))[row]
         return self.captions[int(self.offsets[row]) : int(self.offsets[row + 1])]
 
     @property
@@ -147,9 +148,10 @@ class Pairs:
                 f"split=... must be one of {list(self.split_names)}; got {split!r}. "
                 "Pairs.split({...}) makes splits of other names."
             )
-        return self._take(np.flatnonzero(self.split_of == self.split_names.index(split)))
+        return self.take(np.flatnonzero(self.split_of == self.split_names.index(split)))
 
-    def _take(self, rows: NDArray[np.intp]) -> "Pairs":
+    def take(self, rows: NDArray[np.integer[Any]]) -> "Pairs":
+        """The rows at `rows`, ints [k], in that order."""
         rows = rows.astype(np.int64)
         counts = (self.offsets[1:] - self.offsets[:-1])[rows]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -1,5 +1,6 @@
 """Layout "sidecar": `a/b.jpg` is described by `a/b.txt`, beside it or in a parallel tree."""
 
+import io
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -69,5 +70,6 @@ def _match(
 
 
 def _captions(path: str) -> list[str]:
-    with open(path, encoding="utf-8-sig") as file:
-        return [line.strip() for line in file if line.strip()]
+    with open(path, "rb") as file:
+        text = file.read().decode("utf-8").removeprefix("\ufeff")
+    return [line.strip() for line in io.StringIO(text, newline=None) if line.strip()]

@@ -1,6 +1,8 @@
 """Files -> pixels: decode, turn upright, resize."""
 
 import dataclasses
+import re
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -8,57 +10,97 @@ import tensorflow as tf
 from mmdata.example import Example
 from mmdata.headers import Format
 
+_PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decode:
-    """Reads and decodes the image file at `path`, upright.
+    """Reads and decodes the image file at `path`, upright. Never fails.
 
-    path: string [], format: int8 [], orientation: int8 []  ->  image: uint8 [h, w, 3], RGB, 0-255
+    path: string [], format: int8 [], orientation: int8 []
+      ->  image: uint8 [h, w, 3], RGB, 0-255; valid: bool []
 
-    Takes format and orientation from a scan; does not look for them. First frame of a GIF. Drops an
-    alpha channel without compositing, and applies no colour profile.
-
-    Raises:
-      tf.errors.OpError: The file cannot be read, is no image, is cut short, or `format` is UNKNOWN.
+    A file that cannot be read or decoded, or whose format is UNKNOWN, gives one black pixel and
+    `valid` False. Takes format and orientation from a scan; does not look for them. First frame of
+    a GIF. Drops an alpha channel without compositing, and applies no colour profile.
 
     Source: equals Pillow bit for bit, by libjpeg's accurate integer DCT, tests/test_images.py.
     """
 
     def __call__(self, example: Example) -> Example:
-        content = tf.io.read_file(example["path"])
-        known = tf.debugging.Assert(
-            tf.not_equal(example["format"], tf.cast(Format.UNKNOWN, tf.int8)),
-            ["not an image that can be decoded:", example["path"]],
+        path, orientation = example["path"], example["orientation"]
+        image, valid = tf.cond(
+            tf.equal(example["format"], tf.cast(Format.JPEG, tf.int8)),
+            lambda: _attempt(_decode_jpeg, path),
+            lambda: _attempt_other(path, example["format"]),
         )
-        with tf.control_dependencies([known]):
-            content = tf.identity(content)
-        image = tf.switch_case(
-            tf.cast(example["format"], tf.int32),
-            {
-                int(Format.JPEG): lambda: _decode_jpeg(content),
-                int(Format.WEBP): lambda: _decode_webp(content),
-            },
-            default=lambda: _decode_any(content),
+        upright = tf.cond(
+            tf.equal(orientation, 1), lambda: image, lambda: _turn_upright(image, orientation)
         )
-        return {**example, "image": _turn_upright(image, example["orientation"])}
+        return {**example, "image": tf.ensure_shape(upright, [None, None, 3]), "valid": valid}
 
 
-def _decode_jpeg(content: Any) -> Any:
-    return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+def why_corrupt(path: str, kind: Format) -> str | None:
+    """Decodes an image file eagerly: what TensorFlow says against it, or None."""
+    decode = {Format.JPEG: _decode_jpeg, Format.WEBP: _decode_webp}.get(kind, _decode_any)
+    try:
+        decode(path)
+    except tf.errors.OpError as err:
+        return _PLUMBING.sub("", str(err.message))
+    return None
 
 
-def _decode_webp(content: Any) -> Any:
-    return tf.io.decode_webp(content, channels=0)[0, :, :, :3]
+def _decode_jpeg(path: Any) -> Any:
+    return tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def _decode_any(content: Any) -> Any:
-    return tf.io.decode_image(content, channels=3, expand_animations=False)
+def _decode_webp(path: Any) -> Any:
+    return tf.io.decode_webp(tf.io.read_file(path), channels=0)[0, :, :, :3]
 
 
+def _decode_any(path: Any) -> Any:
+    return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+
+
+def _attempt(decode: Callable[[Any], Any], path: Any) -> tuple[Any, Any]:
+    """An image and True; or, where `decode` fails, a black pixel and False.
+
+    A graph cannot catch an error, but a dataset can pass over the elements that raise one.
+    """
+
+    def succeed(path: Any) -> tuple[Any, bool]:
+        return tf.ensure_shape(decode(path), [None, None, 3]), True
+
+    decoded = tf.data.Dataset.from_tensors(path).map(succeed).ignore_errors()
+    blank = tf.data.Dataset.from_tensors(_black())
+    image, valid = decoded.concatenate(blank).take(1).get_single_element()
+    return tf.ensure_shape(image, [None, None, 3]), valid
+
+
+def _black() -> tuple[Any, Any]:
+    return tf.zeros([1, 1, 3], tf.uint8), tf.constant(False)
+
+
+def _rarely(function: Callable[..., Any]) -> Any:
+    """Keeps a branch that is rarely taken out of the graph of the others, where it would cost."""
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+
+@_rarely
+def _attempt_other(path: Any, kind: Any) -> Any:
+    return tf.case(
+        [
+            (tf.equal(kind, int(Format.WEBP)), lambda: _attempt(_decode_webp, path)),
+            (tf.equal(kind, int(Format.UNKNOWN)), _black),
+        ],
+        default=lambda: _attempt(_decode_any, path),
+    )
+
+
+@_rarely
 def _turn_upright(image: Any, orientation: Any) -> Any:
-    """Undoes an EXIF orientation. Source: Exif 2.32, tag 0x0112."""
-    image = tf.ensure_shape(image, [None, None, 3])
-    turned = [
+    """Undoes an EXIF orientation, 1-8. Source: Exif 2.32, tag 0x0112."""
+    turns = [
         lambda: image,
         lambda: tf.reverse(image, [1]),
         lambda: tf.reverse(image, [0, 1]),
@@ -68,8 +110,7 @@ def _turn_upright(image: Any, orientation: Any) -> Any:
         lambda: tf.transpose(tf.reverse(image, [0, 1]), [1, 0, 2]),
         lambda: tf.image.rot90(image, 1),
     ]
-    upright = tf.switch_case(tf.cast(orientation, tf.int32) - 1, turned)
-    return tf.ensure_shape(upright, [None, None, 3])
+    return tf.switch_case(tf.cast(orientation, tf.int32) - 1, turns)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,33 +165,3 @@ def _shrink_rows(image: Any, height: int) -> Any:
         antialias=True,
     )
     return tf.reshape(resized, [height, columns, 3])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Load:
-    """Decodes and resizes the image at `path`; one that fails is blank, and keeps its place.
-
-    path: string [], format: int8 [], orientation: int8 []
-      ->  image: uint8 [H, W, 3], RGB, 0-255; valid: bool [], False where `image` is blank
-
-    Attributes:
-      size: (H, W) in pixels, both >= 1.
-
-    Raises:
-      ValueError: `size` is not two positive ints.
-    """
-
-    size: tuple[int, int]
-
-    def __post_init__(self) -> None:
-        Resize(size=self.size)
-
-    def __call__(self, example: Example) -> Example:
-        file = {name: example[name] for name in ("path", "format", "orientation")}
-        decoded = tf.data.Dataset.from_tensors(file).map(self._decode).ignore_errors()
-        blank = tf.data.Dataset.from_tensors((tf.zeros([*self.size, 3], tf.uint8), False))
-        image, valid = decoded.concatenate(blank).take(1).get_single_element()
-        return {**example, "image": image, "valid": valid}
-
-    def _decode(self, file: Example) -> tuple[Any, Any]:
-        return Resize(size=self.size)(Decode()(file))["image"], True

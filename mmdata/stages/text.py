@@ -27,8 +27,9 @@ class Clean:
 
     def __call__(self, example: Example) -> Example:
         text = tf_text.coerce_to_structurally_valid_utf8(example["caption"])
+        # Spaces first: tf.strings.lower ends a text at its first U+0000.
+        text = tf.strings.regex_replace(text, r"[\p{Z}\p{Cc}]+", " ")
+        text = tf.strings.regex_replace(text, r"^ | $", "")
         if self.lower:
             text = tf.strings.lower(text, encoding="utf-8")
-        text = tf_text.normalize_utf8(text, "NFC")
-        text = tf.strings.regex_replace(text, r"[\p{Z}\p{Cc}]+", " ")
-        return {**example, "caption": tf.strings.regex_replace(text, r"^ | $", "")}
+        return {**example, "caption": tf_text.normalize_utf8(text, "NFC")}

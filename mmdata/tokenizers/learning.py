@@ -31,9 +31,9 @@ def count(captions: Iterable[str], split: Callable[[Any], Any]) -> Counter[str]:
 
 
 def require_size(vocabulary_size: int) -> None:
-    """Raises a ValueError unless there is room for the special tokens and another."""
-    if not vocabulary_size > len(SPECIAL_TOKENS):
+    """Raises a ValueError unless it is an int with room for the special tokens and another."""
+    if not (isinstance(vocabulary_size, int) and vocabulary_size > len(SPECIAL_TOKENS)):
         raise ValueError(
-            f"vocabulary_size=... must be above {len(SPECIAL_TOKENS)}, the number of special "
+            f"vocabulary_size=... must be an int above {len(SPECIAL_TOKENS)}, the number of special "
             f"tokens; got {vocabulary_size!r}."
         )

@@ -22,7 +22,8 @@ class Tokenizer(abc.ABC):
     Two tokenizers of one class are equal when their vocabularies are.
 
     Attributes:
-      vocabulary: Each token once; a token's place is its id. Begins with `SPECIAL_TOKENS`.
+      vocabulary: Each token once; a token's place is its id. Begins with `SPECIAL_TOKENS`. No line
+        feeds.
 
     Raises:
       ValueError: The vocabulary is not as described.
@@ -45,6 +46,9 @@ class Tokenizer(abc.ABC):
         twice = [token for token, count in Counter(self.vocabulary).items() if count > 1]
         if twice:
             raise ValueError(f"{who} must hold each token once; got more of {sorted(twice)[:5]}.")
+        broken = [token for token in self.vocabulary if "\n" in token]
+        if broken:
+            raise ValueError(f"{who} must hold no line feed; got {broken[:5]}.")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} tokenizer, {self.vocabulary_size:,} tokens>"
@@ -74,7 +78,8 @@ class Tokenizer(abc.ABC):
         if text.shape.rank == 0:
             return ids[0]
         for axis in range(text.shape.rank - 1, 0, -1):
-            ids = tf.RaggedTensor.from_uniform_row_length(ids, tf.shape(text, tf.int64)[axis])
+            length = text.shape[axis] or tf.shape(text, tf.int64)[axis]
+            ids = tf.RaggedTensor.from_uniform_row_length(ids, length)
         return ids
 
     def detokenize(self, ids: Any) -> Any:
@@ -86,13 +91,12 @@ class Tokenizer(abc.ABC):
           tf.errors.InvalidArgumentError: An id is not in the vocabulary.
         """
         if not isinstance(ids, tf.RaggedTensor):
-            ids = tf.cast(tf.convert_to_tensor(ids), tf.int32)
+            ids = tf.cast(tf.convert_to_tensor(ids), tf.int64)
             rows = tf.RaggedTensor.from_tensor(tf.reshape(ids, [-1, tf.shape(ids)[-1]]))
             return tf.reshape(self.detokenize(rows), tf.shape(ids)[:-1])
-        limit = self.vocabulary_size
-        tf.debugging.assert_less(
-            ids.flat_values, limit, f"detokenize(ids) takes ids below vocabulary_size={limit}."
-        )
+        limit = tf.constant(self.vocabulary_size, ids.dtype)
+        message = f"detokenize(ids) takes ids below vocabulary_size={self.vocabulary_size}."
+        tf.debugging.assert_less(ids.flat_values, limit, message)
         special = tf.constant([self.pad_id, self.start_id, self.end_id], ids.dtype)
         said = tf.reduce_all(ids[..., tf.newaxis] != special, axis=-1)
         return self._join(tf.ragged.boolean_mask(ids, said))
@@ -109,11 +113,10 @@ class Tokenizer(abc.ABC):
         """Writes the vocabulary as UTF-8 text, one token a line; the file is never half-written."""
         target = pathlib.Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=target.parent, delete=False
-        ) as file:
-            file.writelines(f"{token}\n" for token in self.vocabulary)
-        os.replace(file.name, target)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            written = pathlib.Path(folder, target.name)
+            written.write_bytes("".join(f"{token}\n" for token in self.vocabulary).encode())
+            os.replace(written, target)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -123,5 +126,8 @@ class Tokenizer(abc.ABC):
           FileNotFoundError: There is no such file.
           ValueError: The file is not such a vocabulary.
         """
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-        return cls(tuple(text.removesuffix("\n").split("\n")))
+        content = pathlib.Path(path).read_bytes()
+        try:
+            return cls(tuple(content.decode().removesuffix("\n").split("\n")))
+        except ValueError as err:
+            raise ValueError(f"{path}: not a vocabulary of {cls.__name__}: {err}") from err

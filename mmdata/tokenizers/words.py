@@ -30,6 +30,8 @@ def join_words(words: Any) -> Any:
     text = tf.strings.reduce_join(words, axis=-1, separator=" ")
     text = tf.strings.regex_replace(text, r" ([.,!?;:%)\]}…])", r"\1")
     text = tf.strings.regex_replace(text, r"([(\[{]) ", r"\1")
-    return tf.strings.regex_replace(
-        text, r"([\p{L}\p{N}]) (['\x{2019}-]) ([\p{L}\p{N}])", r"\1\2\3"
-    )
+    for _ in range(2):  # matches do not overlap: "rock - n - roll" takes two
+        text = tf.strings.regex_replace(
+            text, r"([\p{L}\p{N}]) (['\x{2019}-]) ([\p{L}\p{N}])", r"\1\2\3"
+        )
+    return text

@@ -1,0 +1,160 @@
+"""The command `mmdata`."""
+
+import pathlib
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import click
+
+from mmdata.pairing.findings import OnProblem, PairingError
+
+if TYPE_CHECKING:
+    from mmdata.training import Outcome
+
+_EXAMPLES = 8
+_PATH = click.Path(path_type=pathlib.Path)
+_DRAWABLE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="mmdata")
+def main() -> None:
+    """Turns images and captions on disk into training data, and trains small models on it.
+
+    IMAGES is a folder, searched with its subfolders. CAPTIONS is a folder of .txt files with the
+    same names, one caption a line, or a COCO captions .json file; leave it out where the .txt files
+    lie beside the images.
+    """
+
+
+@main.command()
+@click.argument("images", type=_PATH)
+@click.argument("captions", type=_PATH, required=False)
+def pair(images: pathlib.Path, captions: pathlib.Path | None) -> None:
+    """Print what pairs and what does not. Exit status: 0, or 1 if something is lost."""
+    from mmdata.pairing.read import read
+
+    try:
+        report = read(images, captions, on_problem="drop").report
+    except (OSError, PairingError) as err:
+        raise click.ClickException(str(err)) from err
+    click.echo(report)
+    sys.exit(1 if report.problems else 0)
+
+
+@main.command()
+@click.argument("images", type=_PATH)
+@click.argument("captions", type=_PATH, required=False)
+@click.option(
+    "--task",
+    "tasks",
+    type=click.Choice(["captioning", "retrieval"]),
+    multiple=True,
+    default=["captioning"],
+    show_default=True,
+    help="What to train; may be given twice.",
+)
+@click.option(
+    "--image-size", type=click.IntRange(32), default=96, show_default=True, help="Side, in pixels."
+)
+@click.option(
+    "--sequence-length",
+    type=click.IntRange(3),
+    default=24,
+    show_default=True,
+    help="Tokens of a caption.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@click.option(
+    "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--attributes",
+    type=_DRAWABLE,
+    help="CSV file: image, then what it shows, a column each; measures whether captions name it.",
+)
+@click.option(
+    "--on-problem",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="Stop at files that do not pair or cannot be decoded, or go on without them.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=pathlib.Path, file_okay=False),
+    default="runs",
+    show_default=True,
+    help="Folder for the model, its vocabulary and the picture of examples.",
+)
+def train(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    tasks: tuple[str, ...],
+    image_size: int,
+    sequence_length: int,
+    epochs: int | None,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    attributes: pathlib.Path | None,
+    on_problem: OnProblem,
+    output: pathlib.Path,
+) -> None:
+    """Train the reference model, and measure it on images it has not seen.
+
+    80 % of the images are for training, 10 % for validation; which ones depends on their content
+    alone. Prints validation captions beside their references, and scores beside a baseline.
+    """
+    from mmdata.evaluation import Attributes
+    from mmdata.pairing.read import read
+    from mmdata.training import EPOCHS, Settings, train_captioner, train_dual_encoder
+
+    verbose = 1 if sys.stdout.isatty() else 2
+    try:
+        pairs = read(images, captions, on_problem=on_problem)
+        click.echo(pairs.report)
+        named = None if attributes is None else Attributes.load(attributes)
+        for task in tasks:
+            settings = Settings(
+                image_size=(image_size, image_size),
+                sequence_length=sequence_length,
+                epochs=epochs or EPOCHS[task],
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                seed=seed,
+                on_problem=on_problem,
+            )
+            if task == "captioning":
+                outcome = train_captioner(pairs, settings, named, verbose)
+            else:
+                outcome = train_dual_encoder(pairs, settings, verbose)
+            _print(task, outcome)
+            _save(task, outcome, output)
+    except (OSError, ValueError, ImportError) as err:
+        raise click.ClickException(str(err)) from err
+
+
+def _print(task: str, outcome: "Outcome") -> None:
+    click.echo(f"\n{task}: some validation images")
+    for example in outcome.examples[:: max(len(outcome.examples) // _EXAMPLES, 1)]:
+        click.echo(textwrap.indent(example, "  "))
+    click.echo(f"\n{task}: scores on {len(outcome.examples)} validation images")
+    click.echo(f"  baseline: {outcome.baseline}")
+    width = max(map(len, outcome.scores))
+    for name, (score, baseline) in outcome.scores.items():
+        click.echo(f"  {name:<{width}}  {score:6.1f}   baseline {baseline:5.1f}")
+
+
+def _save(task: str, outcome: "Outcome", output: pathlib.Path) -> None:
+    from mmdata.pictures import save
+
+    output.mkdir(parents=True, exist_ok=True)
+    outcome.tokenizer.save(output / f"{task}-vocabulary.txt")
+    outcome.model.save(output / f"{task}.keras")
+    save(outcome.picture, output / f"{task}.png")
+    click.echo(f"\nwrote {task}.keras, {task}-vocabulary.txt and {task}.png to {output}")

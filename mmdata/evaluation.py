@@ -1,0 +1,91 @@
+"""How good captions are: BLEU, and whether they name what is to be seen."""
+
+import csv
+import dataclasses
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from mmdata.optional import require
+
+
+def bleu(captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Corpus BLEU of captions, each against all references of its image; case does not count.
+
+    Args:
+      captions: One caption an image.
+      references: Any number of references an image, at least one.
+
+    Returns:
+      "BLEU-1" to "BLEU-4", 0 to 100.
+
+    Raises:
+      ImportError: sacrebleu is not installed.
+
+    Source: Papineni et al. 2002; computed by sacrebleu, tokenization "13a", exponential smoothing.
+    """
+    metrics = require("sacrebleu.metrics", extra="train")
+    most = max(map(len, references))
+    columns = [[refs[i] if i < len(refs) else None for refs in references] for i in range(most)]
+    scores = {}
+    for order in (1, 2, 3, 4):
+        metric = metrics.BLEU(lowercase=True, max_ngram_order=order)
+        scores[f"BLEU-{order}"] = metric.corpus_score(list(captions), columns).score
+    return scores
+
+
+def commonest(captions: Sequence[str]) -> str:
+    """The caption that occurs most often; among equals, the first by the alphabet."""
+    counts = Counter(captions)
+    return min(counts, key=lambda caption: (-counts[caption], caption))
+
+
+@dataclasses.dataclass(frozen=True)
+class Attributes:
+    """What is to be seen on images, by column: e.g. its object and its colour.
+
+    Attributes:
+      values: By image path, one set of equivalent lower-case words a column.
+      words: All words of each column.
+    """
+
+    values: Mapping[str, tuple[frozenset[str], ...]]
+    words: tuple[frozenset[str], ...]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Attributes":
+        """Reads a CSV file: a header, then an image path and a value a column; `|` parts synonyms.
+
+        Raises:
+          FileNotFoundError: There is no such file.
+          ValueError: A line has more or fewer values than the header; the message says which.
+        """
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+        values = {}
+        for number, line in enumerate(lines, start=2):
+            if len(line) != len(header) or len(header) < 2:
+                raise ValueError(
+                    f"{os.fspath(path)}:{number}: {len(header)} values are required, an image and "
+                    f"at least one attribute; got {line!r}."
+                )
+            image, *cells = line
+            values[image] = tuple(frozenset(cell.lower().split("|")) for cell in cells)
+        columns = zip(*values.values(), strict=True)
+        return cls(values, tuple(frozenset().union(*column) for column in columns))
+
+    def named(self, image: str, caption: str) -> bool:
+        """Whether a caption names the image's value in each column, and no other value."""
+        if image not in self.values:
+            raise ValueError(f"the attributes of image {image!r} are required; the file has none.")
+        said = frozenset(re.findall(r"\w+", caption.lower()))
+        return all(
+            said & words and said & words <= value
+            for words, value in zip(self.words, self.values[image], strict=True)
+        )
+
+    def accuracy(self, images: Sequence[str], captions: Sequence[str]) -> float:
+        """Share of captions that name everything right, 0 to 1."""
+        right = sum(map(self.named, images, captions))
+        return right / len(images)

@@ -1,0 +1,66 @@
+"""Draws images with the captions that a model gave them."""
+
+import os
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.optional import require
+
+_COLUMNS = 4
+_SHOWN = 12
+_INCHES = 3.2
+
+
+def caption_sheet(
+    images: NDArray[np.float32],
+    captions: Sequence[str],
+    references: Sequence[str],
+    *,
+    title: str,
+) -> Any:
+    """Draws up to twelve images, each above its generated caption and a reference in grey.
+
+    Args:
+      images: float32 [b, H, W, 3], RGB, 0-1.
+      captions: The generated caption of each image.
+      references: A caption that a person gave each image.
+      title: Stands above the sheet.
+
+    Returns:
+      A `matplotlib.figure.Figure`.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    figure_module = require("matplotlib.figure", extra="train")
+    shown = min(len(images), _SHOWN)
+    rows = -(-shown // _COLUMNS)
+    figure = figure_module.Figure(figsize=(_COLUMNS * _INCHES, rows * (_INCHES + 0.6)))
+    figure.suptitle(title)
+    for place in range(shown):
+        axes = figure.add_subplot(rows, _COLUMNS, place + 1)
+        axes.imshow(images[place])
+        axes.set_axis_off()
+        axes.set_title(textwrap.fill(captions[place], 34), fontsize=10)
+        axes.text(
+            *(0.5, -0.03),
+            textwrap.fill(references[place], 40),
+            transform=axes.transAxes,
+            horizontalalignment="center",
+            verticalalignment="top",
+            color="dimgray",
+            fontsize=8,
+        )
+    figure.tight_layout()
+    return figure
+
+
+def save(figure: Any, path: str | os.PathLike[str]) -> None:
+    """Writes a figure as PNG; the file is never half-written."""
+    partial = f"{os.fspath(path)}.part"
+    figure.savefig(partial, format="png", dpi=100)
+    os.replace(partial, path)
