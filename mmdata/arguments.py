@@ -89,7 +89,7 @@ def task_of(task: str | Task) -> Task:
     """What `build(task=)` means."""
     if isinstance(task, Task):
         return task
-    if task not in TASKS:
+    if task not in tuple(TASKS):
         raise ValueError(
             f"task=... must be one of {list(TASKS)}, a Captioning or a Retrieval; got {task!r}."
         )

@@ -116,7 +116,7 @@ def train(
 
     verbose = 1 if sys.stdout.isatty() else 2
     try:
-        pairs = read(images, captions, on_problem=on_problem)
+        pairs = read(images, captions, on_problem=on_problem).split()
         click.echo(pairs.report)
         named = None if attributes is None else Attributes.load(attributes)
         for task in tasks:

@@ -59,18 +59,22 @@ class Attributes:
 
         Raises:
           FileNotFoundError: There is no such file.
-          ValueError: A line has more or fewer values than the header; the message says which.
+          ValueError: The header or a line is not as described; the message says which.
         """
         with open(path, encoding="utf-8-sig", newline="") as file:
             header, *lines = list(csv.reader(file)) or [[]]
+        if len(header) < 2:
+            raise ValueError(
+                f"{os.fspath(path)}:1: a header is required, an image and an attribute a column; "
+                f"got {header!r}."
+            )
         values = {}
-        for number, line in enumerate(lines, start=2):
-            if len(line) != len(header) or len(header) < 2:
+        for number, (image, *cells) in enumerate(filter(None, lines), start=2):
+            if len(cells) != len(header) - 1:
                 raise ValueError(
-                    f"{os.fspath(path)}:{number}: {len(header)} values are required, an image and "
-                    f"at least one attribute; got {line!r}."
+                    f"{os.fspath(path)}:{number}: {len(header)} values are required, as in the "
+                    f"header; got {[image, *cells]!r}."
                 )
-            image, *cells = line
             values[image] = tuple(frozenset(cell.lower().split("|")) for cell in cells)
         columns = zip(*values.values(), strict=True)
         return cls(values, tuple(frozenset().union(*column) for column in columns))

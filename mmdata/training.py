@@ -74,7 +74,7 @@ def train_captioner(
     Args:
       pairs: What to train on; split 80/10/10 unless it is split already.
       settings: How.
-      attributes: What is to be seen on the images, which captions should name; None is not measured.
+      attributes: What the images show, which captions should name; None measures BLEU alone.
       verbose: Of `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line an epoch.
     """
     ds = _training_set(pairs, settings, "captioning")
@@ -181,7 +181,7 @@ def _fit(make: Any, ds: Dataset, settings: Settings, verbose: int) -> Any:
             0.0, steps, warmup_target=settings.learning_rate, warmup_steps=steps // 10
         ),
     )
-    model.fit(ds, epochs=settings.epochs, verbose=verbose)
+    model.fit(ds, epochs=settings.epochs, verbose=verbose, shuffle=False)
     return model
 
 

@@ -22,7 +22,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell them alone; UTF-8 c
 def read(images: str, captions: str) -> Pairs:
     """Pairs the image files under `images` with a COCO captions JSON file.
 
-    Images are found by their `file_name`, relative to `images`, equal in Unicode NFC.
+    Images are found by their `file_name`, relative to `images`, equal in Unicode NFC. White space
+    inside a caption becomes single spaces, so that a caption is a line.
 
     Returns:
       The pairs; every image and annotation that found no partner is a finding of its report.
@@ -45,7 +46,7 @@ def read(images: str, captions: str) -> Pairs:
     captions_of: dict[str, list[str]] = {key: [] for key in names}
     for number, annotation in enumerate(annotations):
         keys = keys_of_id.get(annotation["image_id"], set())
-        text = annotation["caption"].strip()
+        text = " ".join(annotation["caption"].split())  # a few of COCO's hold line breaks
         where = f"annotations[{number}]"
         if len(keys) != 1:
             detail = f"image_id {annotation['image_id']!r} names {len(keys)} images"

@@ -152,27 +152,27 @@ class Pairs:
 
     def take(self, rows: NDArray[np.integer[Any]]) -> "Pairs":
         """The rows at `rows`, ints [k], in that order."""
-        rows = rows.astype(np.int64)
-        counts = (self.offsets[1:] - self.offsets[:-1])[rows]
+        places = np.asarray(rows, np.int64)
+        counts = np.diff(self.offsets)[places]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        shift = np.repeat(self.offsets[rows] - offsets[:-1], counts)
+        shift = np.repeat(self.offsets[places] - offsets[:-1], counts)
         captions = self.captions.take(np.arange(offsets[-1]) + shift)
         return dataclasses.replace(
             self,
-            images=self.images.take(rows),
+            images=self.images.take(places),
             captions=captions,
             offsets=offsets,
-            split_of=None if self.split_of is None else self.split_of[rows],
-            scan=None if self.scan is None else self.scan.take(rows),
-            report=dataclasses.replace(self.report, images=len(rows), pairs=len(captions)),
+            split_of=None if self.split_of is None else self.split_of[places],
+            scan=None if self.scan is None else self.scan.take(places),
+            report=dataclasses.replace(self.report, images=len(places), pairs=len(captions)),
         )
 
     def __repr__(self) -> str:
         return f"<mmdata.Pairs: {len(self):,} images, {self.pair_count:,} captions, {self.root!r}>"
 
     def gallery(self, count: int = 8) -> str:
-        """HTML that shows the first `count` images as thumbnails, above their captions."""
-        shown = range(min(len(self), count))
+        """HTML that shows `count` images, from all over the set, above their captions."""
+        shown = range(0, len(self), max(len(self) // max(count, 1), 1))[:count]
         return display.gallery((self.path(row), self.captions_of(row)) for row in shown)
 
     def _repr_html_(self) -> str:

@@ -34,6 +34,6 @@ def require_size(vocabulary_size: int) -> None:
     """Raises a ValueError unless it is an int with room for the special tokens and another."""
     if not (isinstance(vocabulary_size, int) and vocabulary_size > len(SPECIAL_TOKENS)):
         raise ValueError(
-            f"vocabulary_size=... must be an int above {len(SPECIAL_TOKENS)}, the number of special "
-            f"tokens; got {vocabulary_size!r}."
+            f"vocabulary_size=... must be an int above {len(SPECIAL_TOKENS)}, the number of "
+            f"special tokens; got {vocabulary_size!r}."
         )

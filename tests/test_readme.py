@@ -1,0 +1,26 @@
+"""The README says what works."""
+
+import pathlib
+import re
+import runpy
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def test_quickstart_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    (quickstart,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in quickstart.splitlines() if line.strip()]) <= 12
+    script = tmp_path / "quickstart.py"
+    script.write_text(quickstart, "utf-8")
+    monkeypatch.chdir(ROOT)
+    names = runpy.run_path(str(script))
+    assert len(names["captions"]) > 0
+
+
+def test_files_that_are_linked_exist() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r'src="([^":]+)"', README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
