@@ -57,6 +57,8 @@ class Text:
                 f"text=... must be one of {list(_TOKENIZERS)}, a Tokenizer or a Text; got "
                 f"{self.tokenizer!r}."
             )
+        if not (self.clean is None or isinstance(self.clean, Clean)):
+            raise ValueError(f"Text(clean=...) must be a Clean or None; got {self.clean!r}.")
         if not (isinstance(self.length, int) and self.length >= 3):
             raise ValueError(
                 "sequence_length=... must be an int of at least 3, for start, a token and end; got "

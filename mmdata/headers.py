@@ -120,10 +120,14 @@ def _gif(file: BinaryIO) -> Header:
 
 
 def _bmp(file: BinaryIO) -> Header:
-    file.seek(18)
-    width, height, _, bits, compression = _unpack("<iiHHI", file)
-    if bits not in (24, 32) or compression not in (0, 3):
+    file.seek(14)
+    size, width, height, _, bits, compression = _unpack("<IiiHHI", file)
+    if size < 40 or bits not in (24, 32) or compression not in (0, 3):
         raise HeaderError(f"a BMP of {bits} bits a pixel, compression {compression}, not decoded")
+    if compression == 3:
+        file.seek(54)
+        if _unpack("<3I", file) != (0xFF0000, 0x00FF00, 0x0000FF):
+            raise HeaderError("a BMP with channels in an unusual order, not decoded")
     return Header(Format.BMP, abs(height), abs(width))
 
 

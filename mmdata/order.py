@@ -45,8 +45,10 @@ class Order:
             raise ValueError(
                 f"shard=... must be (index, count) with 0 <= index < count; got {self.shard!r}."
             )
-        if not self.batch_size >= 1:
-            raise ValueError(f"batch_size=... must be at least 1; got {self.batch_size!r}.")
+        if not (isinstance(self.batch_size, int) and self.batch_size >= 1):
+            raise ValueError(
+                f"batch_size=... must be an int of at least 1; got {self.batch_size!r}."
+            )
         if self.batch_size % workers:
             raise ValueError(
                 f"batch_size=... is shared by all {workers} shards and must be a multiple of their "

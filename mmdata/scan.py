@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
@@ -77,6 +78,8 @@ def _scan_block(paths: Sequence[str]) -> list[tuple[int, Header | str]]:
 def _scan_file(path: str) -> tuple[int, Header | str]:
     """The content key of a file, and its header or why it must not be decoded."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would be to wait for it
+            return 0, "not a regular file"
         with open(path, "rb") as file:
             return _content_key(file), _header(file)
     except OSError as err:

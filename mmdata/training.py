@@ -15,7 +15,7 @@ from mmdata.pictures import caption_sheet
 from mmdata.pipeline import build
 from mmdata.tokenizers import Tokenizer
 
-EPOCHS = {"captioning": 20, "retrieval": 40}
+EPOCHS = {"captioning": 30, "retrieval": 40}
 """Passes over the split "train", by task, that suit some hundred images."""
 
 _DESCRIBED = 256  # validation images that captions are generated for, at most

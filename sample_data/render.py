@@ -9,12 +9,12 @@ import io
 import math
 import random
 import shutil
-import tomllib
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tomllib
 from PIL import Image, ImageDraw, ImageFilter
 
 RGB = tuple[int, int, int]

@@ -53,7 +53,9 @@ def read(images: str, captions: str) -> Pairs:
             findings.append(Finding("malformed", where, detail))
         elif _SURROGATE.search(text):
             findings.append(Finding("malformed", where, f"a lone surrogate in {text!a:.80}"))
-        elif text:
+        elif not text:
+            findings.append(Finding("malformed", where, "a blank caption"))
+        else:
             (key,) = keys
             captions_of[key].append(text)
 

@@ -139,8 +139,11 @@ def require_on_problem(value: str) -> None:
         raise ValueError(f'on_problem=... must be "error" or "drop"; got {value!r}.')
 
 
-def raise_for(findings: Iterable[Finding], *, where: str) -> None:
-    """Raises one `PairingError` that names every problem among `findings`, if there is one."""
+def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = False) -> None:
+    """Raises one `PairingError` that names every problem among `findings`, if there is one.
+
+    Its advice is to drop them, unless `nothing_left` says that no pair would be left.
+    """
     problems = [finding for finding in findings if finding.is_problem]
     if not problems:
         return
@@ -150,8 +153,11 @@ def raise_for(findings: Iterable[Finding], *, where: str) -> None:
                 f"Every image needs a readable file and a caption; got {len(problems):,} "
                 f"problem(s) in {where}:",
                 *describe(problems),
-                'Mend the files, or pass on_problem="drop" to go on without them: the report '
-                "keeps the list. This error's .findings has every one.",
+                "Nothing pairs at all: do images and captions belong together?"
+                if nothing_left
+                else 'Mend the files, or pass on_problem="drop" to go on without them: the report '
+                "keeps the list.",
+                "This error's .findings has every one.",
             ]
         ),
         problems,

@@ -39,7 +39,8 @@ def read(
         folders.require_folder(captions, "captions")
         pairs = sidecar.read(images, captions)
     if on_problem == "error" or not len(pairs):
-        raise_for(pairs.report.findings, where=f"{images!r} and {captions!r}")
+        where = f"{images!r} and {captions!r}"
+        raise_for(pairs.report.findings, where=where, nothing_left=not len(pairs))
     if not len(pairs):
         raise PairingError(
             f"images=... must hold image files ({', '.join(folders.DECODED)}); got none in "

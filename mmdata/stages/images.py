@@ -24,7 +24,8 @@ class Decode:
     `valid` False. Takes format and orientation from a scan; does not look for them. First frame of
     a GIF. Drops an alpha channel without compositing, and applies no colour profile.
 
-    Source: equals Pillow bit for bit, by libjpeg's accurate integer DCT, tests/test_images.py.
+    Source: equals Pillow bit for bit, by libjpeg's accurate integer DCT, tests/test_images.py; but
+    16-bit gray is scaled where Pillow clips, and transparent pixels of a GIF may differ.
     """
 
     def __call__(self, example: Example) -> Example:

@@ -76,5 +76,5 @@ class Pack:
 def _dense(ids: Any, length: int, fill: int) -> Any:
     """Cuts or fills the last axis to `length`: int32 [..., None] -> int32 [..., length]."""
     if isinstance(ids, tf.RaggedTensor):
-        return ids.to_tensor(fill, shape=[*ids.shape[:-1], length])
+        return ids.to_tensor(fill, shape=[None] * (ids.shape.rank - 1) + [length])
     return _dense(tf.RaggedTensor.from_tensor(ids[tf.newaxis]), length, fill)[0]

@@ -30,7 +30,8 @@ class WordPiece(Tokenizer):
         """Learns pieces from clean captions.
 
         Reaches `vocabulary_size` wherever the captions hold that many different pieces: it searches
-        the count above which a piece is kept, and cuts the rarest ones.
+        the count above which a piece is kept, and cuts the rarest ones. Single characters come
+        before all other pieces, whatever their count.
 
         Args:
           captions: Clean text, from a stream of any length.

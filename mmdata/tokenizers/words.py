@@ -17,8 +17,8 @@ def split_words(text: Any) -> Any:
 
 
 def split_parts(text: Any) -> Any:
-    """As `split_words`, but apostrophes and hyphens stand alone, as BERT has them."""
-    return _split(text, _PART)
+    """As `split_words`, but apostrophes, hyphens and Han characters stand alone, as in BERT."""
+    return _split(tf.strings.regex_replace(text, r"\p{Han}", r" \0 "), _PART)
 
 
 def _split(text: Any, pattern: str) -> Any:

@@ -1,0 +1,294 @@
+"""A small captioning model: a grid of image features, and a decoder that looks at it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import layers, ops
+
+from mmdata.models import arguments, compiled
+from mmdata.models.beam import beam_search
+from mmdata.models.decoders import GruDecoder, TransformerDecoder
+from mmdata.models.encoder import ImageEncoder, Tensor
+
+_FEATURES = ("images", "token_ids", "padding_mask")
+
+
+def captioner(
+    tokenizer: arguments.Tokenizer,
+    *,
+    image_size: tuple[int, int] = (224, 224),
+    sequence_length: int = 32,
+    decoder: Literal["gru", "transformer"] = "gru",
+    width: int = 128,
+    depth: int = 2,
+    heads: int = 4,
+    dropout: float = 0.1,
+    jitter: float = 0.05,
+    learning_rate: Any = 1e-3,
+    weight_decay: float = 1e-2,
+) -> Captioner:
+    """Makes a small captioning model that is compiled and ready to fit.
+
+    images float32 [b, H, W, 3], 0-1; token_ids int32 [b, t]; padding_mask bool [b, t]
+      ->  logits float32 [b, t, vocabulary_size] of the next token
+
+    Compiled with AdamW, cross-entropy averaged over the tokens whose weight is not 0, and
+    `accuracy`, the share of those tokens that are right; call `compile` again for anything else.
+    Does not download weights: the model starts from scratch and suits small sets and CPUs.
+
+    Args:
+      tokenizer: anything with the ints `vocabulary_size`, `start_id`, `end_id` and `pad_id`.
+      image_size: (height, width) in pixels, both >= 32.
+      sequence_length: longest caption in tokens, start and end included, >= 2.
+      decoder: "gru" or "transformer"; of some hundred images a GRU learns more in the same time.
+      width: features of a grid cell and of a token, a multiple of `heads`.
+      depth: blocks of the transformer, >= 1; the GRU has one layer and ignores it.
+      heads: attention heads, >= 1.
+      dropout: share of features dropped in training, 0 <= dropout < 1.
+      jitter: how far images move and grow or shrink in training, as a share of their side,
+        0 <= jitter < 0.5.
+      learning_rate: a float > 0 or a `keras.optimizers.schedules.LearningRateSchedule`.
+      weight_decay: AdamW's decay of all weights, 0 <= weight_decay < 1.
+
+    Returns:
+      A compiled `Captioner`, its weights created.
+
+    Raises:
+      TypeError: `tokenizer` lacks one of the four ints.
+      ValueError: any other argument is out of its range.
+
+    Example:
+      >>> from types import SimpleNamespace
+      >>> words = SimpleNamespace(vocabulary_size=9, start_id=2, end_id=3, pad_id=0)
+      >>> model = captioner(words, image_size=(32, 32), sequence_length=6, width=16)
+      >>> model.generate(np.zeros([1, 32, 32, 3], np.float32)).shape
+      (1, 6)
+
+    Source: attention over a grid of convolutional features, Xu et al. 2015 (arXiv:1502.03044);
+      transformer decoder, Vaswani et al. 2017 (arXiv:1706.03762); AdamW, Loshchilov and Hutter
+      2019 (arXiv:1711.05101).
+    """
+    model = Captioner(
+        **arguments.special_ids("captioner", tokenizer),
+        image_size=image_size,
+        sequence_length=sequence_length,
+        decoder=decoder,
+        width=width,
+        depth=depth,
+        heads=heads,
+        dropout=dropout,
+        jitter=jitter,
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(
+            arguments.learning_rate("captioner", learning_rate),
+            weight_decay=arguments.share("captioner", "weight_decay", weight_decay, below=1),
+            clipnorm=1.0,
+        ),
+        # The plain mean would count padding as tokens without loss.
+        loss=keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        ),
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=compiled.JIT,
+    )
+    return model
+
+
+@keras.saving.register_keras_serializable(package="mmdata")
+class Captioner(keras.Model):
+    """Predicts the next token of a caption from the image and the tokens before it.
+
+    images float32 [b, H, W, 3], 0-1; token_ids int32 [b, t]; padding_mask bool [b, t]
+      ->  logits float32 [b, t, vocabulary_size]
+
+    Not compiled; `captioner` returns it compiled. Arguments are those of `captioner`, with the
+    four ints in place of the tokenizer, so `.keras` files need none.
+    """
+
+    built: bool
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        start_id: int,
+        end_id: int,
+        pad_id: int,
+        image_size: tuple[int, int],
+        sequence_length: int,
+        decoder: str = "gru",
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        dropout: float = 0.1,
+        jitter: float = 0.05,
+        **kwargs: Any,
+    ) -> None:
+        """Checks the arguments and creates layers and weights."""
+        super().__init__(**kwargs)
+        who = "captioner"
+        if decoder not in ("transformer", "gru"):
+            raise ValueError(
+                f"{who}(decoder=...) must be 'transformer' or 'gru'; got decoder={decoder!r}."
+            )
+        self.vocabulary_size = vocabulary_size
+        self.start_id = start_id
+        self.end_id = end_id
+        self.pad_id = pad_id
+        self.image_size = arguments.size(who, image_size)
+        self.sequence_length = arguments.count(who, "sequence_length", sequence_length, least=2)
+        self.decoder_name = decoder
+        self.width = arguments.count(who, "width", width)
+        self.depth = arguments.count(who, "depth", depth)
+        self.heads = arguments.heads(who, heads, self.width)
+        self.dropout = arguments.share(who, "dropout", dropout, below=1)
+        self.jitter = arguments.share(who, "jitter", jitter, below=0.5)
+
+        self.encoder = ImageEncoder(
+            image_size=self.image_size,
+            width=self.width,
+            jitter=self.jitter,
+            dropout=self.dropout,
+            name="encoder",
+        )
+        self.memory_norm = layers.LayerNormalization(epsilon=1e-5, name="memory_norm")
+        self.embedding = layers.Embedding(
+            vocabulary_size,
+            self.width,
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=self.width**-0.5),
+            name="embedding",
+        )
+        sizes: dict[str, Any] = {"width": self.width, "heads": self.heads, "dropout": self.dropout}
+        self.decoder = (
+            TransformerDecoder(
+                **sizes, layers=self.depth, length=self.sequence_length, name="decoder"
+            )
+            if decoder == "transformer"
+            else GruDecoder(**sizes, name="decoder")
+        )
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates every weight; their shapes follow from the arguments alone."""
+        if self.built:
+            return
+        self.encoder.build()
+        self.memory_norm.build((None, None, self.width))
+        self.embedding.build((None, None))
+        self.decoder.build()
+        self.bias = self.add_weight(
+            shape=(self.vocabulary_size,), initializer="zeros", name="output_bias"
+        )
+        self.built = True
+
+    def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
+        """Returns logits [b, t, vocabulary_size]; further features of `inputs` are ignored."""
+        arguments.features("Captioner", inputs, _FEATURES)
+        token_ids = inputs["token_ids"]
+        length = token_ids.shape[1]
+        if length is not None and length > self.sequence_length:
+            raise ValueError(arguments.too_long("Captioner", length, self.sequence_length))
+        memory = self.memory_norm(self.encoder(inputs["images"], training=training))
+        mask = ops.cast(inputs["padding_mask"], "bool")
+        h = self.decoder(self._embedded(token_ids), memory, mask, training=training)
+        return self._logits(h)
+
+    def generate(
+        self,
+        images: Any,
+        *,
+        beam_size: int = 3,
+        max_length: int | None = None,
+        length_penalty: float = 0.6,
+    ) -> npt.NDArray[np.int32]:
+        """Writes a caption for each image, by beam search.
+
+        Of all captions found the one with the best score wins: its log probability divided by
+        ((5 + n) / 6) ** length_penalty, n its tokens with the end token. Never writes `pad_id` or
+        `start_id` inside a caption. A caption that reaches `max_length` is ended there. Does not
+        sample: the same images give the same captions.
+
+        Args:
+          images: float32 [b, H, W, 3], 0-1, numpy or any tensor.
+          beam_size: captions kept at each step, >= 1; 1 takes the likeliest token each time.
+          max_length: tokens of a caption with its end token, 1 to `sequence_length`, which is
+            also the default.
+          length_penalty: >= 0; 0 compares log probabilities as they are, which favours short
+            captions.
+
+        Returns:
+          int32 [b, max_length]: the tokens after `start_id`, then `end_id`, then `pad_id`.
+
+        Raises:
+          ValueError: an argument is out of its range, or `images` of another shape or type.
+
+        Source: Wu et al. 2016 (arXiv:1609.08144), equation 14 without its coverage term.
+        """
+        who = "Captioner.generate"
+        beams = arguments.count(who, "beam_size", beam_size)
+        length = self.sequence_length
+        if max_length is not None:
+            length = arguments.count(who, "max_length", max_length, most=length)
+        if not 0 <= length_penalty < float("inf"):
+            raise ValueError(f"{who}(length_penalty=...) must be >= 0; got {length_penalty!r}.")
+        pixels = arguments.images(who, images, self.image_size)
+        if not len(pixels):
+            return np.zeros([0, length], np.int32)
+
+        def search(images: Tensor) -> Tensor:
+            return self.search(images, beams, length, length_penalty)
+
+        key = f"search {beams} {length} {length_penalty}"
+        return np.asarray(compiled.run(self, key, search, pixels), np.int32)
+
+    def search(self, images: Tensor, beams: int, length: int, length_penalty: float) -> Tensor:
+        """Returns what `generate` does for one batch, as one graph; checks nothing."""
+        memory = self.memory_norm(self.encoder(images, training=False))
+        crossed, past = self.decoder.begin(memory, beams, length)
+
+        def step(token_ids: Tensor, position: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+            h, past = self.decoder.step(self._embedded(token_ids), position, past, crossed)
+            return self._logits(h), past
+
+        return beam_search(
+            step,
+            past,
+            beams=beams,
+            length=length,
+            start_id=self.start_id,
+            end_id=self.end_id,
+            pad_id=self.pad_id,
+            length_penalty=length_penalty,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, as plain values."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "start_id": self.start_id,
+            "end_id": self.end_id,
+            "pad_id": self.pad_id,
+            "image_size": list(self.image_size),
+            "sequence_length": self.sequence_length,
+            "decoder": self.decoder_name,
+            "width": self.width,
+            "depth": self.depth,
+            "heads": self.heads,
+            "dropout": self.dropout,
+            "jitter": self.jitter,
+        }
+
+    def _embedded(self, token_ids: Tensor) -> Tensor:
+        # One matrix for reading and writing words; the factor keeps both at unit scale
+        # (Vaswani et al. 2017, section 3.4).
+        return self.embedding(token_ids) * self.width**0.5
+
+    def _logits(self, h: Tensor) -> Tensor:
+        table = ops.cast(ops.transpose(self.embedding.embeddings), h.dtype)
+        return ops.cast(ops.matmul(h, table), "float32") + self.bias

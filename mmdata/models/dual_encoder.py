@@ -1,0 +1,312 @@
+"""A small retrieval model: images and captions side by side in one space."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import layers, ops
+
+from mmdata.models import arguments, compiled
+from mmdata.models.encoder import ImageEncoder, Tensor
+from mmdata.models.transformer import Block
+
+_FEATURES = ("images", "token_ids", "padding_mask", "image_id")
+_FIRST_TEMPERATURE = 0.07  # Radford et al. 2021, section 2.5.
+_NEVER = -1e9  # Stands for the logarithm of 0; a row of nothing else must not become NaN.
+
+
+def dual_encoder(
+    tokenizer: arguments.Tokenizer,
+    *,
+    image_size: tuple[int, int] = (224, 224),
+    sequence_length: int = 32,
+    width: int = 128,
+    depth: int = 1,
+    heads: int = 4,
+    dropout: float = 0.1,
+    jitter: float = 0.05,
+    learning_rate: Any = 1e-3,
+    weight_decay: float = 1e-2,
+) -> DualEncoder:
+    """Makes a small image-text retrieval model that is compiled and ready to fit.
+
+    images float32 [b, H, W, 3], 0-1; token_ids int32 [b, t]; padding_mask bool [b, t];
+    image_id int64 [b]  ->  image_embedding and text_embedding, each float32 [b, width], norm 1
+
+    Fits on the dict alone, without targets. Compiled with AdamW; shows `loss` and `recall_at_1`,
+    the share of the batch's images and captions that find each other first. Does not download
+    weights: the model starts from scratch and suits small sets and CPUs.
+
+    Args:
+      tokenizer: anything with the ints `vocabulary_size`, `start_id`, `end_id` and `pad_id`.
+      image_size: (height, width) in pixels, both >= 32.
+      sequence_length: longest caption in tokens, >= 1.
+      width: features of a grid cell, a token and an embedding, a multiple of `heads`.
+      depth: blocks of the text transformer, >= 1.
+      heads: attention heads, >= 1.
+      dropout: share of features dropped in training, 0 <= dropout < 1.
+      jitter: how far images move and grow or shrink in training, as a share of their side,
+        0 <= jitter < 0.5.
+      learning_rate: a float > 0 or a `keras.optimizers.schedules.LearningRateSchedule`.
+      weight_decay: AdamW's decay of all weights, 0 <= weight_decay < 1.
+
+    Returns:
+      A compiled `DualEncoder`, its weights created.
+
+    Raises:
+      TypeError: `tokenizer` lacks one of the four ints.
+      ValueError: any other argument is out of its range.
+
+    Source: two towers, temperature and loss, Radford et al. 2021 (arXiv:2103.00020), section 2.3
+      and figure 3; InfoNCE, van den Oord et al. 2018 (arXiv:1807.03748).
+    """
+    model = DualEncoder(
+        vocabulary_size=arguments.special_ids("dual_encoder", tokenizer)["vocabulary_size"],
+        image_size=image_size,
+        sequence_length=sequence_length,
+        width=width,
+        depth=depth,
+        heads=heads,
+        dropout=dropout,
+        jitter=jitter,
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(
+            arguments.learning_rate("dual_encoder", learning_rate),
+            weight_decay=arguments.share("dual_encoder", "weight_decay", weight_decay, below=1),
+            clipnorm=1.0,
+        ),
+        jit_compile=compiled.JIT,
+    )
+    return model
+
+
+@keras.saving.register_keras_serializable(package="mmdata")
+class DualEncoder(keras.Model):
+    """Embeds images and captions so that those of one pair are close.
+
+    images float32 [b, H, W, 3], 0-1; token_ids int32 [b, t]; padding_mask bool [b, t];
+    image_id int64 [b]  ->  image_embedding and text_embedding, each float32 [b, width], norm 1
+
+    The loss is contrastive and symmetric: each image should find its caption among those of the
+    batch, and each caption its image. Rows with an equal `image_id` are no negatives of each
+    other. A row whose `padding_mask` is all False (a corrupt image that keeps its place) takes no
+    part. Not compiled; `dual_encoder` returns it compiled, and takes the same arguments.
+
+    Source: Radford et al. 2021 (arXiv:2103.00020), figure 3.
+    """
+
+    built: bool
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        image_size: tuple[int, int],
+        sequence_length: int,
+        width: int = 128,
+        depth: int = 1,
+        heads: int = 4,
+        dropout: float = 0.1,
+        jitter: float = 0.05,
+        **kwargs: Any,
+    ) -> None:
+        """Checks the arguments and creates layers and weights."""
+        super().__init__(**kwargs)
+        who = "dual_encoder"
+        self.vocabulary_size = vocabulary_size
+        self.image_size = arguments.size(who, image_size)
+        self.sequence_length = arguments.count(who, "sequence_length", sequence_length)
+        self.width = arguments.count(who, "width", width)
+        self.depth = arguments.count(who, "depth", depth)
+        self.heads = arguments.heads(who, heads, self.width)
+        self.dropout = arguments.share(who, "dropout", dropout, below=1)
+        self.jitter = arguments.share(who, "jitter", jitter, below=0.5)
+
+        self.encoder = ImageEncoder(
+            image_size=self.image_size,
+            width=self.width,
+            jitter=self.jitter,
+            dropout=self.dropout,
+            name="encoder",
+        )
+        sizes: dict[str, Any] = {"width": self.width, "heads": self.heads, "dropout": self.dropout}
+        # Lets cells compare notes before they are averaged: how many, and where, is in no cell.
+        self.image_block = Block(**sizes, name="image_block")
+        self.image_norm = layers.LayerNormalization(epsilon=1e-5, name="image_norm")
+        self.embedding = layers.Embedding(vocabulary_size, self.width, name="embedding")
+        self.blocks = [Block(**sizes, name=f"block_{i}") for i in range(self.depth)]
+        self.text_norm = layers.LayerNormalization(epsilon=1e-5, name="text_norm")
+        self.image_project = layers.Dense(self.width, use_bias=False, name="image_project")
+        self.text_project = layers.Dense(self.width, use_bias=False, name="text_project")
+        self.drop = layers.Dropout(self.dropout)
+        self.recall = keras.metrics.Mean(name="recall_at_1")
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates every weight; their shapes follow from the arguments alone."""
+        if self.built:
+            return
+        wide = (None, None, self.width)
+        self.encoder.build()
+        self.embedding.build((None, None))
+        for part in (self.image_block, self.image_norm, *self.blocks, self.text_norm):
+            part.build(wide)
+        self.image_project.build((None, self.width))
+        self.text_project.build((None, self.width))
+        self.positions = self.add_weight(
+            shape=(self.sequence_length, self.width),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+            name="positions",
+        )
+        self.log_scale = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(math.log(1 / _FIRST_TEMPERATURE)),
+            name="log_scale",
+        )
+        self.built = True
+
+    def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> dict[str, Tensor]:
+        """Returns image_embedding and text_embedding; further features are ignored."""
+        arguments.features("DualEncoder", inputs, _FEATURES)
+        return {
+            "image_embedding": self.embed_images(inputs["images"], training=training),
+            "text_embedding": self.embed_text(
+                inputs["token_ids"], inputs["padding_mask"], training=training
+            ),
+        }
+
+    def embed_images(self, images: Tensor, training: bool | None = None) -> Tensor:
+        """Returns embeddings float32 [b, width] inside a graph; checks nothing."""
+        x = self.image_block(self.encoder(images, training=training), training=training)
+        return _unit(self.image_project(ops.mean(self.image_norm(x), axis=1)))
+
+    def embed_text(
+        self, token_ids: Tensor, padding_mask: Tensor, training: bool | None = None
+    ) -> Tensor:
+        """Returns embeddings float32 [b, width] inside a graph; checks only the length."""
+        length = token_ids.shape[1]
+        if length is not None and length > self.sequence_length:
+            raise ValueError(arguments.too_long("DualEncoder", length, self.sequence_length))
+        real = ops.cast(padding_mask, "bool")
+        steps = ops.arange(ops.shape(token_ids)[1], dtype="int32")
+        x = self.embedding(token_ids) + ops.take(self.positions, steps, axis=0)
+        x = self.drop(x, training=training)
+        # A padded token sees itself only: softmax over nothing would be NaN on some backends.
+        mask = ops.logical_or(real[:, None, None, :], ops.expand_dims(steps, 1) == steps)
+        for block in self.blocks:
+            x = block(x, mask, training=training)
+        weights = ops.cast(ops.expand_dims(real, 2), x.dtype)
+        total = ops.maximum(ops.sum(weights, axis=1), 1)
+        return _unit(self.text_project(ops.sum(self.text_norm(x) * weights, axis=1) / total))
+
+    def encode_images(self, images: Any) -> npt.NDArray[np.float32]:
+        """Embeds images, in batches of its own.
+
+        Args:
+          images: float32 [b, H, W, 3], 0-1, numpy or any tensor.
+
+        Returns:
+          float32 [b, width], each row of norm 1; dot products are cosines.
+
+        Raises:
+          ValueError: `images` has another shape or type.
+        """
+        pixels = arguments.images("DualEncoder.encode_images", images, self.image_size)
+        return self._encoded("images", self.embed_images, pixels)
+
+    def encode_text(self, token_ids: Any, padding_mask: Any) -> npt.NDArray[np.float32]:
+        """Embeds captions, in batches of its own.
+
+        Args:
+          token_ids: int32 [b, t], t <= sequence_length, numpy or any tensor.
+          padding_mask: bool [b, t], True = real token.
+
+        Returns:
+          float32 [b, width], each row of norm 1; dot products are cosines.
+
+        Raises:
+          ValueError: the arguments have other shapes or types, or t > sequence_length.
+        """
+        ids, mask = arguments.tokens(
+            "DualEncoder.encode_text", token_ids, padding_mask, self.sequence_length
+        )
+        return self._encoded(f"text of {ids.shape[1]}", self.embed_text, ids, mask)
+
+    def similarities(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Returns the scaled cosines [b images, b captions] of a batch's embeddings."""
+        # CLIP keeps the scale at 100 at most, lest training become unstable (section 2.5).
+        scale = ops.exp(ops.minimum(self.log_scale, math.log(100.0)))
+        captions = ops.transpose(outputs["text_embedding"])
+        return ops.matmul(outputs["image_embedding"], captions) * ops.cast(scale, "float32")
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Returns the contrastive loss of a batch, a scalar; 0 where no row takes part.
+
+        The mean of two cross-entropies, image to caption and caption to image, each averaged over
+        the rows that take part. Does not use `y` and `sample_weight`.
+
+        Source: Radford et al. 2021 (arXiv:2103.00020), figure 3.
+        """
+        rivals, valid = _rivals(x)
+        itself = ops.eye(ops.shape(valid)[0], dtype="bool")
+        logits = self.similarities(y_pred)
+        loss = 0.0
+        for scores in (logits, ops.transpose(logits)):
+            scores = ops.where(ops.logical_or(rivals, itself), scores, _NEVER)
+            loss = loss - ops.diagonal(ops.log_softmax(scores, axis=1)) / 2
+        weights = ops.cast(valid, "float32")
+        return ops.sum(loss * weights) / ops.maximum(ops.sum(weights), 1.0)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Updates `recall_at_1` and returns every metric by name; ties count as misses."""
+        rivals, valid = _rivals(x)
+        logits = self.similarities(y_pred)
+        for scores in (logits, ops.transpose(logits)):
+            best = ops.max(ops.where(rivals, scores, _NEVER), axis=1)
+            found = ops.cast(ops.diagonal(scores) > best, "float32")
+            self.recall.update_state(found, ops.cast(valid, "float32"))
+        return self.get_metrics_result()
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, as plain values."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "image_size": list(self.image_size),
+            "sequence_length": self.sequence_length,
+            "width": self.width,
+            "depth": self.depth,
+            "heads": self.heads,
+            "dropout": self.dropout,
+            "jitter": self.jitter,
+        }
+
+    def _encoded(self, key: str, function: Any, *arrays: Any) -> npt.NDArray[np.float32]:
+        if not len(arrays[0]):
+            return np.zeros([0, self.width], np.float32)
+        return np.asarray(compiled.run(self, key, function, *arrays), np.float32)
+
+
+def _rivals(x: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Returns who is a negative of whom, bool [b, b], and which rows take part, bool [b]."""
+    valid = ops.any(ops.cast(x["padding_mask"], "bool"), axis=1)
+    # Compared as the integers they are: float32 tells no two ids of 64 bits apart.
+    ids = ops.reshape(x["image_id"], (-1,))
+    return ops.logical_and(ops.expand_dims(ids, 1) != ids, valid), valid
+
+
+def _unit(x: Tensor) -> Tensor:
+    x = ops.cast(x, "float32")
+    return x / ops.sqrt(ops.maximum(ops.sum(x * x, axis=-1, keepdims=True), 1e-12))

@@ -1,0 +1,76 @@
+"""Recall at k, the measure of retrieval."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from mmdata.models import arguments
+
+_ROWS_AT_ONCE = 1024
+
+
+def recall_at_k(
+    queries: npt.ArrayLike,
+    gallery: npt.ArrayLike,
+    query_ids: npt.ArrayLike,
+    gallery_ids: npt.ArrayLike,
+    k: int,
+) -> float:
+    """Measures the share of queries that find a row of their own id among their k nearest.
+
+    Nearest is the largest dot product. Ties never count in favour: a row of another id that is as
+    near as the best of the own id stands before it, and so does a NaN. A query whose id is not in
+    the gallery is a miss. Does not normalize; `DualEncoder` gives rows of norm 1.
+
+    Args:
+      queries: float [q, d], q >= 1.
+      gallery: float [g, d], g >= 1; may be `queries` seen from the other side.
+      query_ids: int [q].
+      gallery_ids: int [g].
+      k: how many of the nearest rows count, >= 1.
+
+    Returns:
+      A share from 0 to 1.
+
+    Raises:
+      ValueError: the shapes do not match, or k < 1.
+
+    Example:
+      >>> recall_at_k([[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.8, 0.2]], [7, 8], [7, 8], 1)
+      1.0
+      >>> recall_at_k([[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.8, 0.2]], [7, 8], [8, 7], 1)
+      0.0
+
+    Source: Hodosh et al. 2013, Journal of Artificial Intelligence Research 47, section 4.
+    """
+    who = "recall_at_k"
+    k = arguments.count(who, "k", k)
+    # Sums of float32 depend on the order of adding, and would break ties by chance.
+    queries, gallery = np.asarray(queries, np.float64), np.asarray(gallery, np.float64)
+    query_ids, gallery_ids = np.asarray(query_ids), np.asarray(gallery_ids)
+    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f"{who}(queries=..., gallery=...) must have shapes [q, d] and [g, d]; "
+            f"got {list(queries.shape)} and {list(gallery.shape)}."
+        )
+    for name, ids, rows in (
+        ("query_ids", query_ids, queries),
+        ("gallery_ids", gallery_ids, gallery),
+    ):
+        if ids.shape != rows.shape[:1] or not len(ids) or not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError(
+                f"{who}({name}=...) must be one int a row, {len(rows)} and at least 1; "
+                f"got {ids.dtype} of shape {list(ids.shape)}."
+            )
+    largest = np.linalg.norm(gallery, axis=1).max()
+    hits = 0
+    for start in range(0, len(queries), _ROWS_AT_ONCE):
+        rows = queries[start : start + _ROWS_AT_ONCE]
+        own = query_ids[start : start + _ROWS_AT_ONCE, None] == gallery_ids
+        scores = rows @ gallery.T
+        best = np.where(own, scores, -np.inf).max(axis=1, keepdims=True)
+        rounding = 1e-11 * largest * np.linalg.norm(rows, axis=1, keepdims=True)
+        before = ~own & ~(scores < best - rounding)
+        hits += int((own.any(axis=1) & (before.sum(axis=1) < k)).sum())
+    return hits / len(queries)

@@ -1,0 +1,160 @@
+"""Order: what every epoch, batch and shard holds."""
+
+import dataclasses
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmdata.order import Order
+
+
+def step(number: int) -> Any:
+    return tf.constant(number, tf.int64)
+
+
+def batch(order: Order, number: int) -> list[int]:
+    indices: list[int] = order.indices(step(number)).numpy().tolist()
+    return indices
+
+
+def epoch(order: Order, number: int = 0) -> list[list[int]]:
+    steps = order.steps_per_epoch
+    return [batch(order, number * steps + i) for i in range(steps)]
+
+
+def flat(batches: list[list[int]]) -> list[int]:
+    return [index for indices in batches for index in indices]
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> Order:
+    workers = draw(st.integers(1, 5))
+    batch_size = workers * draw(st.integers(1, 8))
+    remainder = draw(st.just(0) | st.integers(workers, max(batch_size - 1, workers)))
+    count = max(draw(st.integers(0, 5)) * batch_size + remainder % batch_size, batch_size)
+    seed, shuffle = draw(st.integers(-(2**40), 2**40)), draw(st.booleans())
+    return Order(count=count, batch_size=batch_size, shuffle=shuffle, seed=seed, shard=(0, workers))
+
+
+@settings(deadline=None, max_examples=60)
+@given(order=orders(), number=st.integers(0, 1000))
+def test_every_index_once_and_shards_cut_each_batch(order: Order, number: int) -> None:
+    whole = dataclasses.replace(order, shard=(0, 1))
+    batches = epoch(whole, number)
+    assert sorted(flat(batches)) == list(range(order.count))
+    full, rest = divmod(order.count, order.batch_size)
+    assert [len(b) for b in batches] == [order.batch_size] * full + [rest] * (rest > 0)
+    workers = order.shard[1]
+    shards = [epoch(dataclasses.replace(order, shard=(k, workers)), number) for k in range(workers)]
+    assert [flat(list(parts)) for parts in zip(*shards, strict=True)] == batches
+    for parts in zip(*shards, strict=True):
+        sizes = [len(part) for part in parts]
+        assert min(sizes) >= 1
+        assert max(sizes) - min(sizes) <= 1
+
+
+TABLE = [(1, 1), (1, 8), (7, 7), (10, 3), (12, 4), (100, 32), (101, 100), (257, 64)]
+
+
+@pytest.mark.parametrize(("count", "batch_size"), TABLE)
+@pytest.mark.parametrize("shuffle", [True, False], ids=["shuffled", "counting"])
+def test_every_index_once_an_epoch(count: int, batch_size: int, shuffle: bool) -> None:
+    order = Order(count=count, batch_size=batch_size, shuffle=shuffle)
+    assert order.steps_per_epoch == -(-count // batch_size)
+    for number in (0, 1, 5):
+        indices = flat(epoch(order, number))
+        assert sorted(indices) == list(range(count))
+        if not shuffle:
+            assert indices == list(range(count))
+
+
+def test_without_shuffling_it_counts_up() -> None:
+    order = Order(count=10, batch_size=4, shuffle=False)
+    assert epoch(order, 3) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_a_position_is_one_integer() -> None:
+    order = Order(count=20, batch_size=6)
+    assert [int(order.epoch(step(n))) for n in (0, 3, 4, 7, 8, 4000)] == [0, 0, 1, 1, 2, 1000]
+    assert epoch(order) == epoch(Order(count=20, batch_size=6))
+    # Batches cut one and the same order, whatever their size.
+    assert flat(epoch(order)) == flat(epoch(dataclasses.replace(order, batch_size=20)))
+    later = [batch(order, number) for number in (9, 4, 7)]
+    assert later == [epoch(order, 2)[1], epoch(order, 1)[0], epoch(order, 1)[3]]
+
+
+def test_seeds_and_epochs_make_distinct_permutations() -> None:
+    # 2 of 600 are alike by chance once in 10**13.
+    seen = {
+        tuple(batch(Order(count=20, batch_size=20, seed=seed), number))
+        for seed in range(300)
+        for number in range(2)
+    }
+    assert len(seen) == 600
+
+
+def test_many_epochs_make_distinct_and_even_permutations() -> None:
+    order = Order(count=12, batch_size=12)
+    table = np.array([batch(order, number) for number in range(600)])
+    assert len({tuple(row) for row in table.tolist()}) == 600
+    # Each index 50 times in each place, give or take 7.
+    counts = np.array([np.bincount(column, minlength=12) for column in table.T])
+    assert counts.min() > 15
+    assert counts.max() < 95
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shard", [(0, 1), (1, 2)], ids=str)
+def test_the_same_in_a_graph(shuffle: bool, shard: tuple[int, int]) -> None:
+    order = Order(count=37, batch_size=8, shuffle=shuffle, seed=-5, shard=shard)
+    ds = tf.data.Dataset.range(2, 12).map(lambda n: (order.indices(n), order.epoch(n)))
+    assert ds.element_spec == (tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int64))
+    for number, (indices, in_epoch) in zip(range(2, 12), ds, strict=True):
+        assert indices.numpy().tolist() == batch(order, number)
+        assert int(in_epoch) == number // 5
+
+
+@pytest.mark.parametrize("count", [10**9, 2**31, 10**12])
+def test_huge_counts_need_no_memory(count: int) -> None:
+    order = Order(count=count, batch_size=4096)
+    first, last = batch(order, 0), batch(order, order.steps_per_epoch - 1)
+    assert len(last) == (count % 4096 or 4096)
+    indices = np.array(first + last)
+    assert len(np.unique(indices)) == len(indices)
+    assert indices.min() >= 0
+    assert indices.max() < count
+    assert np.abs(indices.mean() / count - 0.5) < 0.05  # from all over, not from a window
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"count": 0}, r"count=\.\.\. must be at least 1; got 0"),
+        ({"count": -5}, r"count=\.\.\. must be at least 1; got -5"),
+        ({"batch_size": 0}, r"batch_size=\.\.\. must be an int of at least 1; got 0"),
+        ({"batch_size": -4}, r"batch_size=\.\.\. must be an int of at least 1; got -4"),
+        ({"shard": (2, 2)}, r"shard=\.\.\. must be \(index, count\).*; got \(2, 2\)"),
+        ({"shard": (-1, 2)}, r"shard=\.\.\. must be \(index, count\).*; got \(-1, 2\)"),
+        ({"shard": (0, 0)}, r"shard=\.\.\. must be \(index, count\).*; got \(0, 0\)"),
+        ({"shard": (0, 3)}, r"shared by all 3 shards and must be a multiple.*; got 8"),
+        ({"shard": (0, 16)}, r"shared by all 16 shards and must be a multiple.*; got 8"),
+        ({"count": 17, "shard": (1, 2)}, "last batch of 1 cannot be shared by 2 shards"),
+        ({"count": 3, "shard": (0, 4)}, "last batch of 3 cannot be shared by 4 shards"),
+    ],
+    ids=str,
+)
+def test_fields_that_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Order(**{"count": 16, "batch_size": 8, **fields})
+
+
+def test_is_a_value() -> None:
+    order = Order(count=16, batch_size=8, seed=3)
+    assert repr(order) == "Order(count=16, batch_size=8, shuffle=True, seed=3, shard=(0, 1))"
+    assert pickle.loads(pickle.dumps(order)) == order
+    assert len({order, Order(count=16, batch_size=8, seed=3), Order(count=16, batch_size=8)}) == 2
