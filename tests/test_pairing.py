@@ -665,6 +665,11 @@ def test_error_says_how_many_which_and_what_next(tmp_path: pathlib.Path, write: 
         "list.\nThis error's .findings has every one."
     )
 
+    assert [finding.path for finding in caught.value.findings] == [
+        *(f"{n}.jpg" for n in range(7)),
+        *("a.txt", "b.jpg"),
+    ]
+
 
 def test_dropping_is_no_advice_where_nothing_would_be_left(
     tmp_path: pathlib.Path, write: Write
@@ -674,10 +679,6 @@ def test_dropping_is_no_advice_where_nothing_would_be_left(
         with pytest.raises(PairingError, match="Nothing pairs at all") as caught:
             mmdata.read(tmp_path, on_problem=on_problem)
         assert "on_problem" not in str(caught.value)
-    assert [finding.path for finding in caught.value.findings] == [
-        *(f"{n}.jpg" for n in range(7)),
-        *("a.txt", "b.jpg"),
-    ]
 
 
 @pytest.mark.parametrize(("count", "dots"), [(5, False), (6, True)])

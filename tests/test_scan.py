@@ -67,6 +67,12 @@ def header(content: bytes) -> Header:
     return read_header(io.BytesIO(content))
 
 
+def bitfields(*masks: int) -> bytes:
+    """A BMP of 32 bits a pixel that says which bits are red, green and blue."""
+    bmp = encode("BMP", "RGBA")
+    return bmp[:30] + b"\3\0\0\0" + bmp[34:54] + struct.pack("<3I", *masks) + bmp[54:]
+
+
 def top_down(bmp: bytes) -> bytes:
     """The BMP with its height negated: its rows count from the top."""
     (height,) = struct.unpack_from("<i", bmp, 22)
@@ -116,6 +122,7 @@ UPRIGHT = {
     "BMP 24": BMP,
     "BMP 32": encode("BMP", "RGBA"),
     "BMP 24 top-down": top_down(BMP),
+    "BMP 32 bitfields": bitfields(0xFF0000, 0xFF00, 0xFF),
     "BMP 32 top-down": top_down(encode("BMP", "RGBA")),
 }
 DECODED: dict[str, tuple[bytes, int]] = {name: (content, 1) for name, content in UPRIGHT.items()}
@@ -187,10 +194,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "BMP grey": (encode("BMP", "L"), "a BMP of 8 bits a pixel"),
     "BMP 1 bit": (encode("BMP", "1"), "a BMP of 1 bits a pixel"),
     "BMP 16": (BMP[:28] + b"\x10\0" + BMP[30:], "a BMP of 16 bits a pixel"),
-    "BMP of another order": (
-        (bmp := encode("BMP", "RGBA"))[:54] + bmp[62:66] + bmp[58:62] + bmp[54:58] + bmp[66:],
-        "channels in an unusual order",
-    ),
+    "BMP of another order": (bitfields(0xFF, 0xFF00, 0xFF0000), "channels in an unusual order"),
     "BMP of OS/2": (BMP[:14] + b"\x0c\0\0\0" + BMP[18:], "not decoded"),
     "BMP RLE": (BMP[:30] + b"\1\0\0\0" + BMP[34:], "compression 1, not decoded"),
     "JPEG of no frame": (b"\xff\xd8\xff\xd9", "the JPEG has no frame header"),
