@@ -39,23 +39,16 @@ def caption_sheet(
     figure_module = require("matplotlib.figure", extra="train")
     shown = min(len(images), _SHOWN)
     rows = -(-shown // _COLUMNS)
-    figure = figure_module.Figure(figsize=(_COLUMNS * _INCHES, rows * (_INCHES + 0.6)))
+    size = (_COLUMNS * _INCHES, rows * (_INCHES + 0.8))
+    figure = figure_module.Figure(figsize=size, layout="constrained")
     figure.suptitle(title)
     for place in range(shown):
         axes = figure.add_subplot(rows, _COLUMNS, place + 1)
         axes.imshow(images[place])
-        axes.set_axis_off()
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
         axes.set_title(textwrap.fill(captions[place], 34), fontsize=10)
-        axes.text(
-            *(0.5, -0.03),
-            textwrap.fill(references[place], 40),
-            transform=axes.transAxes,
-            horizontalalignment="center",
-            verticalalignment="top",
-            color="dimgray",
-            fontsize=8,
-        )
-    figure.tight_layout()
+        axes.set_xlabel(textwrap.fill(references[place], 42), fontsize=8, color="dimgray")
     return figure
 
 
