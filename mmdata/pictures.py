@@ -22,7 +22,7 @@ def caption_sheet(
     *,
     title: str,
 ) -> Any:
-    """Draws up to twelve images, each above its generated caption and a reference in grey.
+    """Draws up to twelve of the images, each between a generated caption and a reference.
 
     Args:
       images: float32 [b, H, W, 3], RGB, 0-1.
@@ -42,13 +42,13 @@ def caption_sheet(
     size = (_COLUMNS * _INCHES, rows * (_INCHES + 0.8))
     figure = figure_module.Figure(figsize=size, layout="constrained")
     figure.suptitle(title)
-    for place in range(shown):
-        axes = figure.add_subplot(rows, _COLUMNS, place + 1)
-        axes.imshow(images[place])
+    for place, i in enumerate(np.linspace(0, len(images) - 1, shown).round().astype(int), start=1):
+        axes = figure.add_subplot(rows, _COLUMNS, place)
+        axes.imshow(images[i])
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-        axes.set_title(textwrap.fill(captions[place], 34), fontsize=10)
-        axes.set_xlabel(textwrap.fill(references[place], 42), fontsize=8, color="dimgray")
+        axes.set_title(textwrap.fill(captions[i], 34), fontsize=10)
+        axes.set_xlabel(textwrap.fill(references[i], 42), fontsize=8, color="dimgray")
     return figure
 
 

@@ -149,7 +149,7 @@ def _dataset(pairs: Pairs, tokenizer: Tokenizer, recipe: _Recipe) -> Dataset:
     look_up = Lookup(pairs, scan, order, task.permutes)
 
     def stream(steps: Any) -> Any:
-        return _batches(steps, order, look_up, corrupt, tokenizer, recipe)
+        return _batches(steps, order, look_up, scan.plain, corrupt, tokenizer, recipe)
 
     return Dataset(
         stream,
@@ -164,6 +164,7 @@ def _batches(
     steps: Any,
     order: Order,
     look_up: Lookup,
+    plain: bool,
     corrupt: Corrupt,
     tokenizer: Tokenizer,
     recipe: _Recipe,
@@ -185,8 +186,8 @@ def _batches(
     ]
     ds = steps.map(look_up)  # a block of integers a step: no buffer to fill
     ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
-    on_files: list[Stage] = [Decode(), Resize(size=recipe.pixels.size)]
-    ds = ds.map(_chain(on_files), num_parallel_calls=tf.data.AUTOTUNE)
+    on_files: list[Stage] = [Decode(plain=plain), Resize(size=recipe.pixels.size)]
+    ds = ds.map(_chain(on_files), num_parallel_calls=os.cpu_count())  # all cores, from the start
     if recipe.augment:  # behind resizing, where pixels are few
         on_images: list[Stage] = [Seed(seed=recipe.seed), *recipe.augment]
         ds = ds.map(_chain(on_images), num_parallel_calls=tf.data.AUTOTUNE)

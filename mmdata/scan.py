@@ -37,6 +37,12 @@ class Scan:
     orientations: NDArray[np.int8]
     problems: dict[int, str]
 
+    @property
+    def plain(self) -> bool:
+        """Whether every file is a JPEG that is stored upright."""
+        jpeg, upright = self.formats == Format.JPEG, self.orientations == 1
+        return bool(np.all(jpeg & upright))
+
     def take(self, rows: NDArray[np.int64]) -> "Scan":
         """The scan of the files at `rows`, int64 [k], in that order."""
         return Scan(

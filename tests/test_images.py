@@ -217,6 +217,16 @@ def test_what_cannot_be_decoded_is_one_black_pixel(
     np.testing.assert_array_equal(decoded["image"], np.zeros((1, 1, 3)))
 
 
+def test_plain_decodes_upright_jpegs_as_ever(tmp_path: Path) -> None:
+    cut = encoded(PICTURE, "JPEG")[:-500]
+    for name, content in (("whole.jpg", encoded(PICTURE, "JPEG")), ("cut.jpg", cut)):
+        (tmp_path / name).write_bytes(content)
+        example = {"path": tf.constant(str(tmp_path / name)), "format": 0, "orientation": 1}
+        branching, plain = Decode()(example), Decode(plain=True)(example)
+        np.testing.assert_array_equal(branching["image"], plain["image"])
+        assert bool(branching["valid"]) is bool(plain["valid"]) is (name == "whole.jpg")
+
+
 @pytest.mark.parametrize(
     "name", [name for name, (_, kind) in BROKEN.items() if kind != Format.UNKNOWN]
 )
@@ -422,7 +432,7 @@ def test_stages_touch_nothing_else(stage: Any, changes: set[str], files: dict[st
 @pytest.mark.parametrize(
     ("stage", "text"),
     [
-        (Decode(), "Decode()"),
+        (Decode(), "Decode(plain=False)"),
         (Resize(size=(2, 3)), "Resize(size=(2, 3))"),
     ],
 )

@@ -309,6 +309,9 @@ def test_scan(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert taken.keys.tolist() == found.keys[rows].tolist()
     assert (taken.formats.tolist(), taken.orientations.tolist()) == ([-1, 0, 2], [1, 1, 6])
     assert taken.problems == {0: "the file is empty (0 bytes)"}
+    jpegs = found.formats == Format.JPEG
+    assert found.take(np.flatnonzero(jpegs & (found.orientations == 1))).plain
+    assert not found.plain
 
 
 def test_scan_of_nothing() -> None:
