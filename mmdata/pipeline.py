@@ -118,15 +118,20 @@ class _Recipe:
 
 
 def _paired(images: Any, captions: Any, on_problem: OnProblem) -> Pairs:
-    """Reads and scans; one error names what does not pair together with what is no image."""
+    """Reads and scans; one error names what does not pair together with what is no image.
+
+    What does not pair was accepted by whoever made `Pairs`; what is no image was not.
+    """
     if isinstance(images, Pairs):
         if captions is not None:
             raise ValueError(f"captions=... must be None beside Pairs; got {captions!r}.")
-        known, (_, pairs) = set(images.report.findings), images.scanned()
+        _, pairs = images.scanned()
+        findings = [found for found in pairs.report.findings if found.kind == "corrupt"]
     else:
-        known, (_, pairs) = set(), read(images, captions, on_problem="drop").scanned()
+        _, pairs = read(images, captions, on_problem="drop").scanned()
+        findings = list(pairs.report.findings)
     if on_problem == "error":
-        raise_for([f for f in pairs.report.findings if f not in known], where=repr(pairs.root))
+        raise_for(findings, where=repr(pairs.root))
     return pairs
 
 

@@ -166,13 +166,14 @@ class TestMess:
         for name, content in {"page.jpg": b"<html>", "none.png": b"", "x.webp": b"RIFF"}.items():
             (tmp_path / name).write_bytes(content)
             (tmp_path / name).with_suffix(".txt").write_text("a caption")
-        with pytest.raises(mmdata.PairingError) as caught:
-            mmdata.build(tmp_path)
-        assert [(f.kind, f.path) for f in caught.value.findings] == [
-            ("corrupt", "none.png"),
-            ("corrupt", "page.jpg"),
-            ("corrupt", "x.webp"),
-        ]
+        for images in (tmp_path, mmdata.read(tmp_path), mmdata.read(tmp_path).scanned()[1]):
+            with pytest.raises(mmdata.PairingError) as caught:
+                mmdata.build(images)
+            assert [(f.kind, f.path) for f in caught.value.findings] == [
+                ("corrupt", "none.png"),
+                ("corrupt", "page.jpg"),
+                ("corrupt", "x.webp"),
+            ]
 
 
 class TestOrder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import pathlib
@@ -42,6 +43,11 @@ def small_captioner(decoder: Any = "transformer", **knobs: Any) -> Any:
     model = captioner(words(knobs.pop("vocabulary_size", 12)), decoder=decoder, **knobs)
     model.embedding.embeddings.assign(model.embedding.embeddings * 2.0)
     model.encoder.positions.assign(model.encoder.positions * 20.0)
+    for weight in model.decoder.weights:
+        if weight.name == "positions":
+            weight.assign(weight * 20.0)
+        elif len(weight.shape) == 2:  # Else the newest token decides alone, whatever went before.
+            weight.assign(weight * 2.0)
     return model
 
 
@@ -254,6 +260,17 @@ def test_a_wider_beam_is_not_the_same_as_greedy() -> None:
     model.bias.assign(np.eye(12, dtype=np.float32)[END] * 1.5)
     wide, narrow = (model.generate(images, beam_size=k) for k in (5, 1))
     assert (wide != narrow).any()
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_length_penalty_decides_between_captions(decoder: str) -> None:
+    """Else the tests above would pass without one."""
+    model, images = small_captioner(decoder), batch(8)["images"]
+    lengths = [
+        (model.generate(images, beam_size=5, length_penalty=penalty) != PAD).sum()
+        for penalty in (0.0, 2.0)
+    ]
+    assert lengths[0] < lengths[1]
 
 
 @pytest.mark.parametrize("ids", [{"start_id": END}, {"pad_id": END}], ids=str)
@@ -517,11 +534,13 @@ def test_models_refuse_inputs_by_name(make: Any) -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [small_captioner, lambda: small_captioner("gru"), small_dual_encoder],
+    [small_captioner, functools.partial(small_captioner, "gru"), small_dual_encoder],
     ids=["transformer", "gru", "dual_encoder"],
 )
 def test_a_saved_model_comes_back_the_same(make: Any, tmp_path: pathlib.Path) -> None:
-    model, inputs = make(), batch(4)
+    knobs = {"width": 8, "depth": 3, "dropout": 0.2, "jitter": 0.15}  # None of them the default.
+    model, inputs = make(**knobs), batch(4)
+    assert model.get_config().items() >= knobs.items()
     targets = inputs["token_ids"] if isinstance(model, models.Captioner) else None
     model.fit(inputs, targets, verbose=0)  # So that moving means and the optimizer have a say.
     path = tmp_path / "model.keras"
@@ -657,6 +676,14 @@ def test_recall_of_a_collapsed_model_is_zero() -> None:
     assert recall_at_k(rows, rows, range(50), range(50), 1) == 0.0
     assert recall_at_k(rows, rows, range(50), range(50), 49) == 0.0
     assert recall_at_k(rows, rows, range(50), range(50), 50) == 1.0
+
+
+@pytest.mark.parametrize("own", [0, 1])
+def test_recall_does_not_let_rounding_break_a_tie(own: int) -> None:
+    gallery = [[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]]
+    sums = [(row[0] + row[1]) + row[2] for row in gallery]
+    assert sums[0] != sums[1]  # 0.6 both, but for the order of adding.
+    assert recall_at_k([[1.0, 1.0, 1.0]], gallery, [own], [0, 1], 1) == 0.0
 
 
 @pytest.mark.parametrize(
