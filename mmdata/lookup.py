@@ -26,7 +26,7 @@ class Lookup:
         self._order = order
         self._permutes = permutes
         with tf.device("CPU:0"):
-            self._root = tf.constant(os.path.join(pairs.root, ""))
+            self._root = tf.constant(os.fsencode(os.path.join(pairs.root, "")))
             self._images = _column(pairs.images)
             self._captions = _column(pairs.captions)
             self._first = tf.constant(pairs.offsets)
