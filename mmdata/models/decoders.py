@@ -150,7 +150,7 @@ class GruDecoder(layers.Layer):
         first = self.first(ops.mean(memory, axis=1))
         # A padded token leaves the state as it is, so padding on either side has no influence.
         h = self.gru(x, initial_state=first, mask=padding_mask, training=training)
-        return self._merged(h, self.attention(h, memory), training)
+        return self._merged(h, self.attention.attend(h, *self.attention.project(memory)), training)
 
     def begin(self, memory: Tensor, beams: int, length: int) -> tuple[Any, Tensor]:
         """Returns keys and values of the grid, and the first state of each beam."""
