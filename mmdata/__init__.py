@@ -20,21 +20,25 @@ if TYPE_CHECKING:
     from mmdata.models import Captioner, DualEncoder, captioner, dual_encoder, recall_at_k
     from mmdata.pairing.findings import Finding, PairingError, Report
     from mmdata.pairing.pairs import Pairs
+    from mmdata.pairing.problems import Problems
     from mmdata.pairing.read import read
     from mmdata.pipeline import build
-    from mmdata.tasks import Captioning, Retrieval
+    from mmdata.tasks import Captioning, Classification, Retrieval
+    from mmdata.verify import verify
 
 __version__ = importlib.metadata.version("mmdata")
 
 __all__ = [
     "Captioner",
     "Captioning",
+    "Classification",
     "Dataset",
     "DualEncoder",
     "Finding",
     "PairingError",
     "Pairs",
     "Pixels",
+    "Problems",
     "Report",
     "Retrieval",
     "Text",
@@ -44,17 +48,20 @@ __all__ = [
     "read",
     "recall_at_k",
     "tokenizers",
+    "verify",
 ]
 
 _HOMES = {
     "Captioner": "mmdata.models",
     "Captioning": "mmdata.tasks",
+    "Classification": "mmdata.tasks",
     "Dataset": "mmdata.dataset",
     "DualEncoder": "mmdata.models",
     "Finding": "mmdata.pairing.findings",
     "PairingError": "mmdata.pairing.findings",
     "Pairs": "mmdata.pairing.pairs",
     "Pixels": "mmdata.arguments",
+    "Problems": "mmdata.pairing.problems",
     "Report": "mmdata.pairing.findings",
     "Retrieval": "mmdata.tasks",
     "Text": "mmdata.arguments",
@@ -63,6 +70,7 @@ _HOMES = {
     "dual_encoder": "mmdata.models",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",
+    "verify": "mmdata.verify",
 }
 
 

@@ -93,7 +93,8 @@ def task_of(task: str | Task) -> Task:
         return task
     if task not in tuple(TASKS):
         raise ValueError(
-            f"task=... must be one of {list(TASKS)}, a Captioning or a Retrieval; got {task!r}."
+            f"task=... must be one of {list(TASKS)}, or a Captioning, Retrieval or Classification; "
+            f"got {task!r}."
         )
     return TASKS[task]
 

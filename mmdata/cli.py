@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmdata.pairing.findings import OnProblem, PairingError
+from mmdata.pairing.findings import PairingError
+from mmdata.pairing.problems import OnProblem
 
 if TYPE_CHECKING:
     from mmdata.training import Outcome

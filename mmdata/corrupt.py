@@ -4,8 +4,9 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.headers import Format
-from mmdata.pairing.findings import Finding, OnProblem
+from mmdata.pairing.findings import Finding
 from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.problems import Problems
 from mmdata.scan import Scan
 from mmdata.stages.images import why_corrupt
 
@@ -16,28 +17,29 @@ class Corrupt:
     row: int64 [b], path: string [b], valid: bool [b]  ->  unchanged
 
     Raises:
-      tf.errors.InvalidArgumentError: An image is not valid and `on_problem` is "error".
+      tf.errors.InvalidArgumentError: An image is not valid, and `problems` allows none, or no more.
     """
 
-    def __init__(self, pairs: Pairs, scan: Scan, on_problem: OnProblem) -> None:
+    def __init__(self, pairs: Pairs, scan: Scan, problems: Problems) -> None:
         self._pairs = pairs
         self._scan = scan
-        self._on_problem = on_problem
+        self._most = 0 if problems.corrupt == "error" else problems.allowed(len(pairs))
         with tf.device("CPU:0"):
             self._seen = tf.Variable(tf.zeros(len(pairs), tf.bool), trainable=False, name="corrupt")
 
     def __call__(self, example: Example) -> Example:
         bad = tf.logical_not(example["valid"])
         rows = tf.boolean_mask(example["row"], bad)
-        self._seen.scatter_update(tf.IndexedSlices(tf.ones_like(rows, tf.bool), rows))
-        if self._on_problem == "drop":
+        noted = self._seen.scatter_update(tf.IndexedSlices(tf.ones_like(rows, tf.bool), rows))
+        if self._most is None:
             return example
         paths = tf.boolean_mask(example["path"], bad)
         message = (
-            'cannot be decoded. Mend or remove it, or pass on_problem="drop" to build(), which '
-            "keeps its place with weight 0."
+            f"cannot be decoded; {self._most:,} may be. Mend or remove it, or pass "
+            'on_problem="drop" to build(), which keeps its place with weight 0.'
         )
-        stop = tf.debugging.Assert(tf.logical_not(tf.reduce_any(bad)), [paths, message], 5)
+        count = tf.math.count_nonzero(noted)
+        stop = tf.debugging.Assert(count <= self._most, [paths, message], 5)
         with tf.control_dependencies([stop]):
             return {**example, "valid": tf.identity(example["valid"])}
 
@@ -48,5 +50,15 @@ class Corrupt:
         return [Finding("corrupt", image, reason) for image, reason in named]
 
     def _reason(self, row: int) -> str:
-        why = why_corrupt(self._pairs.path(row), Format(self._scan.formats[row]))
+        why = why_undecodable(self._pairs, self._scan, row)
         return why or "failed while the pipeline ran, and can be decoded now"
+
+
+def why_undecodable(pairs: Pairs, scan: Scan, row: int) -> str | None:
+    """Reads and decodes the image of a row: what speaks against it, or None."""
+    try:
+        with pairs.open(row) as file:
+            content = file.read()
+    except OSError as err:
+        return err.strerror or str(err)
+    return why_corrupt(content, Format(scan.formats[row]))

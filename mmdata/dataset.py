@@ -10,6 +10,7 @@ import tensorflow as tf
 from mmdata.corrupt import Corrupt
 from mmdata.pairing.findings import Report
 from mmdata.pairing.pairs import Pairs
+from mmdata.tasks import Classification, Task
 from mmdata.tokenizers import Tokenizer
 
 Stream = Callable[[Any], Any]
@@ -23,7 +24,7 @@ class Dataset(tf.data.Dataset):
 
     Attributes:
       pairs: The images and captions behind the batches.
-      tokenizer: What turned captions into ids, and turns them back: `tokenizer.detokenize(ids)`.
+      task: What a batch holds.
     """
 
     def __init__(
@@ -31,13 +32,15 @@ class Dataset(tf.data.Dataset):
         stream: Stream,
         *,
         pairs: Pairs,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | None,
+        task: Task,
         corrupt: Corrupt,
         steps_per_epoch: int,
         position: int = 0,
     ) -> None:
         self.pairs = pairs
-        self.tokenizer = tokenizer
+        self._tokenizer = tokenizer
+        self.task = task
         self._stream = stream
         self._corrupt = corrupt
         self._steps_per_epoch = steps_per_epoch
@@ -59,6 +62,22 @@ class Dataset(tf.data.Dataset):
         return self._steps_per_epoch - self._position % self._steps_per_epoch
 
     @property
+    def tokenizer(self) -> Tokenizer:
+        """What turned captions into ids, and turns them back: `tokenizer.detokenize(ids)`.
+
+        Raises:
+          AttributeError: The task has no text.
+        """
+        if self._tokenizer is None:
+            raise AttributeError(f"a Dataset of {self.task} has no text, and no tokenizer.")
+        return self._tokenizer
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in the order of their labels; empty unless they were texts."""
+        return list(self.task.classes or ()) if isinstance(self.task, Classification) else []
+
+    @property
     def report(self) -> Report:
         """What paired, what did not, and the corrupt images met so far."""
         report = self.pairs.report
@@ -77,16 +96,18 @@ class Dataset(tf.data.Dataset):
         return Dataset(
             self._stream,
             pairs=self.pairs,
-            tokenizer=self.tokenizer,
+            tokenizer=self._tokenizer,
+            task=self.task,
             corrupt=self._corrupt,
             steps_per_epoch=self._steps_per_epoch,
             position=step,
         )
 
     def __str__(self) -> str:
+        what = self.task if self._tokenizer is None else self._tokenizer
         return (
             f"<mmdata.Dataset: {self.pairs.pair_count:,} captions of {len(self.pairs):,} images, "
-            f"{self._steps_per_epoch:,} batches an epoch, {self.tokenizer}>"
+            f"{self._steps_per_epoch:,} batches an epoch, {what}>"
         )
 
     __repr__ = __str__

@@ -1,12 +1,51 @@
 """Where mmdata keeps what it learned once: `$MMDATA_HOME`, else the user's cache folder."""
 
+import contextlib
 import os
 import pathlib
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import platformdirs
+from numpy.typing import NDArray
+
+Arrays = Mapping[str, NDArray[Any]]
 
 
 def home() -> pathlib.Path:
-    """The folder of learned vocabularies; it need not exist yet."""
+    """The folder of learned vocabularies, scans and indexes; it need not exist yet."""
     chosen = os.environ.get("MMDATA_HOME")
     return pathlib.Path(chosen) if chosen else platformdirs.user_cache_path("mmdata")
+
+
+def save_arrays(path: pathlib.Path, arrays: Arrays) -> None:
+    """Writes arrays in one step, so that no half-written file is ever seen.
+
+    Warns where that is not possible: what is kept there can be found out again.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            try:
+                np.savez(file, allow_pickle=False, **arrays)
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(file.name)
+                raise
+    except OSError as err:
+        warnings.warn(f"{path}: cannot be kept for the next time ({err}).", stacklevel=2)
+
+
+def load_arrays(path: pathlib.Path) -> Arrays:
+    """The arrays at `path`; none where there is no such file, or it cannot be trusted."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return {}

@@ -6,22 +6,25 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from mmdata.arguments import Pixels, Text, pixels_of, task_of, text_of
 from mmdata.corrupt import Corrupt
 from mmdata.dataset import Dataset
 from mmdata.example import Example, Stage
+from mmdata.labels import values_of, with_classes
 from mmdata.lookup import Lookup
 from mmdata.order import Order
-from mmdata.pairing.findings import OnProblem, raise_for, require_on_problem
 from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.problems import OnProblem, Problems, problems_of
 from mmdata.pairing.read import read
 from mmdata.stages.augment import Seed
 from mmdata.stages.images import Decode, Resize
 from mmdata.stages.pixels import Normalize
+from mmdata.stages.shards import ReadMembers
 from mmdata.stages.tokens import Pack, Tokenize
-from mmdata.tasks import Task
+from mmdata.tasks import Retrieval, Task
 from mmdata.tokenizers import Tokenizer
 from mmdata.vocabulary import tokenizer_for
 
@@ -79,7 +82,7 @@ def build(
       FileNotFoundError, NotADirectoryError: A path is not there, or not a folder.
       ValueError: An argument is out of range; the message says which, and what it takes.
     """
-    require_on_problem(on_problem)
+    problems = problems_of(on_problem)
     if cache is not None:
         raise ValueError(f"cache=... must be None, pixels cannot be kept yet; got {cache!r}.")
     recipe = _Recipe(
@@ -91,12 +94,14 @@ def build(
         shuffle=shuffle,
         seed=seed,
         shard=shard,
-        on_problem=on_problem,
+        problems=problems,
     )
-    pairs = _paired(images, captions, on_problem)
-    if split is not None:
+    splits = (split,) if isinstance(split, str) else split
+    pairs = _paired(images, captions, splits, recipe)
+    if splits is not None:
         pairs = pairs.split()
-    tokenizer = tokenizer_for(recipe.text, pairs)
+    recipe = dataclasses.replace(recipe, task=with_classes(recipe.task, pairs))
+    tokenizer = tokenizer_for(recipe.text, pairs) if recipe.task.has_text else None
     if isinstance(split, tuple):
         return tuple(_dataset(pairs.subset(name), tokenizer, recipe) for name in split)
     return _dataset(pairs if split is None else pairs.subset(split), tokenizer, recipe)
@@ -114,30 +119,46 @@ class _Recipe:
     shuffle: bool
     seed: int
     shard: tuple[int, int]
-    on_problem: OnProblem
+    problems: Problems
 
 
-def _paired(images: Any, captions: Any, on_problem: OnProblem) -> Pairs:
+def _paired(images: Any, captions: Any, splits: tuple[str, ...] | None, recipe: _Recipe) -> Pairs:
     """Reads and scans; one error names what does not pair together with what is no image.
 
     What does not pair was accepted by whoever made `Pairs`; what is no image was not.
     """
+    problems = recipe.problems
     if isinstance(images, Pairs):
         if captions is not None:
             raise ValueError(f"captions=... must be None beside Pairs; got {captions!r}.")
         _, pairs = images.scanned()
         findings = [found for found in pairs.report.findings if found.kind == "corrupt"]
     else:
-        _, pairs = read(images, captions, on_problem="drop").scanned()
+        pairs = read(
+            images,
+            captions,
+            split=_needed(splits, recipe),
+            caption_column="auto" if recipe.task.has_text else None,
+            on_problem=problems.without_errors(),
+        )
+        _, pairs = pairs.scanned()
         findings = list(pairs.report.findings)
-    if on_problem == "error":
-        raise_for(findings, where=repr(pairs.root))
+    problems.check(findings, rows=len(pairs), where=repr(pairs.root))
     return pairs
 
 
-def _dataset(pairs: Pairs, tokenizer: Tokenizer, recipe: _Recipe) -> Dataset:
+def _needed(splits: tuple[str, ...] | None, recipe: _Recipe) -> tuple[str, ...] | None:
+    """The splits to read: also "train" where a vocabulary is to be learned from its captions."""
+    given = isinstance(recipe.text.tokenizer, Tokenizer) or recipe.text.tokenizer == "byte"
+    if splits is None or given or not recipe.task.has_text:
+        return splits
+    return (*splits, "train")
+
+
+def _dataset(pairs: Pairs, tokenizer: Tokenizer | None, recipe: _Recipe) -> Dataset:
     scan, pairs = pairs.scanned()
-    task = recipe.task
+    task, problems = recipe.task, recipe.problems
+    _require_captions(pairs, task)
     order = Order(
         count=pairs.pair_count if task.permutes == "pairs" else len(pairs),
         batch_size=recipe.batch_size,
@@ -145,51 +166,70 @@ def _dataset(pairs: Pairs, tokenizer: Tokenizer, recipe: _Recipe) -> Dataset:
         seed=recipe.seed,
         shard=recipe.shard,
     )
-    if task.permutes == "images" and recipe.batch_size > len(pairs):
+    if isinstance(task, Retrieval) and recipe.batch_size > len(pairs):
         raise ValueError(
             f"batch_size=... must be at most the number of images, {len(pairs):,}, so that no "
             f"batch holds an image twice; got {recipe.batch_size!r}."
         )
-    corrupt = Corrupt(pairs, scan, recipe.on_problem)
-    look_up = Lookup(pairs, scan, order, task.permutes)
+    corrupt = Corrupt(pairs, scan, problems)
+    values = values_of(task, pairs, weighted=problems.corrupt == "drop")
+    look_up = Lookup(pairs, scan, order, task, values)
 
     def stream(steps: Any) -> Any:
-        return _batches(steps, order, look_up, scan.plain, corrupt, tokenizer, recipe)
+        return _batches(steps, order, look_up, pairs, scan.plain, corrupt, tokenizer, recipe)
 
     return Dataset(
         stream,
         pairs=pairs,
         tokenizer=tokenizer,
+        task=task,
         corrupt=corrupt,
         steps_per_epoch=order.steps_per_epoch,
     )
+
+
+def _require_captions(pairs: Pairs, task: Task) -> None:
+    without = np.flatnonzero(np.diff(pairs.offsets) == 0)
+    if task.has_text and len(without):
+        raise ValueError(
+            f"task={task!r} needs a caption for each image; got {len(without):,} image(s) without, "
+            f"e.g. {pairs.images[int(without[0])]!r}. Pairs.filter() takes rows away."
+        )
 
 
 def _batches(
     steps: Any,
     order: Order,
     look_up: Lookup,
+    pairs: Pairs,
     plain: bool,
     corrupt: Corrupt,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
     recipe: _Recipe,
 ) -> Any:
     """From the numbers of steps to their batches: all that happens to an example, in order."""
     text, task = recipe.text, recipe.task
     on_batches: list[Callable[[Example], Any] | None] = [
         corrupt,  # a batch at a time, since each note is a write to a variable
-        text.clean,  # text runs on batches: ten times as fast as one by one
-        Tokenize(tokenizer=tokenizer),
-        Pack(
-            length=text.length + task.lookahead,
-            start_id=tokenizer.start_id,
-            end_id=tokenizer.end_id,
-            pad_id=tokenizer.pad_id,
-        ),
+    ]
+    if tokenizer is not None:
+        on_batches += [
+            text.clean,  # text runs on batches: ten times as fast as one by one
+            Tokenize(tokenizer=tokenizer),
+            Pack(
+                length=text.length + task.lookahead,
+                start_id=tokenizer.start_id,
+                end_id=tokenizer.end_id,
+                pad_id=tokenizer.pad_id,
+            ),
+        ]
+    on_batches += [
         Normalize(to=recipe.pixels.normalize),  # last: all before it moves bytes, not floats
         task,
     ]
     ds = steps.map(look_up)  # a block of integers a step: no buffer to fill
+    if pairs.members is not None:  # one call a batch into Python: no op reads parts of files
+        ds = ds.map(ReadMembers(members=pairs.members), num_parallel_calls=tf.data.AUTOTUNE)
     ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
     on_files: list[Stage] = [Decode(plain=plain), Resize(size=recipe.pixels.size)]
     ds = ds.map(_chain(on_files), num_parallel_calls=os.cpu_count())  # all cores, from the start

@@ -4,7 +4,8 @@ import dataclasses
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -13,12 +14,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mmdata.headers import Format, Header, HeaderError, read_header
+from mmdata.members import Members
+from mmdata.records import Facts, Records
 
 MAX_PIXELS = 178_956_970
 """More is taken for a decompression bomb. Source: Pillow, twice `Image.MAX_IMAGE_PIXELS`."""
 
 _EDGE = 4096
 _BLOCK = 256
+_INT32 = 2**31 - 1
+_SETTLED = 2 * 10**9
+"""Nanoseconds after which a change of a file shows in its time of modification."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,15 +32,20 @@ class Scan:
     """What was seen of n image files.
 
     Attributes:
-      keys: int64 [n], content keys; equal for copies of a file, whatever their names.
+      keys: int64 [n], content keys; equal for copies of a file, whatever their names; 0 where the
+        file cannot be read.
       formats: int8 [n], `Format`; UNKNOWN where the file must not be decoded.
       orientations: int8 [n], EXIF orientation, 1-8.
+      heights, widths: int32 [n], pixels as stored, before the orientation is applied; 0 where the
+        header does not say.
       problems: Why a file must not be decoded, by its index.
     """
 
     keys: NDArray[np.int64]
     formats: NDArray[np.int8]
     orientations: NDArray[np.int8]
+    heights: NDArray[np.int32]
+    widths: NDArray[np.int32]
     problems: dict[int, str]
 
     @property
@@ -49,66 +60,147 @@ class Scan:
             self.keys[rows],
             self.formats[rows],
             self.orientations[rows],
+            self.heights[rows],
+            self.widths[rows],
             {new: self.problems[old] for new, old in enumerate(rows) if old in self.problems},
         )
 
+    def refuse(self, problems: dict[int, str]) -> "Scan":
+        """The scan with further files, by index, that must not be decoded, and why."""
+        formats = self.formats.copy()
+        formats[list(problems)] = Format.UNKNOWN
+        return dataclasses.replace(self, formats=formats, problems=self.problems | problems)
 
-def scan(paths: Sequence[str]) -> Scan:
+
+def scan(root: str, images: Sequence[str], members: Members | None = None) -> Scan:
     """Scans image files in threads, with a progress bar after two seconds.
 
-    The content key is the 64-bit blake2b of the file's length, first 4 KiB and last 4 KiB.
+    The content key is the 64-bit blake2b of the file's length, first 4 KiB and last 4 KiB. What was
+    seen is kept; a file whose length and time of modification did not change is not opened again.
+
+    Args:
+      root: The folder of images.
+      images: Paths relative to it.
+      members: Where the images lie in tar shards, if they do.
 
     Returns:
       What was seen; a file that cannot be read is a problem, never an exception.
     """
-    blocks = [paths[i : i + _BLOCK] for i in range(0, len(paths), _BLOCK)]
-    bar = tqdm(total=len(paths), desc="scanning images", unit="file", delay=2, leave=False)
-    seen: list[tuple[int, Header | str]] = []
+    begun = time.time_ns()
+    records = Records(root)
+    known = records.find(images)
+    source = _Files(root, images) if members is None else _Members(members)
+    seen: list[tuple[Facts, str]] = []
+    blocks = [range(i, min(i + _BLOCK, len(images))) for i in range(0, len(images), _BLOCK)]
+    bar = tqdm(total=len(images), desc="scanning images", unit="file", delay=2, leave=False)
     with bar, ThreadPoolExecutor() as pool:
-        for block in pool.map(_scan_block, blocks):
+        for block in pool.map(lambda rows: [_see(source, row, known[row]) for row in rows], blocks):
             seen += block
             bar.update(len(block))
-    headers = [h if isinstance(h, Header) else Header(Format.UNKNOWN, 0, 0) for _, h in seen]
-    return Scan(
-        keys=np.array([key for key, _ in seen], np.uint64).view(np.int64),
-        formats=np.array([header.format for header in headers], np.int8),
-        orientations=np.array([header.orientation for header in headers], np.int8),
-        problems={row: why for row, (_, why) in enumerate(seen) if isinstance(why, str)},
+    records.keep(
+        {
+            images[row]: now
+            for row, (now, before) in enumerate(zip(seen, known, strict=True))
+            if now is not before and 0 < now[0].modified < begun - _SETTLED
+        }
+    )
+    return _of(seen)
+
+
+def remember(root: str, images: Sequence[str], problems: Mapping[int, str]) -> None:
+    """Keeps, for later scans of the same files, why further ones must not be decoded."""
+    records = Records(root)
+    names = [images[row] for row in problems]
+    records.keep(
+        {
+            name: (before[0]._replace(format=Format.UNKNOWN), why)
+            for name, before, why in zip(names, records.find(names), problems.values(), strict=True)
+            if before is not None
+        }
     )
 
 
-def _scan_block(paths: Sequence[str]) -> list[tuple[int, Header | str]]:
-    return [_scan_file(path) for path in paths]
+class _Files:
+    """Image files in a folder."""
+
+    def __init__(self, root: str, images: Sequence[str]) -> None:
+        self._root = root
+        self._images = images
+
+    def status(self, row: int) -> tuple[int, int]:
+        """Length and time of modification of a file."""
+        status = os.stat(os.path.join(self._root, self._images[row]))
+        if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for it
+            raise OSError("not a regular file")
+        return status.st_size, status.st_mtime_ns
+
+    def open(self, row: int) -> BinaryIO:
+        return open(os.path.join(self._root, self._images[row]), "rb")
 
 
-def _scan_file(path: str) -> tuple[int, Header | str]:
-    """The content key of a file, and its header or why it must not be decoded."""
+class _Members:
+    """Image files in tar shards."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self._modified = [os.stat(shard).st_mtime_ns for shard in members.shards]
+
+    def status(self, row: int) -> tuple[int, int]:
+        """Length of a member, and time of modification of its shard."""
+        return int(self._members.size[row]), self._modified[self._members.shard[row]]
+
+    def open(self, row: int) -> BinaryIO:
+        return self._members.open(row)
+
+
+def _see(
+    source: _Files | _Members, row: int, before: tuple[Facts, str] | None
+) -> tuple[Facts, str]:
+    """The facts of a file, read unless they are known, and why it must not be decoded, if so."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would be to wait for it
-            return 0, "not a regular file"
-        with open(path, "rb") as file:
-            return _content_key(file), _header(file)
+        size, modified = source.status(row)
+        if before is not None and before[0][:2] == (size, modified):
+            return before
+        with source.open(row) as file:
+            header, why = _header(file)
+            key = _content_key(file, size)
     except OSError as err:
-        return 0, err.strerror or str(err)
+        return Facts(), err.strerror or str(err)
     except ValueError as err:  # a name that no file system takes, e.g. with a NUL
-        return 0, str(err)
+        return Facts(), str(err)
+    return Facts(
+        size, modified, key, header.format, header.orientation, header.height, header.width
+    ), why
 
 
-def _content_key(file: BinaryIO) -> int:
-    length = os.fstat(file.fileno()).st_size
+def _content_key(file: BinaryIO, length: int) -> int:
+    file.seek(0)
     digest = hashlib.blake2b(length.to_bytes(8, "little") + file.read(_EDGE), digest_size=8)
     file.seek(max(length - _EDGE, 0))
     digest.update(file.read(_EDGE))
-    return int.from_bytes(digest.digest(), "little")
+    return int.from_bytes(digest.digest(), "little", signed=True)
 
 
-def _header(file: BinaryIO) -> Header | str:
+def _header(file: BinaryIO) -> tuple[Header, str]:
     try:
         header = read_header(file)
     except HeaderError as err:
-        return str(err)
-    pixels = header.height * header.width
-    if not 0 < pixels <= MAX_PIXELS:
+        return Header(Format.UNKNOWN, 0, 0), str(err)
+    if not 0 < header.height * header.width <= MAX_PIXELS:
         size = f"{header.height} x {header.width} pixels"
-        return f"{size}, not between 1 and {MAX_PIXELS:,} in all"
-    return header
+        why = f"{size}, not between 1 and {MAX_PIXELS:,} in all"
+        return dataclasses.replace(header, format=Format.UNKNOWN), why
+    return header, ""
+
+
+def _of(seen: Sequence[tuple[Facts, str]]) -> Scan:
+    facts = np.array([facts for facts, _ in seen], np.int64).reshape(-1, len(Facts._fields))
+    column = dict(zip(Facts._fields, facts.T, strict=True))
+    return Scan(
+        keys=column["key"].copy(),
+        formats=column["format"].astype(np.int8),
+        orientations=column["orientation"].astype(np.int8),
+        heights=np.minimum(column["height"], _INT32).astype(np.int32),
+        widths=np.minimum(column["width"], _INT32).astype(np.int32),
+        problems={row: why for row, (_, why) in enumerate(seen) if why},
+    )

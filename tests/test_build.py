@@ -148,10 +148,11 @@ class TestMess:
             "empty_caption": 1,
             "corrupt": 1,
             "name_mismatch": 1,
+            "several_lines": 7,
         }
         (corrupt,) = (found for found in ds.report.findings if found.kind == "corrupt")
         assert corrupt.path == "download (1).jpg"
-        assert "JPEG" in corrupt.detail
+        assert "premature end of data" in corrupt.detail
 
     def test_corrupt_image_stops_a_strict_run_by_name(self, folder: pathlib.Path) -> None:
         with_bad = folder.parent / "with_bad"

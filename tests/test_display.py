@@ -47,6 +47,10 @@ def is_near(got: object, wanted: tuple[int, int, int]) -> bool:
     return all(abs(a - b) < 60 for a, b in zip(got, wanted, strict=True))
 
 
+def picture(path: str, *captions: str) -> display.Picture:
+    return path, lambda: open(path, "rb"), captions
+
+
 @pytest.fixture
 def photo(tmp_path: pathlib.Path) -> str:
     """An image of 400 x 200, red on the left and blue on the right."""
@@ -62,7 +66,7 @@ def photo(tmp_path: pathlib.Path) -> str:
 )
 @pytest.mark.parametrize("readable", [True, False])
 def test_captions_are_escaped(photo: str, caption: str, readable: bool) -> None:
-    page = Page(display.gallery([(photo if readable else "gone", [caption, "second"])]))
+    page = Page(display.gallery([picture(photo if readable else "gone", caption, "second")]))
     assert page.tags == ["div", "figure", "img" if readable else "em", "figcaption", "br"]
     assert page.alts == ([caption] if readable else [])
     assert page.text == ("" if readable else f"unreadable: {caption}") + caption + "second"
@@ -70,14 +74,14 @@ def test_captions_are_escaped(photo: str, caption: str, readable: bool) -> None:
 
 @given(st.lists(st.text(), min_size=1, max_size=3))
 def test_a_browser_shows_every_caption(captions: list[str]) -> None:
-    page = Page(display.gallery([("gone", captions)]))
+    page = Page(display.gallery([picture("gone", *captions)]))
     assert page.tags == ["div", "figure", "em", "figcaption"] + ["br"] * (len(captions) - 1)
     assert page.text == f"unreadable: {captions[0]}" + "".join(captions)
 
 
 def test_image_without_captions_is_named(photo: str) -> None:
-    assert Page(display.gallery([(photo, [])])).alts == [photo]
-    assert Page(display.gallery([("a<b>.jpg", [])])).text == "unreadable: a<b>.jpg"
+    assert Page(display.gallery([picture(photo)])).alts == [photo]
+    assert Page(display.gallery([picture("a<b>.jpg")])).text == "unreadable: a<b>.jpg"
 
 
 def test_gallery_of_nothing() -> None:
@@ -100,7 +104,7 @@ def test_thumbnails_are_upright(
     exif[0x0112] = orientation
     with Image.open(photo) as image:
         image.save(tmp_path / "turned", format_, exif=exif)
-    (thumbnail,) = thumbnails(display.gallery([(str(tmp_path / "turned"), ["c"])]))
+    (thumbnail,) = thumbnails(display.gallery([picture(str(tmp_path / "turned"), "c")]))
     assert thumbnail.size == ((144, 72) if red in ("left", "right") else (72, 144))
     middle = {"left": (9, 36), "right": (135, 36), "top": (36, 9), "bottom": (36, 135)}
     other = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
@@ -111,7 +115,7 @@ def test_thumbnails_are_upright(
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
 def test_every_mode_is_shown(tmp_path: pathlib.Path, mode: str) -> None:
     Image.new(mode, (7, 300)).save(tmp_path / "image.tif")
-    (thumbnail,) = thumbnails(display.gallery([(str(tmp_path / "image.tif"), ["c"])]))
+    (thumbnail,) = thumbnails(display.gallery([picture(str(tmp_path / "image.tif"), "c")]))
     assert (thumbnail.mode, thumbnail.size) == ("RGB", (3, 144))
 
 
@@ -121,7 +125,9 @@ def test_one_bad_file_costs_no_other(photo: str, tmp_path: pathlib.Path) -> None
     (tmp_path / "text.jpg").write_text("not an image")
     (tmp_path / "empty.jpg").touch()
     files = [photo, *(str(tmp_path / name) for name in ("cut.png", "text.jpg", "empty.jpg", "no"))]
-    source = display.gallery([(path, [f"caption {n}"]) for n, path in enumerate([*files, photo])])
+    source = display.gallery(
+        [picture(path, f"caption {n}") for n, path in enumerate([*files, photo])]
+    )
     assert len(thumbnails(source)) == 2
     assert re.findall(r"<em>(.*?)</em>", source) == [
         f"unreadable: caption {n}" for n in range(1, 5)
@@ -130,7 +136,7 @@ def test_one_bad_file_costs_no_other(photo: str, tmp_path: pathlib.Path) -> None
 
 def test_bomb_is_unreadable(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
-    assert "<em>unreadable: c</em>" in display.gallery([(photo, ["c"])])
+    assert "<em>unreadable: c</em>" in display.gallery([picture(photo, "c")])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
@@ -152,7 +158,7 @@ def test_whatever_the_bytes(format_: str, changes: list[tuple[int, int]], length
     try:
         with open(file, "wb") as opened:
             opened.write(content)
-        source = display.gallery([(path, ["c"])])
+        source = display.gallery([picture(path, "c")])
     finally:
         os.remove(path)
     assert ("<em>unreadable: c</em>" in source) is (not thumbnails(source))

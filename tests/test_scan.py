@@ -288,7 +288,7 @@ def scan_bytes(folder: pathlib.Path, *contents: bytes) -> Scan:
     paths = [folder / f"{n}.bin" for n in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
-    return scan([str(path) for path in paths])
+    return scan(str(folder), [path.name for path in paths])
 
 
 def test_scan(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +315,7 @@ def test_scan(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_scan_of_nothing() -> None:
-    found = scan([])
+    found = scan("", [])
     assert (found.keys.shape, found.formats.shape, found.problems) == ((0,), (0,), {})
 
 
@@ -337,7 +337,7 @@ def test_file_that_cannot_be_read_is_a_problem(
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "good.png").write_bytes(PNG)
-    found = scan([f"{tmp_path}/{name}", str(tmp_path / "good.png")])
+    found = scan(str(tmp_path), [name, "good.png"])
     assert list(found.problems) == [0]
     assert problem in found.problems[0]
     assert found.formats.tolist() == [Format.UNKNOWN, Format.PNG]

@@ -1,9 +1,11 @@
 """Splits: by content alone, so that nothing leaks and nothing moves."""
 
 import dataclasses
+import hashlib
+import itertools
 import math
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,12 @@ from hypothesis.extra import numpy as hnp
 
 import mmdata
 from mmdata.pairing import splits
+from mmdata.pairing.findings import Finding
 from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.strings import Strings
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
+Keys = np.ndarray[Any, np.dtype[np.int64]]
 
 RATIOS = {"train": 0.5, "validation": 0.25, "test": 0.25}
 
@@ -175,9 +180,9 @@ def test_names_do_not_matter(tmp_path: pathlib.Path, write: Write, pairs: Pairs)
 
 
 def test_images_that_must_not_be_decoded_are_findings(pairs: Pairs) -> None:
-    assert pairs.report.counts == {}
+    assert not pairs.report.problems
     whole = pairs.split(RATIOS)
-    assert whole.report.counts == {"corrupt": 60}
+    assert whole.report.counts["corrupt"] == len(whole.report.problems) == 60
     assert whole.report.findings[0].path == "000.jpg"
     assert "not a JPEG, PNG, GIF, BMP or WebP image" in whole.report.findings[0].detail
     scan, again = whole.scanned()
@@ -201,3 +206,219 @@ def test_splits_that_are_there_stay(pairs: Pairs) -> None:
 def test_unknown_split(pairs: Pairs, whole: bool, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         (pairs.split(RATIOS) if whole else pairs).subset("val")
+
+
+# `splits.group_keys`: what is linked is one group.
+
+labels_of_rows = st.lists(st.tuples(*3 * [st.integers(0, 9)]), min_size=1, max_size=30)
+
+
+def hashed(labels: Iterable[int], salt: int = 0) -> Keys:
+    """A hash for each label; 0 stays 0."""
+    return splits.shuffled(
+        np.array([label and 1000 * salt + label for label in labels], np.int64)
+    ).view(np.int64)
+
+
+def linked(groupings: Sequence[Keys]) -> set[frozenset[int]]:
+    """The groups of rows, by joining two at a time."""
+    groups = [{row} for row in range(len(groupings[0]))]
+    for grouping in groupings:
+        for i, j in itertools.combinations(range(len(grouping)), 2):
+            if grouping[i] == grouping[j] != 0 and groups[i] is not groups[j]:
+                groups[i] |= groups[j]
+                for row in groups[j]:
+                    groups[row] = groups[i]
+    return {frozenset(group) for group in groups}
+
+
+def test_one_grouping_is_its_own_keys() -> None:
+    for values in (EVERYWHERE, np.array([0, 5, 0, -1, 5]), np.empty(0, np.int64)):
+        assert splits.group_keys([values]).tolist() == values.tolist()
+
+
+@given(labels_of_rows, st.integers(1, 3))
+def test_groups_are_what_is_linked(rows: list[tuple[int, ...]], count: int) -> None:
+    columns = list(zip(*rows, strict=True))[:count]
+    groupings = [hashed(column, salt) for salt, column in enumerate(columns)]
+    keys = splits.group_keys(groupings)
+    for group in linked(groupings):
+        assert len({keys[row] for row in group}) == 1
+        assert keys[min(group)] in {groupings[0][row] for row in group}
+    known = [group for group in linked(groupings) if all(groupings[0][row] for row in group)]
+    assert len({keys[min(group)] for group in known}) == len(known)
+
+
+@given(labels_of_rows, labels_of_rows)
+def test_rows_that_link_to_nothing_move_no_other(
+    old: list[tuple[int, ...]], new: list[tuple[int, ...]]
+) -> None:
+    def keys(rows: Sequence[tuple[int, ...]]) -> list[int]:
+        columns = zip(*rows, strict=True)
+        return list(splits.group_keys([hashed(column) for column in columns]).tolist())
+
+    apart = [tuple(label and label + 100 for label in row) for row in new]
+    assert keys([*apart, *old])[len(new) :] == keys(old)
+
+
+@given(labels_of_rows, labels_of_rows)
+def test_new_members_do_not_move_a_group_of_the_column(
+    old: list[tuple[int, ...]], new: list[tuple[int, ...]]
+) -> None:
+    column = np.array([1 + row[0] for row in old])
+    members = np.array([column[row[0] % len(old)] for row in new])
+    contents = np.arange(1, len(old) + len(new) + 1)  # no two alike
+    before = splits.group_keys([hashed(column), hashed(contents[: len(old)])])
+    both = np.concatenate([column, members])
+    after = splits.group_keys([hashed(both), hashed(contents)])
+    assert after[: len(old)].tolist() == before.tolist() == hashed(column).tolist()
+
+
+def test_of_groups_that_become_one_one_stays() -> None:
+    for n in range(50):
+        column = hashed([2 * n + 1, 2 * n + 2])
+        joined = splits.group_keys([column, np.array([7, 7])])
+        assert np.count_nonzero(joined == column) == 1
+
+
+def test_what_cannot_be_read_links_nothing() -> None:
+    column, contents = hashed([1, 2, 3, 3]), np.zeros(4, np.int64)
+    assert splits.group_keys([column, contents]).tolist() == column.tolist()
+    assert splits.group_keys([contents, column]).tolist() == 4 * [0]
+    assert splits.group_keys([np.array([0, 9]), np.array([4, 4])]).tolist() == [9, 9]
+
+
+@pytest.mark.parametrize("size", [1, 2, 10])
+def test_proportions_of_groups(size: int) -> None:
+    count = 20_000
+    contents = np.random.default_rng(size).integers(-(2**63), 2**63, count * size, np.int64)
+    clusters = hashed(np.repeat(np.arange(1, count + 1), size).tolist())
+    names, split_of = splits.assign(splits.group_keys([contents, clusters]), RATIOS)
+    by_cluster = split_of.reshape(count, size)
+    assert (by_cluster == by_cluster[:, :1]).all()
+    for index, name in enumerate(names):
+        spread = math.sqrt(RATIOS[name] * (1 - RATIOS[name]) / count)
+        assert np.mean(by_cluster[:, 0] == index) == pytest.approx(RATIOS[name], abs=4 * spread)
+
+
+def test_chains() -> None:
+    count = 100_000
+    order = np.random.default_rng(0).permutation(count)
+    links = [hashed((1 + (order + shift) // 2).tolist()) for shift in (0, 1)]
+    assert len(set(splits.group_keys(links).tolist())) == 1
+
+
+def test_connect_leaves_its_argument() -> None:
+    labels = np.arange(4)
+    assert splits.connect(labels, np.array([3, 1]), np.array([1, 2])).tolist() == [0, 1, 1, 1]
+    assert labels.tolist() == [0, 1, 2, 3]
+
+
+def test_shuffled() -> None:
+    states = (1234567 + np.arange(1, 4, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)).view(
+        np.int64
+    )
+    published = [6457827717110365317, 3203168211198807973, 9817491932198370423]  # by SplitMix64
+    assert splits.shuffled(states).tolist() == published
+    assert splits.shuffled(np.zeros(1, np.int64)).tolist() == [0]
+
+
+def test_most_splits() -> None:
+    keys = np.linspace(-(2.0**63), 2.0**63, 9999, endpoint=False).astype(np.int64)
+    names, split_of = splits.assign(keys, {f"{n}": 1 / 127 for n in range(127)})
+    assert (len(names), split_of.min(), split_of.max()) == (127, 0, 126)
+    with pytest.raises(ValueError, match=r"takes at most 127 splits; got 128\."):
+        splits.assign(keys, {f"{n}": 1 / 128 for n in range(128)})
+
+
+# `splits.hashes`
+
+
+def test_hashes() -> None:
+    texts = ["a", "", "é", "a", "7", "b\udcff"]
+    found = splits.hashes(Strings.of(texts))
+    expected = [
+        int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little", signed=True)
+        for data in (b"a", b"", "é".encode(), b"a", b"7", b"b\xff")
+    ]
+    assert found.dtype == np.int64
+    assert found.tolist() == expected
+    assert splits.hashes(np.array(texts, object)).tolist() == expected
+    assert splits.hashes(np.array([7, 8]))[0] == found[4]
+    values = [np.array([True, False]), np.array([0.5, -0.0, np.nan]), np.array([2**63], np.uint64)]
+    for column in values:
+        strings = Strings.of(map(repr, column.tolist()))
+        assert splits.hashes(column).tolist() == splits.hashes(strings).tolist()
+    assert splits.hashes(Strings.of([])).tolist() == []
+
+
+# `splits.leaks` and `splits.duplicates`
+
+
+def leaks(rows: Sequence[tuple[int, int, Sequence[str]]]) -> list[tuple[str, str, str]]:
+    """What leaks, of rows (split, content key, captions), whose images are 0.jpg, 1.jpg, ..."""
+    found = splits.leaks(
+        np.array([split for split, _, _ in rows], np.int8),
+        ("train", "validation", "test"),
+        Strings.of(f"{n}.jpg" for n in range(len(rows))),
+        np.array([key for _, key, _ in rows], np.int64),
+        Strings.of(caption for _, _, captions in rows for caption in captions),
+        np.cumsum([0, *(len(captions) for _, _, captions in rows)]),
+    )
+    assert all(finding.count == 1 for finding in found)
+    return [(finding.kind, finding.path, finding.detail) for finding in found]
+
+
+def test_leaked_images() -> None:
+    keys_of_splits = [(0, 5), (2, 7), (0, 5), (0, 7), (2, 5), (1, 5), (2, 5), (1, 9), (1, 9)]
+    assert leaks([(split, key, []) for split, key in keys_of_splits]) == [
+        ("leaked_image", "0.jpg", "in 'train', also '4.jpg' in 'test', '5.jpg' in 'validation'"),
+        ("leaked_image", "1.jpg", "in 'test', also '3.jpg' in 'train'"),
+    ]
+
+
+def test_leaked_captions() -> None:
+    assert leaks(
+        [
+            (0, 1, ["A  dog ", "a cat", "mine"]),
+            (0, 2, ["a dog", "a cat", "", "STRASSE"]),
+            (2, 3, ["a\tdog", "a dog", " ", "a bird"]),
+            (1, 4, ["a bird", "a dogs", "straße"]),
+        ]
+    ) == [
+        ("leaked_caption", "0.jpg", "'A  dog ' in 'train', also '2.jpg' in 'test'"),
+        ("leaked_caption", "1.jpg", "'STRASSE' in 'train', also '3.jpg' in 'validation'"),
+        ("leaked_caption", "2.jpg", "'a bird' in 'test', also '3.jpg' in 'validation'"),
+    ]
+
+
+def test_what_leaks_nothing() -> None:
+    assert leaks([]) == []
+    assert leaks([(0, 0, []), (1, 0, [])]) == []  # that cannot be read
+    assert leaks([(-1, 5, ["a"]), (0, 5, ["a"]), (0, 5, ["a"]), (-1, 5, ["a"])]) == []
+    assert leaks([(0, 5, ["a", "a"]), (1, 6, ["b"])]) == []
+
+
+@given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 4)), max_size=20))
+def test_groups_leak_nothing_and_what_leaks_is_found(rows: list[tuple[int, int]]) -> None:
+    found = leaks([(split, key, [f"{key}" if key else ""]) for split, key in rows])
+    splits_of = {
+        key: {split for split, own in rows if own == key and split >= 0} for _, key in rows
+    }
+    leaked = [key for key in splits_of if key and len(splits_of[key]) > 1]
+    assert [kind for kind, _, _ in found].count("leaked_image") == len(leaked)
+    assert [kind for kind, _, _ in found].count("leaked_caption") == len(leaked)
+    assert sum(detail.count(".jpg") for _, _, detail in found) == 2 * sum(
+        len(splits_of[key]) - 1 for key in leaked
+    )
+
+
+def test_duplicates() -> None:
+    images = Strings.of(["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg", "g.jpg"])
+    found = splits.duplicates(images, np.array([9, 3, 9, 0, 0, 3, 9]))
+    assert found == [
+        Finding("duplicate_image", "c.jpg", "a copy of 'a.jpg'"),
+        Finding("duplicate_image", "f.jpg", "a copy of 'b.jpg'"),
+        Finding("duplicate_image", "g.jpg", "a copy of 'a.jpg'"),
+    ]
+    assert splits.duplicates(Strings.of([]), np.empty(0, np.int64)) == []

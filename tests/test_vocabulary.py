@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmdata.arguments import Text
-from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.pairs import Pairs, Row
 from mmdata.stages.text import Clean
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
 from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS
@@ -21,7 +21,7 @@ WORDS = Text(tokenizer="word")
 
 def pairs_of(captions: list[str], names: tuple[str, ...] = (), split_of: str = "") -> Pairs:
     """One image a caption; `split_of` has a digit a row, the place of its split among `names`."""
-    rows = [(f"{row:04}.jpg", [caption]) for row, caption in enumerate(captions)]
+    rows = [Row(f"{row:04}.jpg", [caption]) for row, caption in enumerate(captions)]
     pairs = Pairs.of_rows("nowhere", rows, layout="sidecar")
     if not names:
         return pairs

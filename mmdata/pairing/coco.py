@@ -1,103 +1,136 @@
-"""Layout "coco": one JSON file in the COCO captions format.
+"""Layout "coco": a JSON file in the COCO captions format, or in COCO's format of results.
 
-Source: https://cocodataset.org/#format-data, "Image Captioning".
+Source: https://cocodataset.org/#format-data and #format-results, "Image Captioning".
 """
 
-import json
-import re
-from collections import defaultdict
+import os
 from typing import Any
 
-from mmdata.pairing import folders
+from mmdata.pairing.documents import is_text, load, one_line, shown
 from mmdata.pairing.findings import Finding, PairingError
-from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.folders import canonical
+from mmdata.pairing.listing import Listing
 
+_DIGITS = 12
 _REQUIRED = (
     'Required: "images", a list of {"id", "file_name"}, and "annotations", a list of {"image_id", '
-    '"caption"}; the ids are numbers or strings, the rest strings.'
+    '"caption"}; or only a list of {"image_id", "caption"}. The ids are numbers or strings, the '
+    "rest strings."
 )
-_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell them alone; UTF-8 cannot
 
 
-def read(images: str, captions: str) -> Pairs:
-    """Pairs the image files under `images` with a COCO captions JSON file.
+def recognise(document: Any) -> bool:
+    """Whether a JSON document is of this layout."""
+    if isinstance(document, list):
+        return (
+            bool(document)
+            and isinstance(document[0], dict)
+            and document[0].keys()
+            >= {
+                "image_id",
+                "caption",
+            }
+        )
+    return isinstance(document, dict) and "annotations" in document
 
-    Images are found by their `file_name`, relative to `images`, equal in Unicode NFC. White space
-    inside a caption becomes single spaces, so that a caption is a line.
+
+def read(path: str) -> Listing:
+    """Reads a COCO captions file: each of its images with its captions.
+
+    An image without a `file_name`, as in results, is found by its id, zero-padded to 12 digits.
+    White space inside a caption becomes single spaces, so that a caption is a line.
 
     Returns:
-      The pairs; every image and annotation that found no partner is a finding of its report.
+      The listing; entries that are not right are findings.
 
     Raises:
       PairingError: The file is not JSON, or is not in the COCO captions format.
     """
-    listed, annotations = _load(captions)
-    files, findings = folders.list_files(images)
-    on_disk: dict[str, list[str]] = defaultdict(list)
-    for file in filter(folders.is_image, files):
-        on_disk[folders.canonical(file)].append(file)
-
-    names: dict[str, str] = {}
-    keys_of_id: dict[Any, set[str]] = defaultdict(set)
-    for image in listed:
-        key = folders.canonical(image["file_name"])
-        names[key] = image["file_name"]
-        keys_of_id[image["id"]].add(key)
-    captions_of: dict[str, list[str]] = {key: [] for key in names}
+    document = load(path)
+    if isinstance(document, list):
+        ids = [entry.get("image_id") for entry in document if isinstance(entry, dict)]
+        images = [{"id": i, "file_name": _padded(i)} for i in ids if _padded(i)]
+        document = {"images": images, "annotations": document}
+    images, annotations = (
+        _entries(path, document, "images"),
+        _entries(path, document, "annotations"),
+    )
+    reading = _Reading(os.path.basename(path))
+    for number, image in enumerate(images):
+        reading.add_image(number, image)
     for number, annotation in enumerate(annotations):
-        keys = keys_of_id.get(annotation["image_id"], set())
-        text = " ".join(annotation["caption"].split())  # a few of COCO's hold line breaks
-        where = f"annotations[{number}]"
-        if len(keys) != 1:
-            detail = f"image_id {annotation['image_id']!r} names {len(keys)} images"
-            findings.append(Finding("malformed", where, detail))
-        elif _SURROGATE.search(text):
-            findings.append(Finding("malformed", where, f"a lone surrogate in {text!a:.80}"))
+        reading.add_caption(number, annotation)
+    return reading.listing()
+
+
+class _Reading:
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._names_of: dict[Any, list[str]] = {}
+        self._captions: dict[str, list[str]] = {}
+        self._stems: list[str | None] = []
+        self._places: list[int] = []
+        self._findings: list[Finding] = []
+
+    def add_image(self, number: int, image: Any) -> None:
+        try:
+            name, identity = image["file_name"], image["id"]
+            names = self._names_of.setdefault(identity, [])
+        except (TypeError, KeyError):
+            return self._refuse(f"images[{number}]", f"is {shown(image)}")
+        if not _is_id(identity) or not is_text(name) or not name:
+            return self._refuse(f"images[{number}]", f"is {shown(image)}")
+        if all(canonical(name) != canonical(other) for other in names):
+            names.append(name)
+        if name not in self._captions:
+            self._captions[name] = []
+            self._stems.append(_padded(identity))
+            self._places.append(number)
+
+    def add_caption(self, number: int, annotation: Any) -> None:
+        try:
+            text = one_line(annotation["caption"])  # a few of COCO's hold line breaks
+            names = self._names_of.get(annotation["image_id"], ())
+        except (TypeError, KeyError, AttributeError):
+            return self._refuse(f"annotations[{number}]", f"is {shown(annotation)}")
+        if len(names) != 1:
+            detail = f"image_id {annotation['image_id']!a:.80} names {len(names)} images"
+            self._refuse(f"annotations[{number}]", detail)
         elif not text:
-            findings.append(Finding("malformed", where, "a blank caption"))
+            self._refuse(f"annotations[{number}]", "a blank caption")
+        elif not is_text(text):
+            self._refuse(f"annotations[{number}]", f"a lone surrogate in {text!a:.80}")
         else:
-            (key,) = keys
-            captions_of[key].append(text)
+            self._captions[names[0]].append(text)
 
-    rows = []
-    for key, texts in captions_of.items():
-        found = on_disk.pop(key, [])
-        if not found:
-            findings.append(Finding("missing_image", names[key], f"{len(texts)} caption(s)"))
-        elif len(found) > 1:
-            detail = "the same name: " + ", ".join(map(ascii, found))
-            findings += [Finding("ambiguous", file, detail) for file in found]
-        elif not texts:
-            findings.append(Finding("missing_caption", found[0], "no annotation with text"))
-        else:
-            rows.append((found[0], texts))
-            if found[0] != names[key]:
-                findings.append(Finding("name_mismatch", found[0], f"file_name {names[key]!a}"))
-    findings += [Finding("missing_caption", file) for found in on_disk.values() for file in found]
-    return Pairs.of_rows(images, rows, layout="coco", findings=findings)
+    def listing(self) -> Listing:
+        return Listing(
+            layout="coco",
+            source=self._source,
+            names=list(self._captions),
+            captions=list(self._captions.values()),
+            places=self._places,
+            place=": images[{}]",
+            stems=self._stems,
+            findings=self._findings,
+        )
+
+    def _refuse(self, where: str, detail: str) -> None:
+        self._findings.append(Finding("malformed", f"{self._source}: {where}", detail))
 
 
-def _load(path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            document = json.load(file)
-    except (ValueError, RecursionError) as err:
-        raise PairingError(f"{path}: not a JSON file in UTF-8: {err}.") from err
-    images = _entries(path, document, "images", "id", "file_name")
-    return images, _entries(path, document, "annotations", "image_id", "caption")
-
-
-def _entries(path: str, document: Any, key: str, number: str, text: str) -> list[dict[str, Any]]:
-    """The list under `key`, whose entries hold an id in `number` and a string in `text`."""
+def _entries(path: str, document: Any, key: str) -> list[Any]:
     entries = document.get(key) if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise PairingError(f"{path}: not COCO captions ({key!r} is not a list). {_REQUIRED}")
-    for index, entry in enumerate(entries):
-        if not (
-            isinstance(entry, dict)
-            and isinstance(entry.get(number), int | float | str)
-            and isinstance(entry.get(text), str)
-        ):
-            got = f"{key}[{index}] is {entry!a:.80}"
-            raise PairingError(f"{path}: not COCO captions ({got}). {_REQUIRED}")
     return entries
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+def _padded(identity: Any) -> str | None:
+    """The id as COCO writes it into the names of files; None where it is no number."""
+    digits = str(identity)
+    return digits.zfill(_DIGITS) if digits.isascii() and digits.isdigit() else None

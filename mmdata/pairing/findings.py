@@ -4,7 +4,7 @@ import dataclasses
 import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,48 +14,79 @@ Kind = Literal[
     "missing_image",
     "empty_caption",
     "ambiguous",
+    "disagreement",
     "encoding",
     "malformed",
+    "outside",
     "unreadable",
     "corrupt",
+    "filled",
     "name_mismatch",
+    "several_lines",
+    "coerced",
+    "known_defect",
+    "duplicate_caption",
+    "duplicate_image",
+    "leaked_image",
+    "leaked_caption",
+    "other_split",
+    "repeats",
+    "mask",
+    "ignored",
 ]
 
-OnProblem = Literal["error", "drop"]
-
-_MEANING: dict[str, str] = {
+_PROBLEMS: dict[str, str] = {
     "missing_caption": "image(s) without a caption",
     "missing_image": "caption(s) without an image",
     "empty_caption": "image(s) whose caption is empty",
     "ambiguous": "image(s) that share one caption file",
+    "disagreement": "image(s) of which two sources say different things",
     "encoding": "caption file(s) that are not UTF-8",
     "malformed": "malformed entry(ies) in the caption file",
+    "outside": "path(s) that leave the folder of images",
     "unreadable": "path(s) that cannot be read",
     "corrupt": "image(s) that cannot be decoded",
-    "name_mismatch": "name(s) matched although their Unicode forms differ",
 }
-_NOTICES = frozenset({"name_mismatch"})
+_NOTICES: dict[str, str] = {
+    "filled": "image(s) that got a caption as asked",
+    "name_mismatch": "name(s) matched although they are spelled differently",
+    "several_lines": "caption file(s) of several lines",
+    "coerced": "caption file(s) decoded otherwise than as UTF-8",
+    "known_defect": "known defect(s) of a published caption file",
+    "duplicate_caption": "image(s) with the same caption twice",
+    "duplicate_image": "image file(s) that are copies of another",
+    "leaked_image": "image(s) in more than one split",
+    "leaked_caption": "caption(s) in more than one split",
+    "other_split": "image(s) of other splits, or of none",
+    "repeats": "folder(s) whose name says how often to repeat them",
+    "mask": "mask(s), ignored",
+    "ignored": "thing(s) that are no image and no caption, ignored",
+}
+_MEANING = _PROBLEMS | _NOTICES
+_RANK = {kind: rank for rank, kind in enumerate(_MEANING)}
 _SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing pairing noticed about one file.
+    """One thing pairing noticed about one file, or about several of a sort.
 
     Attributes:
       kind: What it is, e.g. "missing_caption"; `Report` explains each kind in words.
-      path: The file, relative to the folder it was found in.
+      path: The file, relative to the folder it was found in; the first where there are several.
       detail: What exactly was seen; may be empty.
+      count: Number of files or entries that it stands for.
     """
 
     kind: Kind
     path: str
     detail: str = ""
+    count: int = 1
 
     @property
     def is_problem(self) -> bool:
-        """Whether the file is lost to training; a notice (False) only tells."""
-        return self.kind not in _NOTICES
+        """Whether something is lost to training; a notice (False) only tells."""
+        return self.kind in _PROBLEMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +94,10 @@ class Report:
     """What paired, what did not, and why.
 
     Attributes:
-      layout: How the captions were read: "sidecar" or "coco".
-      images: Number of images that have a caption.
+      layout: How the captions were read, e.g. "sidecar" or "coco".
+      images: Number of images that paired.
       pairs: Number of (image, caption) pairs.
-      findings: Every finding, in the order of kinds and paths.
+      findings: Every finding, in the order of kinds and paths; problems come before notices.
     """
 
     layout: str
@@ -75,14 +106,16 @@ class Report:
     findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
-        kinds = list(_MEANING)
-        ordered = sorted(self.findings, key=lambda found: (kinds.index(found.kind), found.path))
+        ordered = sorted(self.findings, key=lambda found: (_RANK[found.kind], found.path))
         object.__setattr__(self, "findings", tuple(ordered))
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of findings by kind, in the order of `findings`."""
-        return dict(Counter(finding.kind for finding in self.findings))
+        """What the findings stand for, counted by kind, in the order of `findings`."""
+        counts: Counter[str] = Counter()
+        for finding in self.findings:
+            counts[finding.kind] += finding.count
+        return dict(counts)
 
     @property
     def problems(self) -> tuple[Finding, ...]:
@@ -91,11 +124,17 @@ class Report:
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """The findings as a table with the columns kind, path, detail."""
+        """The findings as a table with the columns kind, path, detail, count."""
         import pandas as pd
 
         rows = [dataclasses.astuple(finding) for finding in self.findings]
-        return pd.DataFrame(rows, columns=["kind", "path", "detail"])
+        names = [field.name for field in dataclasses.fields(Finding)]
+        frame = pd.DataFrame(rows, columns=names, dtype=object)  # paths may not be UTF-8
+        return frame.astype({"count": "int64"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values that JSON takes, with `counts`."""
+        return {**dataclasses.asdict(self), "counts": self.counts}
 
     def __str__(self) -> str:
         head = f"{self.images:,} image(s) with {self.pairs:,} caption(s), layout {self.layout}."
@@ -123,7 +162,7 @@ def describe(findings: Iterable[Finding]) -> list[str]:
     for finding in findings:
         by_kind.setdefault(finding.kind, []).append(finding)
     return [
-        f"  {len(group):,} {_MEANING[kind]} ({kind}): {_first_five(group)}"
+        f"  {sum(f.count for f in group):,} {_MEANING[kind]} ({kind}): {_first_five(group)}"
         for kind, group in by_kind.items()
     ]
 
@@ -131,12 +170,6 @@ def describe(findings: Iterable[Finding]) -> list[str]:
 def _first_five(findings: Sequence[Finding]) -> str:
     shown = [f"{f.path!r}" + (f" ({f.detail})" if f.detail else "") for f in findings[:_SHOWN]]
     return ", ".join(shown) + (", ..." if len(findings) > _SHOWN else "")
-
-
-def require_on_problem(value: str) -> None:
-    """Raises a ValueError unless `value` is "error" or "drop"."""
-    if value not in ("error", "drop"):
-        raise ValueError(f'on_problem=... must be "error" or "drop"; got {value!r}.')
 
 
 def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = False) -> None:
@@ -150,8 +183,8 @@ def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = F
     raise PairingError(
         "\n".join(
             [
-                f"Every image needs a readable file and a caption; got {len(problems):,} "
-                f"problem(s) in {where}:",
+                f"Every image needs a readable file and a caption; got "
+                f"{sum(f.count for f in problems):,} problem(s) in {where}:",
                 *describe(problems),
                 "Nothing pairs at all: do images and captions belong together?"
                 if nothing_left

@@ -1,54 +1,116 @@
 """Walks folders of images and captions. Opens nothing."""
 
+import dataclasses
 import os
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from mmdata.pairing.findings import Finding
 
 DECODED = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 _NAMED = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")  # in the report, not decoded
+_SYSTEM = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
 def require_folder(path: str, argument: str) -> None:
     """Raises FileNotFoundError or NotADirectoryError unless `path` is a folder."""
-    if not os.path.exists(path):
-        raise FileNotFoundError(
-            f"{argument}=... must exist; got {path!r}, seen from {os.getcwd()!r}."
-        )
+    require_exists(path, argument)
     if not os.path.isdir(path):
         raise NotADirectoryError(f"{argument}=... must be a folder; got the file {path!r}.")
 
 
-def list_files(root: str) -> tuple[list[str], list[Finding]]:
-    """Every visible file under `root`, and a finding for every folder that cannot be read.
+def require_exists(path: str, argument: str) -> None:
+    """Raises FileNotFoundError unless there is something at `path`."""
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f"{argument}=... must exist; got {path!r}, seen from {os.getcwd()!r}."
+        )
 
-    Follows symbolic links, each folder once, so that a loop of links ends.
 
-    Returns:
-      The paths relative to `root`, with `/`, sorted; the findings.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folder:
+    """What a folder holds, apart from hidden and system files.
+
+    Attributes:
+      path: Relative to the root, with `/` behind each name; "" for the root itself.
+      files: Names, sorted.
+      folders: Names, sorted.
+      linked: Names of the files, or "" for the folder itself, that are reached by a symbolic link.
+      hidden: Number of hidden and system files and folders.
     """
-    findings: list[Finding] = []
 
-    def unreadable(err: OSError) -> None:
-        path = os.path.relpath(err.filename, root)
-        findings.append(Finding("unreadable", path, err.strerror or str(err)))
+    path: str
+    files: list[str]
+    folders: list[str]
+    linked: frozenset[str]
+    hidden: int
 
-    return sorted(_walk(root, unreadable)), findings
+
+class Walk:
+    """Lists folders under a root, each once, so that a loop of symbolic links ends.
+
+    Attributes:
+      findings: Every folder that could not be read, so far.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.findings: list[Finding] = []
+        self._root = root
+        self._seen: set[tuple[int, int]] = set()
+        self._linked: set[str] = set()
+
+    def list(self, path: str) -> Folder:
+        """Lists the folder at `path`, relative to the root; empty if seen before or unreadable."""
+        files: list[str] = []
+        folders: list[str] = []
+        linked = {""} if path in self._linked else set()
+        hidden = 0
+        here = os.path.join(self._root, path).rstrip(os.sep) or os.sep
+        try:
+            if self._is_new(here):
+                with os.scandir(here) as entries:
+                    for entry in entries:
+                        if entry.name.startswith(".") or entry.name.lower() in _SYSTEM:
+                            hidden += 1
+                            continue
+                        (folders if _is_folder(entry) else files).append(entry.name)
+                        if entry.is_symlink():
+                            linked.add(entry.name)
+        except OSError as err:
+            detail = err.strerror or str(err)
+            self.findings.append(Finding("unreadable", path.rstrip("/") or ".", detail))
+        for name in folders:
+            if linked & {"", name}:
+                self._linked.add(f"{path}{name}/")
+        return Folder(
+            path=path,
+            files=sorted(files),
+            folders=sorted(folders),
+            linked=frozenset(linked),
+            hidden=hidden,
+        )
+
+    def folders(self) -> Iterator[Folder]:
+        """Lists every folder, the root first."""
+        waiting = [""]
+        while waiting:
+            folder = self.list(waiting.pop())
+            yield folder
+            waiting += [f"{folder.path}{name}/" for name in reversed(folder.folders)]
+
+    def _is_new(self, path: str) -> bool:
+        status = os.stat(path)
+        identity = (status.st_dev, status.st_ino)
+        new = identity not in self._seen
+        self._seen.add(identity)
+        return new
 
 
-def _walk(root: str, on_error: Callable[[OSError], None]) -> Iterator[str]:
-    seen: set[tuple[int, int]] = set()
-    for folder, subfolders, files in os.walk(root, onerror=on_error, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        prefix = os.path.relpath(folder, root).replace(os.sep, "/") + "/"
-        prefix = "" if prefix == "./" else prefix
-        yield from (prefix + name for name in files if not name.startswith("."))
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def stem(path: str) -> str:
@@ -62,7 +124,12 @@ def stem(path: str) -> str:
 
 def canonical(path: str) -> str:
     """The path in Unicode NFC, so that a name typed on one system matches one stored by another."""
-    return unicodedata.normalize("NFC", path)
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
+def folded(path: str) -> str:
+    """The path in Unicode NFC and without case: how people, and some file systems, compare it."""
+    return unicodedata.normalize("NFC", canonical(path).casefold())
 
 
 def is_image(path: str) -> bool:

@@ -1,23 +1,37 @@
 """`Pairs`: one row an image, with all its captions, in columns."""
 
+import array
 import dataclasses
+import functools
+import hashlib
 import html
+import importlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mmdata import display
-from mmdata.pairing import splits
+from mmdata.members import Members
+from mmdata.pairing import columns, merging, near, splits
+from mmdata.pairing.columns import Column
 from mmdata.pairing.findings import Finding, Report
-from mmdata.pairing.strings import Strings
+from mmdata.pairing.strings import Strings, StringsWriter
 from mmdata.scan import Scan
 from mmdata.scan import scan as scan_files
 
 if TYPE_CHECKING:
     import pandas as pd
+    from _typeshed import StrPath
+
+
+class Row(NamedTuple):
+    """An image and its captions, on the way into `Pairs`."""
+
+    image: str
+    captions: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,7 +48,10 @@ class Pairs:
       captions: All captions, row by row.
       offsets: int64 [rows + 1]; the captions of row i are `captions[offsets[i]:offsets[i + 1]]`.
       split_names: Names that `split_of` indexes; empty where nothing was split.
-      split_of: int8 [rows], the row's split; None where nothing was split.
+      split_of: int8 [rows], the row's split, -1 for none; None where nothing was split.
+      weights: float32 [rows], how much a row counts in training; None where all count the same.
+      columns: Further values by name: int64, float64 or bool [rows], or as many texts.
+      members: Where the images lie in tar shards; None where they are files.
       report: What paired, what did not, and why.
       scan: Headers and content keys of the images; None until they are needed.
     """
@@ -45,27 +62,32 @@ class Pairs:
     offsets: NDArray[np.int64]
     split_names: tuple[str, ...] = ()
     split_of: NDArray[np.int8] | None = None
+    weights: NDArray[np.float32] | None = None
+    columns: Mapping[str, Column] = dataclasses.field(default_factory=dict)
+    members: Members | None = None
     report: Report
     scan: Scan | None = None
 
     @classmethod
     def of_rows(
-        cls,
-        root: str,
-        rows: Iterable[tuple[str, Sequence[str]]],
-        *,
-        layout: str,
-        findings: Sequence[Finding] = (),
+        cls, root: str, rows: Iterable[Row], *, layout: str, findings: Sequence[Finding] = ()
     ) -> "Pairs":
-        """Builds `Pairs` from (image path relative to `root`, its captions), sorted by path."""
-        ordered = sorted(rows, key=lambda row: row[0])
-        counts = np.fromiter((len(captions) for _, captions in ordered), np.int64, len(ordered))
+        """Builds `Pairs` from rows in the order of their paths, one at a time.
+
+        `findings` is looked at when the last row is taken, so `rows` may still add to it.
+        """
+        images, captions, offsets = StringsWriter(), StringsWriter(), array.array("q", [0])
+        for row in rows:
+            images.append(row.image)
+            for text in row.captions:
+                captions.append(text)
+            offsets.append(len(captions))
         return cls(
             root=root,
-            images=Strings.of(image for image, _ in ordered),
-            captions=Strings.of(text for _, captions in ordered for text in captions),
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            report=Report(layout, len(ordered), int(counts.sum()), tuple(findings)),
+            images=images.strings(),
+            captions=captions.strings(),
+            offsets=np.array(offsets, np.int64),
+            report=Report(layout, len(images), len(captions), tuple(findings)),
         )
 
     def __len__(self) -> int:
@@ -77,65 +99,145 @@ class Pairs:
         return len(self.captions)
 
     def path(self, row: int) -> str:
-        """The image file of a row, as `open` takes it."""
+        """The image file of a row, as `open` takes it; inside a shard, only a name to show."""
         return os.path.join(self.root, self.images[row])
 
     @property
     def paths(self) -> list[str]:
-        """The image file of every row, as `open` takes it."""
+        """The image file of every row, see `path`."""
         return [os.path.join(self.root, image) for image in self.images]
+
+    def open(self, row: int) -> BinaryIO:
+        """Opens the image of a row for reading, be it a file or a member of a shard."""
+        return open(self.path(row), "rb") if self.members is None else self.members.open(row)
 
     def captions_of(self, row: int) -> list[str]:
         """All captions of a row."""
         row = range(len(self))[row]
         return self.captions[int(self.offsets[row]) : int(self.offsets[row + 1])]
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that training sees: names, contents, captions, splits, weights, columns.
+
+        Does not depend on where the images lie. Scans them if that was not done before.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        scan, _ = self.scanned()
+        parts: list[Any] = [self.images, self.captions, self.offsets, scan.keys]
+        parts += [self.split_names, self.split_of, self.weights]
+        parts += [part for name in sorted(self.columns) for part in (name, self.columns[name])]
+        for part in parts:
+            _digest(digest, part)
+        return digest.hexdigest()
+
     @property
     def frame(self) -> "pd.DataFrame":
-        """A table, one row an image: image (path), captions (list), split where there is one."""
+        """A table, one row an image.
+
+        Columns: image (path), captions (list); split and weight where there are some; the further
+        columns; height, width (pixels as stored) and problem (why it cannot be decoded, or "")
+        where the images were scanned.
+        """
         import pandas as pd
 
-        columns: dict[str, object] = {
-            "image": self.paths,
+        table: dict[str, object] = {
+            "image": pd.Series(self.paths, dtype=object),  # names may not be UTF-8
             "captions": [self.captions_of(row) for row in range(len(self))],
         }
         if self.split_of is not None:
-            columns["split"] = [self.split_names[i] for i in self.split_of]
-        return pd.DataFrame(columns)
+            table["split"] = self.split_labels
+        if self.weights is not None:
+            table["weight"] = self.weights
+        table |= {name: columns.values(column) for name, column in self.columns.items()}
+        if self.scan is not None:
+            table.setdefault("height", self.scan.heights)
+            table.setdefault("width", self.scan.widths)
+            table["problem"] = [self.scan.problems.get(row, "") for row in range(len(self))]
+        return pd.DataFrame(table)
 
-    def split(self, ratios: Mapping[str, float] = splits.DEFAULT) -> "Pairs":
+    @property
+    def split_labels(self) -> list[str | None]:
+        """The split of each row, None where it is in none."""
+        if self.split_of is None:
+            return [None] * len(self)
+        names = (*self.split_names, None)
+        return [names[place] for place in self.split_of.tolist()]
+
+    def split(
+        self,
+        ratios: Mapping[str, float] = splits.DEFAULT,
+        *,
+        groups: str | None = None,
+        near_duplicates: bool = False,
+    ) -> "Pairs":
         """Assigns every image to a split by the content of its file.
 
-        All captions of an image, and all copies of a file, land on one side. Adding files moves no
-        other file. Pairs that are split already keep their splits, and `ratios` is not used.
+        All captions of an image, and all copies of a file, land on one side, and so does each
+        group. Adding files moves no other file, unless they join two groups. Pairs that are split
+        already, by their source for instance, keep their splits, and no argument is used;
+        `drop("split")` forgets them.
 
         Args:
-          ratios: Share of the images by name of the split, each above 0, together 1.
+          ratios: Share of the groups by name of the split, each above 0, together 1.
+          groups: A column whose equal values stay together, e.g. a photographer or a scene.
+          near_duplicates: Whether images that look alike stay together too: those whose perceptual
+            hashes differ in few bits. Decodes every image; needs `pip install
+            "mmdata[duplicates]"`.
 
         Returns:
           The same rows, with `split_of` filled.
 
         Raises:
-          ValueError: A ratio is not above 0, the ratios do not add up to 1, or a split is empty.
+          ValueError: A ratio is not above 0, the ratios do not add up to 1, a split is empty, or
+            there is no such column.
         """
         if self.split_of is not None:
             return self
         scan, pairs = self.scanned()
-        names, split_of = splits.assign(scan.keys, ratios)
+        groupings = [scan.keys]
+        if groups is not None:
+            groupings.insert(0, self._groups(groups, scan.keys))
+        if near_duplicates:
+            groupings.append(near.clusters(self.open, len(self)))
+        names, split_of = splits.assign(splits.group_keys(groupings), ratios)
         return dataclasses.replace(pairs, split_names=names, split_of=split_of)
+
+    def _groups(self, name: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Hashes of a column; where it has no value, a row is a group by itself."""
+        column = self._column(name, "groups")
+        missing = [value == "" or value != value for value in columns.values(column)]
+        return np.where(missing, keys, splits.hashes(column))
+
+    def leaks(self) -> list[Finding]:
+        """Every image, by content, and every caption that stands in more than one split.
+
+        Empty where nothing was split. Captions are compared without case and white space.
+        """
+        if self.split_of is None:
+            return []
+        scan, _ = self.scanned()
+        return splits.leaks(
+            self.split_of, self.split_names, self.images, scan.keys, self.captions, self.offsets
+        )
 
     def scanned(self) -> tuple[Scan, "Pairs"]:
         """The scan of the images, made now if it was not before, and the pairs that keep it.
 
-        Images that must not be decoded are then findings of the report.
+        Images that must not be decoded, and copies of others, are then findings of the report.
         """
         if self.scan is not None:
             return self.scan, self
-        scan = scan_files(self.paths)
-        corrupt = [Finding("corrupt", self.images[row], why) for row, why in scan.problems.items()]
-        findings = (*self.report.findings, *corrupt)
-        report = dataclasses.replace(self.report, findings=findings)
-        return scan, dataclasses.replace(self, scan=scan, report=report)
+        scan = scan_files(self.root, list(self.images), self.members)
+        return scan, self.with_scan(scan)
+
+    def with_scan(self, scan: Scan) -> "Pairs":
+        """The pairs with another scan, and the report with what that scan found."""
+        told = [f for f in self.report.findings if f.kind not in ("corrupt", "duplicate_image")]
+        told += [Finding("corrupt", self.images[row], why) for row, why in scan.problems.items()]
+        told += splits.duplicates(self.images, scan.keys)
+        report = dataclasses.replace(self.report, findings=tuple(told))
+        return dataclasses.replace(self, scan=scan, report=report)
 
     def subset(self, split: str) -> "Pairs":
         """The rows of one split.
@@ -150,9 +252,39 @@ class Pairs:
             )
         return self.take(np.flatnonzero(self.split_of == self.split_names.index(split)))
 
+    def filter(self, keep: Callable[["pd.DataFrame"], ArrayLike] | ArrayLike) -> "Pairs":
+        """The rows for which `keep` is true.
+
+        Args:
+          keep: bool [rows], or a function that makes it of `frame`.
+
+        Raises:
+          ValueError: There are not as many bools as rows.
+
+        >>> pairs.filter(lambda frame: frame.captions.str.len() >= 5)  # doctest: +SKIP
+        """
+        kept = np.asarray(keep(self.frame) if callable(keep) else keep)
+        if kept.dtype != np.bool_ or kept.shape != (len(self),):
+            raise ValueError(
+                f"Pairs.filter(...) must be a bool for each of {len(self):,} rows; got "
+                f"{kept.dtype} {list(kept.shape)}."
+            )
+        return self.take(np.flatnonzero(kept))
+
+    def sample(self, count: int, *, seed: int = 0) -> "Pairs":
+        """`count` rows at random, in their order; all where there are no more.
+
+        Raises:
+          ValueError: `count` is below 0.
+        """
+        if count < 0:
+            raise ValueError(f"Pairs.sample(...) must be at least 0; got {count!r}.")
+        rows = np.random.default_rng(seed).permutation(len(self))[:count]
+        return self.take(np.sort(rows))
+
     def take(self, rows: NDArray[np.integer[Any]]) -> "Pairs":
         """The rows at `rows`, ints [k], in that order."""
-        places = np.asarray(rows, np.int64)
+        places = np.arange(len(self))[np.asarray(rows, np.int64)]
         counts = np.diff(self.offsets)[places]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         shift = np.repeat(self.offsets[places] - offsets[:-1], counts)
@@ -163,9 +295,92 @@ class Pairs:
             captions=captions,
             offsets=offsets,
             split_of=None if self.split_of is None else self.split_of[places],
+            weights=None if self.weights is None else self.weights[places],
+            columns={name: columns.take(kept, places) for name, kept in self.columns.items()},
+            members=None if self.members is None else self.members.take(places),
             scan=None if self.scan is None else self.scan.take(places),
             report=dataclasses.replace(self.report, images=len(places), pairs=len(captions)),
         )
+
+    def drop(self, *names: str) -> "Pairs":
+        """The pairs without the columns of these names; "split" and "weight" are names too.
+
+        Raises:
+          ValueError: There is no such column.
+        """
+        kept = dict(self.columns)
+        changes: dict[str, Any] = {"columns": kept}
+        for name in names:
+            if name == "split":
+                changes |= {"split_names": (), "split_of": None}
+            elif name == "weight":
+                changes["weights"] = None
+            else:
+                self._column(name, "Pairs.drop")
+                kept.pop(name, None)
+        return dataclasses.replace(self, **changes)
+
+    def merge(self, other: "Pairs") -> "Pairs":
+        """Both sets in one; an image that both have gets the captions of both, each once.
+
+        Raises:
+          ValueError: The two cannot be one: they have different columns, one lies in shards and the
+            other does not, or they disagree about the split, weight or columns of an image.
+        """
+        return merging.merge(self, other)
+
+    def to_csv(self, path: "StrPath") -> None:
+        """Writes a CSV file, a row a caption: file_name, caption, then split, weight and columns.
+
+        What `mmdata.read(pairs.root, path)` makes of it was compared before the file is there.
+
+        Raises:
+          ValueError: The format cannot hold these pairs, e.g. texts that would read as numbers, or
+            images with and without captions.
+        """
+        _writing().to_csv(self, path)
+
+    def to_jsonl(self, path: "StrPath") -> None:
+        """Writes a JSONL file, a line an image: file_name, captions, then split, weight, columns.
+
+        Reads back as the same pairs, or is not written; see `to_csv`.
+        """
+        _writing().to_jsonl(self, path)
+
+    def to_parquet(self, path: "StrPath") -> None:
+        """Writes a Parquet file, a row an image: file_name, captions, split, weight, columns.
+
+        Reads back as the same pairs, or is not written; see `to_csv`. Needs `pip install
+        "mmdata[parquet]"`.
+        """
+        _writing().to_parquet(self, path)
+
+    def to_sidecar(self, folder: "StrPath", *, lines: Literal["each", "one"] = "each") -> None:
+        """Writes a `.txt` file an image into a new folder, with the folders of the images.
+
+        Reads back as the same pairs, or is not written; see `to_csv`. Copies no image.
+
+        Args:
+          folder: Where to; must not exist, or be empty.
+          lines: "each" writes a caption a line; "one" a caption a file, which may have several
+            lines, and is read by `mmdata.read(..., lines="one")`.
+        """
+        _writing().to_sidecar(self, folder, lines=lines)
+
+    def to_webdataset(self, folder: "StrPath", *, images_per_shard: int = 1000) -> None:
+        """Writes images and captions into tar shards `shard-00000.tar`, ... in a new folder.
+
+        Reads back as the same pairs, or is not written; see `to_csv`. An image `a/b.jpg` is then
+        called `shard-00000.tar/a/b.jpg`.
+        """
+        _writing().to_webdataset(self, folder, images_per_shard=images_per_shard)
+
+    def _column(self, name: str, argument: str) -> Column:
+        if name not in self.columns:
+            raise ValueError(
+                f"{argument}=... must be one of the columns {list(self.columns)}; got {name!r}."
+            )
+        return self.columns[name]
 
     def __repr__(self) -> str:
         return f"<mmdata.Pairs: {len(self):,} images, {self.pair_count:,} captions, {self.root!r}>"
@@ -173,7 +388,26 @@ class Pairs:
     def gallery(self, count: int = 8) -> str:
         """HTML that shows `count` images, from all over the set, above their captions."""
         shown = range(0, len(self), max(len(self) // max(count, 1), 1))[:count]
-        return display.gallery((self.path(row), self.captions_of(row)) for row in shown)
+        return display.gallery(
+            (self.images[row], functools.partial(self.open, row), self.captions_of(row))
+            for row in shown
+        )
 
     def _repr_html_(self) -> str:
         return f"{self.gallery()}<pre>{html.escape(str(self.report))}</pre>"
+
+
+def _writing() -> Any:
+    """The module that writes pairs; it stands on the readers, and these on `Pairs`."""
+    return importlib.import_module("mmdata.pairing.writing")
+
+
+def _digest(digest: "hashlib.blake2b", part: Any) -> None:
+    if isinstance(part, Strings):
+        _digest(digest, part.offsets)
+        _digest(digest, part.data)
+    elif isinstance(part, np.ndarray):
+        digest.update(f"{part.dtype}{part.shape}".encode() + part.tobytes())
+    else:
+        content = part if isinstance(part, bytes) else repr(part).encode()
+        digest.update(len(content).to_bytes(8, "little") + content)

@@ -1,75 +1,281 @@
 """Layout "sidecar": `a/b.jpg` is described by `a/b.txt`, beside it or in a parallel tree."""
 
-import io
+import dataclasses
 import os
-from collections import defaultdict
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
 
 from mmdata.pairing import folders
 from mmdata.pairing.findings import Finding
-from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.folders import Folder, Walk
+from mmdata.pairing.matching import repeated
+from mmdata.pairing.pairs import Pairs, Row
+from mmdata.pairing.problems import Problems
+from mmdata.pairing.siblings import Family, siblings
+from mmdata.pairing.texts import Lines, TextDecoder, explain, split_captions
+from mmdata.pairing.tree import Ignored
+
+_EXTENSIONS = (".txt", ".caption")
+_REPEATS = re.compile(r"([1-9]\d{0,2})_.+")
+_READ_AS = {
+    "each": 'read as one caption a line; lines="one" reads each file as one caption',
+    "one": 'paragraphs, read as one caption a file; lines="each" reads each line as one',
+}
 
 
-def read(images: str, captions: str) -> Pairs:
-    """Pairs the image files under `images` with the `.txt` files under `captions`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How caption files are found and read.
 
-    Files match when their relative paths without the last extension are equal in Unicode NFC. Each
-    line of a caption file that is not blank is a caption.
+    Attributes:
+      extensions: Extensions of caption files; of those that one image has, the first counts. None
+        is ".txt" and ".caption", and an image for which they differ is a problem.
+      lines: "each" is one caption a line, "one" is one caption a file; "auto" takes paragraphs of
+        several sentences for one caption.
+      repeats: Whether the folder `10_name` gives its images weight 10, as kohya's trainers do;
+        "auto" is where all images lie in such folders.
+      decoder: What turns bytes into text.
+
+    Raises:
+      ValueError: A field is none of these.
+    """
+
+    extensions: tuple[str, ...] | None = None
+    lines: Lines = "auto"
+    repeats: bool | Literal["auto"] = "auto"
+    decoder: TextDecoder = dataclasses.field(default_factory=TextDecoder)
+
+    def __post_init__(self) -> None:
+        if self.extensions is not None and not (
+            isinstance(self.extensions, tuple)
+            and self.extensions
+            and all(isinstance(end, str) and end[:1] == "." for end in self.extensions)
+        ):
+            raise ValueError(
+                'extensions=... must be a tuple such as (".caption", ".txt"), or None; got '
+                f"{self.extensions!r}."
+            )
+        if self.lines not in ("auto", "each", "one"):
+            raise ValueError(f'lines=... must be "auto", "each" or "one"; got {self.lines!r}.')
+        if self.repeats not in (True, False, "auto"):
+            raise ValueError(f'repeats=... must be True, False or "auto"; got {self.repeats!r}.')
+
+
+def read(images: str, captions: str, *, problems: Problems, settings: Settings) -> Pairs:
+    """Pairs the image files under `images` with the caption files under `captions`.
+
+    Files match when their relative paths without the last extension are equal in Unicode NFC; or,
+    where nothing is, equal but for case. `b.0.txt`, `b.1.txt` add up to the captions of `b.jpg`.
 
     Returns:
       The pairs; every file that found no partner is a finding of its report.
     """
-    files, findings = folders.list_files(images)
-    images_by_stem = _by_stem(file for file in files if folders.is_image(file))
-    if not os.path.samefile(captions, images):
-        files, more = folders.list_files(captions)
-        findings += more
-    texts_by_stem = _by_stem(file for file in files if file.lower().endswith(".txt"))
-
-    rows: list[tuple[str, list[str]]] = []
-    for key in sorted(images_by_stem.keys() | texts_by_stem.keys()):
-        row, found = _match(captions, images_by_stem.get(key, []), texts_by_stem.get(key, []))
-        rows += row
-        findings += found
-    return Pairs.of_rows(images, rows, layout="sidecar", findings=findings)
+    reading = _Reading(images, captions, problems, settings)
+    rows = tqdm(reading.rows(), desc="reading captions", unit="image", delay=2, leave=False)
+    pairs = Pairs.of_rows(images, rows, layout="sidecar")
+    weights, repeats = _weights(pairs, settings.repeats)
+    findings = (*reading.findings(), *repeats)
+    report = dataclasses.replace(pairs.report, findings=findings)
+    return dataclasses.replace(pairs, weights=weights, report=report)
 
 
-def _by_stem(files: Iterable[str]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = defaultdict(list)
-    for file in files:
-        grouped[folders.canonical(folders.stem(file))].append(file)
-    return grouped
+class _Reading:
+    """Walks the captions, then the images, so that the objects of one folder are held at a time."""
+
+    def __init__(self, images: str, captions: str, problems: Problems, settings: Settings) -> None:
+        self._captions = captions
+        self._problems = problems
+        self._settings = settings
+        self._extensions = tuple(map(str.lower, settings.extensions or _EXTENSIONS))
+        self._found: list[Finding] = []
+        self._ignored = Ignored()
+        self._several: dict[str, tuple[int, str]] = {}
+        self._walks = [Walk(images)]
+        self._beside = os.path.samefile(captions, images)
+        self._texts = self._list_texts()
+
+    def rows(self) -> Iterator[Row]:
+        """The rows in the order of their paths."""
+        waiting: list[tuple[str, Family | None]] = [("", None)]
+        while waiting:
+            path, family = waiting.pop()
+            if family is None:
+                folder = self._walks[0].list(path)
+                waiting += sorted(
+                    [*((f"{path}{name}/", None) for name in folder.folders), *self._match(folder)],
+                    key=lambda pair: pair[0],
+                    reverse=True,
+                )
+            else:
+                row = self._row(path, family)
+                if row is not None:
+                    yield row
+        for pool in self._texts.values():
+            self._found += [Finding("missing_image", text) for text in _unpacked(pool)]
+
+    def findings(self) -> list[Finding]:
+        """All findings, once the last row is taken."""
+        several = [
+            Finding("several_lines", first, _READ_AS[how], count)
+            for how, (count, first) in self._several.items()
+        ]
+        walked = dict.fromkeys(finding for walk in self._walks for finding in walk.findings)
+        return [*self._found, *several, *walked, *self._ignored.findings()]
+
+    def _list_texts(self) -> dict[str, list[tuple[str, str]]]:
+        """The caption files of each folder, by the folder's name without case.
+
+        The names of a folder are one text, since a million of them would take much memory.
+        """
+        walk = Walk(self._captions)
+        self._walks.append(walk)
+        texts: dict[str, list[tuple[str, str]]] = {}
+        for folder in walk.folders():
+            names = [name for name in folder.files if self._is_text(name)]
+            images = filter(folders.is_image, folder.files) if self._beside else ()
+            self._ignore(folder, [*names, *images])
+            pool = texts.setdefault(folders.folded(folder.path), [])
+            pool.append((folder.path, "\0".join(names)))
+        return texts
+
+    def _is_text(self, name: str) -> bool:
+        return name.lower().endswith(self._extensions)
+
+    def _ignore(self, folder: Folder, used: list[str]) -> None:
+        self._ignored.hide(folder.hidden)
+        if len(used) < len(folder.files):
+            for name in sorted(set(folder.files).difference(used)):
+                self._ignored.add(folder.path + name)
+
+    def _match(self, folder: Folder) -> list[tuple[str, Family]]:
+        """The images of a folder that have one caption, or may get one, with their files."""
+        names = [name for name in folder.files if folders.is_image(name)]
+        if not self._beside:
+            self._ignore(folder, names)
+        images = [folder.path + name for name in names]
+        found = siblings(images, self._texts_of(folder.path))
+        self._found += [Finding("missing_image", text) for text in found.orphans]
+        if found.masks:
+            self._found.append(Finding("mask", found.masks[0], "", len(found.masks)))
+        return [
+            (image, family)
+            for family in found.families
+            for image in family.images
+            if self._is_clear(family, image)
+        ]
+
+    def _texts_of(self, path: str) -> list[str]:
+        """Takes the caption files of the folder that is called like a folder of images."""
+        pool = self._texts.get(folders.folded(path), [])
+        name = folders.canonical(path)
+        taken = [entry for entry in pool if folders.canonical(entry[0]) == name] or pool[:]
+        for entry in taken:
+            pool.remove(entry)
+        return list(_unpacked(taken))
+
+    def _is_clear(self, family: Family, image: str) -> bool:
+        """Whether it is clear which captions an image has, be it none; notes why it is not."""
+        ends = [_extension(text) for text in family.texts]
+        texts = [*family.texts, *family.numbered]
+        if not texts or (len(family.images) == 1 and len(set(ends)) == len(ends)):
+            return True
+        everyone = ", ".join(map(repr, [*family.images, *texts]))
+        self._found.append(Finding("ambiguous", image, f"the same name: {everyone}"))
+        return False
+
+    def _row(self, image: str, family: Family) -> Row | None:
+        if not family.texts and not family.numbered:
+            return self._filled("missing_caption", image, "")
+        for text in family.texts:
+            if folders.stem(text) != folders.stem(image):
+                self._found.append(Finding("name_mismatch", image, f"caption file {text!a}"))
+        plain = sorted(family.texts, key=lambda text: self._extensions.index(_extension(text)))
+        if self._settings.extensions is not None:
+            for text in plain[1:]:
+                self._ignored.add(text)
+            del plain[1:]
+        read = {text: self._read(image, text) for text in (*plain, *family.numbered)}
+        if None in read.values():
+            return None
+        for rival in plain[1:]:
+            if read[rival] != read[plain[0]]:
+                detail = (
+                    f"{plain[0]!r} and {rival!r}; choose by extensions=({_extension(rival)!r},)"
+                )
+                self._found.append(Finding("disagreement", image, detail))
+                return None
+        used = (*plain[:1], *family.numbered)
+        captions = [caption for text in used for caption in read[text] or ()]
+        if not captions:
+            detail = ", ".join(map(repr, used)) + " holds no text"
+            return self._filled("empty_caption", image, detail)
+        self._found += repeated(image, captions)
+        return Row(image, captions)
+
+    def _read(self, image: str, text: str) -> list[str] | None:
+        """The captions in one file; None, and a finding, where it cannot be read."""
+        try:
+            with open(os.path.join(self._captions, text), "rb", buffering=0) as file:
+                content = file.read()
+            decoded, note = self._settings.decoder.decode(content)
+        except UnicodeDecodeError as err:
+            self._found.append(Finding("encoding", image, f"{text!r}: {explain(err)}"))
+            return None
+        except OSError as err:
+            self._found.append(Finding("unreadable", text, err.strerror or str(err)))
+            return None
+        if note is not None:
+            self._found.append(Finding("coerced", text, note))
+        captions, how = split_captions(decoded, self._settings.lines)
+        if how is not None:
+            count, first = self._several.get(how, (0, text))
+            self._several[how] = (count + 1, first)
+        return captions
+
+    def _filled(
+        self, kind: Literal["missing_caption", "empty_caption"], image: str, detail: str
+    ) -> Row | None:
+        text = self._problems.fill(kind, image)
+        if text is None:
+            self._found.append(Finding(kind, image, detail))
+            return None
+        self._found.append(Finding("filled", image, repr(text)))
+        return Row(image, [text])
 
 
-def _match(
-    root: str, images: list[str], texts: list[str]
-) -> tuple[list[tuple[str, list[str]]], list[Finding]]:
-    """The row that the files of one stem make, if they make one, and what is to be told of them."""
-    if not texts:
-        return [], [Finding("missing_caption", image) for image in images]
-    if not images:
-        return [], [Finding("missing_image", text) for text in texts]
-    if len(images) > 1 or len(texts) > 1:
-        everyone = [*images, *texts]
-        detail = "the same name: " + ", ".join(map(repr, everyone))
-        return [], [Finding("ambiguous", image, detail) for image in images]
-    (image,), (text,) = images, texts
-    findings = []
-    if folders.stem(image) != folders.stem(text):
-        findings.append(Finding("name_mismatch", image, f"caption file {text!a}"))
-    try:
-        captions = _captions(os.path.join(root, text))
-    except UnicodeDecodeError as err:
-        detail = f"{text!r}: byte 0x{err.object[err.start]:02x} at offset {err.start:,}"
-        return [], [Finding("encoding", image, detail)]
-    except OSError as err:
-        return [], [Finding("unreadable", text, err.strerror or str(err))]
-    if not captions:
-        return [], [*findings, Finding("empty_caption", image, f"{text!r} holds no text")]
-    return [(image, captions)], findings
+def _unpacked(pool: list[tuple[str, str]]) -> Iterator[str]:
+    for path, names in pool:
+        yield from (path + name for name in names.split("\0") if name)
 
 
-def _captions(path: str) -> list[str]:
-    with open(path, "rb") as file:
-        text = file.read().decode("utf-8").removeprefix("\ufeff")
-    return [line.strip() for line in io.StringIO(text, newline=None) if line.strip()]
+def _extension(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _weights(
+    pairs: Pairs, repeats: bool | Literal["auto"]
+) -> tuple[NDArray[np.float32] | None, list[Finding]]:
+    """The weight of each row by the name of its first folder, and a notice for each such folder."""
+    if not repeats:
+        return None, []
+    found: dict[str, int] = {}
+    weights = np.ones(len(pairs), np.float32)
+    for row, image in enumerate(pairs.images):
+        folder = image.partition("/")[0] if "/" in image else ""
+        named = _REPEATS.fullmatch(folder)
+        if named:
+            weights[row] = int(named[1])
+            found[folder] = found.get(folder, 0) + 1
+        elif repeats == "auto":
+            return None, []
+    if not found:
+        return None, []
+    return weights, [
+        Finding("repeats", folder, f"weight {folder.partition('_')[0]}; repeats=False ignores it")
+        for folder in sorted(found)
+    ]

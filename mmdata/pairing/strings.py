@@ -1,5 +1,6 @@
 """A column of text in one buffer: what a million paths and captions are kept in."""
 
+import array
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import overload
@@ -25,18 +26,16 @@ class Strings(Sequence[str]):
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Strings":
         """Packs an iterable of `str`."""
-        encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
-        return cls._pack(encoded)
-
-    @classmethod
-    def _pack(cls, encoded: Sequence[bytes]) -> "Strings":
-        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-        return cls(b"".join(encoded), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+        writer = StringsWriter()
+        for text in texts:
+            writer.append(text)
+        return writer.strings()
 
     def take(self, indices: NDArray[np.int64]) -> "Strings":
         """The texts at `indices`, int64 [k], in that order."""
-        starts, ends = self.offsets[indices].tolist(), self.offsets[indices + 1].tolist()
-        return self._pack([self.data[a:b] for a, b in zip(starts, ends, strict=True)])
+        starts, ends = self.offsets[indices], self.offsets[indices + 1]
+        data = b"".join(self.data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
+        return Strings(data, np.concatenate([[0], np.cumsum(ends - starts)]).astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -54,3 +53,23 @@ class Strings(Sequence[str]):
         return self.data[self.offsets[index] : self.offsets[index + 1]].decode(
             "utf-8", "surrogateescape"
         )
+
+
+class StringsWriter:
+    """Packs texts one by one, without keeping any of them as an object."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._offsets = array.array("q", [0])
+
+    def append(self, text: str) -> None:
+        """Packs one more text."""
+        self._data += text.encode("utf-8", "surrogateescape")
+        self._offsets.append(len(self._data))
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def strings(self) -> Strings:
+        """All texts so far."""
+        return Strings(bytes(self._data), np.array(self._offsets, np.int64))

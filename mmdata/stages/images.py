@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
+import io
 import re
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from PIL import Image
 
 from mmdata.example import Example
 from mmdata.headers import Format
@@ -16,10 +18,10 @@ _PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decode:
-    """Reads and decodes the image file at `path`, upright. Never fails.
+    """Reads and decodes the image file at `path`, or in `content`, upright. Never fails.
 
-    path: string [], format: int8 [], orientation: int8 []
-      ->  image: uint8 [h, w, 3], RGB, 0-255; valid: bool []
+    path: string []; or content: string [], the bytes of the file; format, orientation: int8 []
+      ->  image: uint8 [h, w, 3], RGB, 0-255; valid: bool []; `content` goes
 
     A file that cannot be read or decoded, or whose format is UNKNOWN, gives one black pixel and
     `valid` False. Takes format and orientation from a scan; does not look for them. First frame of
@@ -35,50 +37,67 @@ class Decode:
     plain: bool = False
 
     def __call__(self, example: Example) -> Example:
-        path, kind, orientation = (example[key] for key in ("path", "format", "orientation"))
+        kind, orientation = example["format"], example["orientation"]
+        is_read = "content" in example
+        source = example["content" if is_read else "path"]
         if self.plain:
-            image, valid = _attempt(_decode_jpeg, path)
+            image, valid = _attempt(_decode_jpeg, source, is_read)
         else:
             image, valid = tf.cond(
                 tf.equal(kind, int(Format.JPEG)) & tf.equal(orientation, 1),
-                lambda: _attempt(_decode_jpeg, path),
-                lambda: _decode_and_turn(path, kind, orientation),
+                lambda: _attempt(_decode_jpeg, source, is_read),
+                lambda: _decode_and_turn(source, kind, orientation, is_read),
             )
-        return {**example, "image": tf.ensure_shape(image, [None, None, 3]), "valid": valid}
+        rest = {key: value for key, value in example.items() if key != "content"}
+        return {**rest, "image": tf.ensure_shape(image, [None, None, 3]), "valid": valid}
 
 
-def why_corrupt(path: str, kind: Format) -> str | None:
-    """Decodes an image file eagerly: what TensorFlow says against it, or None."""
+def why_corrupt(content: bytes, kind: Format) -> str | None:
+    """Decodes the bytes of an image file eagerly: what speaks against them, or None."""
     decode = {Format.JPEG: _decode_jpeg, Format.WEBP: _decode_webp}.get(kind, _decode_any)
     try:
-        decode(path)
+        decode(content)
     except tf.errors.OpError as err:
+        if _is_cut(content):
+            return f"premature end of data after {len(content):,} bytes"
         return _PLUMBING.sub("", str(err.message))
     return None
 
 
-def _decode_jpeg(path: Any) -> Any:
-    return tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
+def _is_cut(content: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except OSError as err:
+        return "truncated" in str(err)
+    except (ValueError, SyntaxError, Image.DecompressionBombError):
+        pass
+    return False
 
 
-def _decode_webp(path: Any) -> Any:
-    return tf.io.decode_webp(tf.io.read_file(path), channels=0)[0, :, :, :3]
+def _decode_jpeg(content: Any) -> Any:
+    return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def _decode_any(path: Any) -> Any:
-    return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+def _decode_webp(content: Any) -> Any:
+    return tf.io.decode_webp(content, channels=0)[0, :, :, :3]
 
 
-def _attempt(decode: Callable[[Any], Any], path: Any) -> tuple[Any, Any]:
-    """An image and True; or, where `decode` fails, a black pixel and False.
+def _decode_any(content: Any) -> Any:
+    return tf.io.decode_image(content, channels=3, expand_animations=False)
+
+
+def _attempt(decode: Callable[[Any], Any], source: Any, is_read: bool) -> tuple[Any, Any]:
+    """An image and True; or, where reading or `decode` fails, a black pixel and False.
 
     A graph cannot catch an error, but a dataset can pass over the elements that raise one.
     """
 
-    def succeed(path: Any) -> tuple[Any, bool]:
-        return tf.ensure_shape(decode(path), [None, None, 3]), True
+    def succeed(source: Any) -> tuple[Any, bool]:
+        content = source if is_read else tf.io.read_file(source)
+        return tf.ensure_shape(decode(content), [None, None, 3]), True
 
-    decoded = tf.data.Dataset.from_tensors(path).map(succeed).ignore_errors()
+    decoded = tf.data.Dataset.from_tensors(source).map(succeed).ignore_errors()
     blank = tf.data.Dataset.from_tensors(_black())
     image, valid = decoded.concatenate(blank).take(1).get_single_element()
     return tf.ensure_shape(image, [None, None, 3]), valid
@@ -90,14 +109,14 @@ def _black() -> tuple[Any, Any]:
 
 # Inlined, this branch would cost even where it is not taken: a graph visits each of its nodes.
 @functools.partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
-def _decode_and_turn(path: Any, kind: Any, orientation: Any) -> Any:
+def _decode_and_turn(source: Any, kind: Any, orientation: Any, is_read: bool) -> Any:
     image, valid = tf.case(
         [
-            (tf.equal(kind, int(Format.JPEG)), lambda: _attempt(_decode_jpeg, path)),
-            (tf.equal(kind, int(Format.WEBP)), lambda: _attempt(_decode_webp, path)),
+            (tf.equal(kind, int(Format.JPEG)), lambda: _attempt(_decode_jpeg, source, is_read)),
+            (tf.equal(kind, int(Format.WEBP)), lambda: _attempt(_decode_webp, source, is_read)),
             (tf.equal(kind, int(Format.UNKNOWN)), _black),
         ],
-        default=lambda: _attempt(_decode_any, path),
+        default=lambda: _attempt(_decode_any, source, is_read),
     )
     return _turn_upright(image, orientation), valid
 

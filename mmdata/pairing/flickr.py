@@ -1,0 +1,306 @@
+"""Layout "flickr": the captions of Flickr8k and Flickr30k as they are published, and their splits.
+
+Source: Hodosh, Young and Hockenmaier 2013, "Framing Image Description as a Ranking Task"; Young et
+al. 2014, "From image descriptions to visual denotations". Flickr8k's text files are kept at
+https://github.com/jbrownlee/Datasets; the tables with a header are Kaggle's.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Container, Iterator
+
+from mmdata.pairing.documents import one_line, shown
+from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.listing import Listing
+from mmdata.pairing.texts import TextDecoder, explain
+
+_HEAD = 4096
+_EXTENSION = r"\.(?:jpe?g|png|gif|bmp|webp|tiff?)"
+_CSV_NAME = rf'(?P<name>"(?:[^"]|"")+"\s*|.+?{_EXTENSION}(?:\.\d+)?\s*|[^,]+),'
+_IMAGE = re.compile(f".*{_EXTENSION}", re.IGNORECASE)
+_NUMBERED = re.compile(rf"(.+{_EXTENSION})\.\d+", re.IGNORECASE)
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_LIST = re.compile(r"(?:.*(train|dev|val|test)images|(train|val|test))\.txt", re.IGNORECASE)
+_SPLITS = {"train": "train", "dev": "validation", "val": "validation", "test": "test"}
+_LEMMAS = ".lemma.token.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Form:
+    """One of the forms of caption files.
+
+    Attributes:
+      example: What a line looks like, for messages.
+      pattern: A line: `name` and `caption`; `number` too where the separator behind it is missing.
+      headers: The first line, without white space and quotes, in lower case; empty where lines
+        alone make the form.
+      quoted: Whether fields may be in quotes.
+    """
+
+    example: str
+    pattern: re.Pattern[str]
+    headers: tuple[str, ...] = ()
+    quoted: bool = False
+
+    def is_form_of(self, lines: list[str]) -> bool:
+        if self.headers:
+            return re.sub(r'[\s"]', "", lines[0]).lower() in self.headers
+        return 2 * sum(map(bool, map(self.pattern.fullmatch, lines))) >= len(lines)
+
+
+_FORMS = (
+    _Form(
+        "name.jpg,caption",
+        re.compile(rf"{_CSV_NAME}(?P<caption>.*)", re.IGNORECASE),
+        ("image,caption", "image,comment", "image_name,caption", "image_name,comment"),
+        quoted=True,
+    ),
+    _Form(
+        "name.jpg,0,caption",
+        re.compile(rf"{_CSV_NAME}\s*\d+\s*,(?P<caption>.*)", re.IGNORECASE),
+        ("image_name,comment_number,comment",),
+        quoted=True,
+    ),
+    _Form(
+        "name.jpg| 0| caption",
+        re.compile(r"(?P<name>[^|]+)\|\s*(?:\d+\s*\||(?P<number>\d+)\s+(?=\S))(?P<caption>.*)"),
+        ("image_name|comment_number|comment",),
+    ),
+    _Form("name.jpg#0<tab>caption", re.compile(r"(?P<name>[^\t]*\.\w+)#\d+\t(?P<caption>.*)")),
+)
+_REQUIRED = (
+    "Required: lines like 'name.jpg#0<tab>caption'; or one of the headers 'image,caption', "
+    "'image_name,comment_number,comment', 'image_name| comment_number| comment', and lines like it."
+)
+
+
+@dataclasses.dataclass
+class _Entries:
+    """What the lines of a caption file say; where each stands; the defects of names."""
+
+    names: list[str] = dataclasses.field(default_factory=list)
+    captions: list[list[str]] = dataclasses.field(default_factory=list)
+    places: list[int] = dataclasses.field(default_factory=list)
+    defects: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def add(self, name: str, caption: str, place: int) -> None:
+        self.names.append(name)
+        self.captions.append([caption])
+        self.places.append(place)
+
+    def only(self, names: Container[str]) -> "_Entries":
+        kept = [entry for entry, name in enumerate(self.names) if name in names]
+        return _Entries(
+            [self.names[entry] for entry in kept],
+            [self.captions[entry] for entry in kept],
+            [self.places[entry] for entry in kept],
+            {name: defect for name, defect in self.defects.items() if name in names},
+        )
+
+
+def recognise(head: str) -> bool:
+    """Whether a text that begins like this, with 4 KiB or so, is a caption file of Flickr's."""
+    return _form_of(head) is not None
+
+
+def read(path: str, *, decoder: TextDecoder) -> Listing:
+    """Reads a caption file of Flickr8k or Flickr30k, and the lists of splits beside it.
+
+    Every line is an entry. The lists, e.g. "Flickr_8k.trainImages.txt" or "val.txt", give the
+    splits where most of their lines are names of the caption file.
+
+    Args:
+      path: The caption file, or a folder that holds one.
+      decoder: How its bytes, and those of the lists, become text.
+
+    Returns:
+      What the file lists; every line that is not in its form is a finding. An image that two splits
+      list is a finding, too, and no entry.
+
+    Raises:
+      PairingError: The file is not in one of the forms, has no caption, or is not UTF-8; or the
+        folder holds no such file, or several.
+    """
+    findings: list[Finding] = []
+    file = _find(path, decoder, findings) if os.path.isdir(path) else path
+    source = os.path.basename(file)
+    entries = _entries(file, _text(file, decoder, findings), findings)
+    names = set(entries.names)
+    lists = _lists(file, names, decoder, findings)
+    splits = _splits(names, lists, findings)
+    entries = entries.only(splits)
+    return Listing(
+        layout="flickr",
+        source=source,
+        names=entries.names,
+        captions=entries.captions,
+        places=entries.places,
+        splits=[splits[name] for name in entries.names] if lists else None,
+        defects=entries.defects,
+        findings=findings,
+    )
+
+
+def _find(folder: str, decoder: TextDecoder, findings: list[Finding]) -> str:
+    """The caption file in a folder."""
+    sniffer = dataclasses.replace(decoder, errors="replace")
+    found = [file for file in _files(folder) if _sniff(os.path.join(folder, file), sniffer)]
+    lemmas = [file for file in found if file.lower().endswith(_LEMMAS)]
+    if len(found) > len(lemmas) > 0:
+        detail = "the same captions in lemmas; pass the file itself to read them"
+        findings += [Finding("ignored", file, detail) for file in lemmas]
+        found = [file for file in found if file not in lemmas]
+    if len(found) != 1:
+        shown = ", ".join(map(ascii, found[:5])) + (", ..." if len(found) > 5 else "")
+        raise PairingError(
+            f"{folder}: must hold one caption file of Flickr8k or Flickr30k; got {len(found)}"
+            + (f": {shown}. Pass the file itself." if found else f". {_REQUIRED}")
+        )
+    return os.path.join(folder, found[0])
+
+
+def _files(folder: str) -> list[str]:
+    """The files right in a folder that may hold text, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if not entry.name.startswith(".")
+            and not _IMAGE.fullmatch(entry.name)
+            and entry.is_file()
+        )
+
+
+def _sniff(path: str, decoder: TextDecoder) -> bool:
+    with open(path, "rb") as file:
+        return recognise(decoder.decode(file.read(_HEAD))[0])
+
+
+def _text(path: str, decoder: TextDecoder, findings: list[Finding]) -> str:
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        text, note = decoder.decode(content)
+    except UnicodeDecodeError as err:
+        raise PairingError(
+            f'{path}: not UTF-8: {explain(err)}. Pass encoding=... or encoding_errors="replace".'
+        ) from err
+    if note is not None:
+        findings.append(Finding("coerced", os.path.basename(path), note))
+    return text
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, and their numbers from 1."""
+    return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+
+
+def _form_of(head: str) -> _Form | None:
+    lines = [line for _, line in _lines(head)]
+    if len(lines) > 1 and not head.endswith("\n"):
+        lines.pop()  # it may be cut
+    return next((form for form in _FORMS if lines and form.is_form_of(lines)), None)
+
+
+def _entries(path: str, text: str, findings: list[Finding]) -> _Entries:
+    """The entries of a caption file.
+
+    Raises:
+      PairingError: There are none.
+    """
+    source, lines = os.path.basename(path), list(_lines(text))
+    form = _form_of(text[:_HEAD])
+    if form is None:
+        got = f"{shown(lines[0][1])} in line {lines[0][0]}" if lines else "a file without text"
+        raise PairingError(f"no captions in {path}; got {got}. {_REQUIRED}")
+    entries, found = _Entries(), []
+    for number, line in lines[bool(form.headers) :]:
+        where = f"{source}:{number}"
+        match = form.pattern.fullmatch(line)
+        name, caption = _fields(form, match) if match else ("", "")
+        if match is None or not name:
+            found.append(Finding("malformed", where, f"not like {form.example!r}: {shown(line)}"))
+            continue
+        if match.groupdict().get("number"):
+            detail = f"no '|' behind {match['number']}; read as if there were one: add it"
+            found.append(Finding("known_defect", where, detail))
+        mended = _mend(name)
+        if mended != name:
+            entries.defects.setdefault(mended, _defect(where, name))
+        entries.add(mended, caption, number)
+    if not entries.names:
+        got = f"{len(found):,} line(s) that are not like {form.example!r}"
+        raise PairingError(f"no captions in {path}; got {got}.", found)
+    findings += found
+    return entries
+
+
+def _fields(form: _Form, match: re.Match[str]) -> tuple[str, str]:
+    """The name and the caption of a line; of a CSV file, without quotes."""
+    name, caption = match["name"].strip(), match["caption"].strip()
+    if form.quoted:
+        name, caption = _unquote(name), _unquote(caption)
+    return name, one_line(caption)
+
+
+def _unquote(field: str) -> str:
+    match = _QUOTED.fullmatch(field)
+    return match[1].replace('""', '"').strip() if match else field
+
+
+def _mend(name: str) -> str:
+    """The name without a number behind its extension."""
+    match = _NUMBERED.fullmatch(name)
+    return match[1] if match else name
+
+
+def _defect(where: str, name: str) -> str:
+    return (
+        f"{where} spells it {name!a}, and Flickr8k as published holds no such image; delete its "
+        "lines, or rename them"
+    )
+
+
+def _lists(
+    path: str, names: set[str], decoder: TextDecoder, findings: list[Finding]
+) -> dict[str, set[str]]:
+    """The names that the lists beside a caption file give each split, with or without extension."""
+    folder, source = os.path.split(path)
+    known = names | set(map(_stem, names))
+    lists: dict[str, set[str]] = {}
+    for file in _files(folder or "."):
+        match = _LIST.fullmatch(file)
+        if not match or file == source:
+            continue
+        text = _text(os.path.join(folder, file), decoder, findings)
+        listed = {_mend(line.strip()) for _, line in _lines(text)}
+        strange = sorted(listed - known)
+        if 2 * len(strange) >= len(listed):
+            detail = f"no list of a split: most of it names no image of {source}"
+            findings.append(Finding("ignored", file, detail))
+            continue
+        if strange:
+            detail = f"{len(strange):,} name(s) without captions, e.g. {shown(strange[0])}"
+            findings.append(Finding("known_defect", file, detail, len(strange)))
+        lists.setdefault(_SPLITS[(match[1] or match[2]).lower()], set()).update(listed)
+    return lists
+
+
+def _splits(
+    names: set[str], lists: dict[str, set[str]], findings: list[Finding]
+) -> dict[str, str | None]:
+    """The split of each name, None where it has none; without the names that have two."""
+    splits: dict[str, str | None] = {}
+    for name in sorted(names):
+        found = [split for split, listed in lists.items() if {name, _stem(name)} & listed]
+        if len(found) > 1:
+            detail = "in both " + " and ".join(map(repr, sorted(found)))
+            findings.append(Finding("disagreement", name, detail))
+        else:
+            splits[name] = found[0] if found else None
+    return splits
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]

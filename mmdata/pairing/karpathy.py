@@ -1,0 +1,147 @@
+"""Layout "karpathy": one JSON file with the captions and the splits of a whole set.
+
+Source: Karpathy and Li 2015, https://cs.stanford.edu/people/karpathy/deepimagesent/:
+dataset_coco.json, dataset_flickr8k.json and dataset_flickr30k.json.
+"""
+
+import dataclasses
+import os
+from typing import Any
+
+from mmdata.pairing.documents import is_text, load, one_line, shown
+from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.listing import Listing
+
+_REQUIRED = (
+    'Required: "images", a list of {"filename", "sentences", "split"}, whose sentences are a list '
+    'of {"raw"} or {"tokens"}.'
+)
+_PLACE = ": images[{}]"
+_SPLITS = {"restval": "train", "val": "validation"}
+_ID_DIGITS = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class _Image:
+    """One entry; `troubles` are the sentences that are none."""
+
+    index: int
+    name: str
+    captions: list[str]
+    split: str | None
+    stem: str | None
+    troubles: list[str]
+
+
+class _MalformedError(ValueError):
+    """What is wrong with one entry."""
+
+
+def read(path: str) -> Listing:
+    """Reads the images, captions and splits of a file in Karpathy's format.
+
+    A name is `filepath` and `filename`; a caption is `raw`, or the `tokens` where there is none.
+    Images of "restval", those of COCO's validation that are for training, are "train"; "val" is
+    "validation".
+
+    Returns:
+      What the file lists; every entry or sentence that is not in the format is a finding.
+
+    Raises:
+      PairingError: The file is not JSON, or not in this format.
+    """
+    source = os.path.basename(path)
+    images: list[_Image] = []
+    findings: list[Finding] = []
+    for index, entry in enumerate(_entries(path)):
+        try:
+            images.append(_image(index, entry))
+            troubles = images[-1].troubles
+        except _MalformedError as err:
+            troubles = [str(err)]
+        where = source + _PLACE.format(index)
+        findings += [Finding("malformed", where, trouble) for trouble in troubles]
+    stems = [image.stem for image in images if image.stem is not None]
+    splits = [image.split for image in images]
+    return Listing(
+        layout="karpathy",
+        source=source,
+        names=[image.name for image in images],
+        captions=[image.captions for image in images],
+        places=[image.index for image in images],
+        place=_PLACE,
+        stems=stems if stems and len(stems) == len(images) else None,
+        splits=splits if any(splits) else None,
+        findings=findings,
+    )
+
+
+def _entries(path: str) -> list[Any]:
+    document = load(path)
+    images = document.get("images") if isinstance(document, dict) else None
+    if not isinstance(images, list) or not images:
+        raise PairingError(f"{path}: must list images; got {shown(document)}. {_REQUIRED}")
+    if not isinstance(images[0], dict) or "sentences" not in images[0]:
+        got = f"images[0] is {shown(images[0])}"
+        raise PairingError(f"{path}: images must have sentences; got {got}. {_REQUIRED}")
+    return images
+
+
+def _image(index: int, entry: Any) -> _Image:
+    if not isinstance(entry, dict):
+        raise _MalformedError(f"not an object: {shown(entry)}")
+    captions, troubles = _captions(entry)
+    return _Image(index, _name(entry), captions, _split(entry), _stem(entry), troubles)
+
+
+def _name(entry: dict[str, Any]) -> str:
+    folder, name = entry.get("filepath"), entry.get("filename")
+    folder = "" if folder is None else folder
+    for key, value in (("filepath", folder), ("filename", name)):
+        if not is_text(value) or "\0" in value:
+            raise _MalformedError(f"{key} is not the text of a path: {shown(value)}")
+    if not name:
+        raise _MalformedError("filename is empty")
+    return f"{folder}/{name}" if folder else name
+
+
+def _split(entry: dict[str, Any]) -> str | None:
+    split = entry.get("split")
+    if split is None:
+        return None
+    if not is_text(split):
+        raise _MalformedError(f"split is not text: {shown(split)}")
+    return _SPLITS.get(split, split)
+
+
+def _stem(entry: dict[str, Any]) -> str | None:
+    number = entry.get("cocoid")
+    fits = type(number) is int and 0 <= number < 10**_ID_DIGITS
+    return f"{number:0{_ID_DIGITS}}" if fits else None
+
+
+def _captions(entry: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The captions of an image, and what is wrong with the others."""
+    sentences = entry.get("sentences")
+    if not isinstance(sentences, list):
+        raise _MalformedError(f"sentences is not a list: {shown(sentences)}")
+    captions: list[str] = []
+    troubles: list[str] = []
+    for index, sentence in enumerate(sentences):
+        text = _caption(sentence)
+        if text is None:
+            why = "has no text in raw or tokens"
+            troubles.append(f"sentences[{index}] {why}: {shown(sentence)}")
+        else:
+            captions.append(one_line(text))
+    return captions, troubles
+
+
+def _caption(sentence: Any) -> str | None:
+    if not isinstance(sentence, dict):
+        return None
+    text = sentence.get("raw")
+    if text is not None:
+        return text if is_text(text) else None
+    tokens = sentence.get("tokens")
+    return " ".join(tokens) if isinstance(tokens, list) and all(map(is_text, tokens)) else None

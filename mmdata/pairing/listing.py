@@ -1,0 +1,85 @@
+"""`Listing`: what a caption file says, before anybody looks for the images that it names."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from mmdata.pairing.findings import Finding
+
+
+@dataclasses.dataclass(kw_only=True)
+class Listing:
+    """The entries of one caption file, in its order. Entries of one name add up to one image.
+
+    Attributes:
+      layout: How the file was read, e.g. "coco".
+      source: The file's name, for findings.
+      names: The image of each entry, as the file spells it.
+      captions: The captions of each entry, in the file's words; none at all where it gives none,
+        blank where it gives a blank one. None where captions are not wanted.
+      places: Where each entry stands, as `place` has it: a line, or an index.
+      place: What is written behind `source` for a place: "captions.csv:17".
+      stems: The ends of the stems of the images' files, e.g. zero-padded ids, which count where a
+        name is not found; None where there are none.
+      splits: The split of each entry, None or "" where it has none; None where the file has none.
+      weights: How often each entry counts; None where the file does not say.
+      columns: Further values of each entry, by name: int, float, bool, str or None.
+      defects: Names with a known defect, and what is known and how to mend it: a notice, whether or
+        not the image is found.
+      findings: What was wrong with the file, and what was made of it.
+    """
+
+    layout: str
+    source: str
+    names: list[str]
+    captions: list[list[str]] | None
+    places: Sequence[int | str]
+    place: str = ":{}"
+    stems: Sequence[str | None] | None = None
+    splits: list[str | None] | None = None
+    weights: list[float] | None = None
+    columns: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+    defects: dict[str, str] = dataclasses.field(default_factory=dict)
+    findings: list[Finding] = dataclasses.field(default_factory=list)
+
+    def where(self, entry: int) -> str:
+        """Where an entry stands, e.g. "captions.csv:17"."""
+        return self.source + self.place.format(self.places[entry])
+
+
+def concatenated(listings: Sequence[Listing]) -> Listing:
+    """Several files of one layout as one listing; the only one as it is."""
+    if len(listings) == 1:
+        return listings[0]
+    names = dict.fromkeys(name for listing in listings for name in listing.columns)
+    wanted = all(listing.captions is not None for listing in listings)
+    return Listing(
+        layout=listings[0].layout,
+        source="",
+        names=[name for listing in listings for name in listing.names],
+        captions=[texts for listing in listings for texts in listing.captions or ()]
+        if wanted
+        else None,
+        places=[
+            listing.where(entry) for listing in listings for entry in range(len(listing.names))
+        ],
+        place="{}",
+        splits=_filled([listing.splits for listing in listings], listings, None),
+        weights=_filled([listing.weights for listing in listings], listings, 1.0),
+        columns={
+            name: _filled([listing.columns.get(name) for listing in listings], listings, None) or []
+            for name in names
+        },
+        findings=[finding for listing in listings for finding in listing.findings],
+    )
+
+
+def _filled(parts: Sequence[list[Any] | None], listings: Sequence[Listing], value: Any) -> Any:
+    """The parts one behind the other, with `value` for each entry of a file that has none."""
+    if all(part is None for part in parts):
+        return None
+    return [
+        entry
+        for part, listing in zip(parts, listings, strict=True)
+        for entry in ([value] * len(listing.names) if part is None else part)
+    ]

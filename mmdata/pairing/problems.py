@@ -1,0 +1,138 @@
+"""`Problems`: what happens to images and captions that do not pair or cannot be decoded."""
+
+import dataclasses
+import posixpath
+from collections.abc import Iterable
+from typing import Literal
+
+from mmdata.pairing.findings import Finding, PairingError, raise_for
+from mmdata.pairing.folders import stem
+
+Policy = Literal["error", "drop", "blank", "folder", "file"]
+_POLICIES = ("error", "drop", "blank", "folder", "file")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Problems:
+    """What happens to what does not pair or decode: `on_problem="error"`, `"drop"`, or in between.
+
+    Whatever is dropped or filled stays in the report.
+
+    Attributes:
+      missing: Images without a caption, captions without an image, and all that cannot be paired
+        for any other reason: "error" raises; "drop" leaves them out. An image without a caption
+        gets one by "blank" (""), "folder" (the name of its folder) or "file" (its own name, without
+        extension); captions without an image are then left out.
+      empty: Images whose caption holds no text: the same choices.
+      corrupt: Images that cannot be decoded: "error"; or "drop", which keeps their place in the
+        order, blank and with weight 0.
+      budget: How many problems may be dropped or filled before there is an error after all: a
+        number, or a share (a float below 1) of all images; None is any number.
+
+    Raises:
+      ValueError: A field is none of these.
+    """
+
+    missing: Policy = "error"
+    empty: Policy = "error"
+    corrupt: Literal["error", "drop"] = "error"
+    budget: int | float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("missing", "empty"):
+            if getattr(self, name) not in _POLICIES:
+                raise ValueError(
+                    f"Problems({name}=...) must be one of {list(_POLICIES)}; "
+                    f"got {getattr(self, name)!r}."
+                )
+        if self.corrupt not in ("error", "drop"):
+            raise ValueError(
+                f'Problems(corrupt=...) must be "error" or "drop"; got {self.corrupt!r}.'
+            )
+        whole = isinstance(self.budget, int) and not isinstance(self.budget, bool)
+        share = isinstance(self.budget, float) and self.budget < 1
+        if self.budget is not None and not ((whole or share) and self.budget >= 0):
+            raise ValueError(
+                "Problems(budget=...) must be an int of at least 0, a float from 0 to below 1, or "
+                f"None; got {self.budget!r}."
+            )
+
+    def fill(self, kind: Literal["missing_caption", "empty_caption"], image: str) -> str | None:
+        """The caption that an image without one gets; None where it gets none.
+
+        Args:
+          kind: What is wrong.
+          image: The path of the image, relative to the folder of images.
+        """
+        policy = self.missing if kind == "missing_caption" else self.empty
+        if policy == "blank":
+            return ""
+        if policy == "folder":
+            return posixpath.basename(posixpath.dirname(image))
+        if policy == "file":
+            return posixpath.basename(stem(image))
+        return None
+
+    def check(self, findings: Iterable[Finding], *, rows: int, where: str) -> None:
+        """Raises one `PairingError` for all problems that are errors, or that exceed the budget.
+
+        Args:
+          findings: All that was found.
+          rows: Number of images that paired.
+          where: What was read, for the message.
+        """
+        found = list(findings)
+        raise_for([f for f in found if self._stops(f)], where=where, nothing_left=not rows)
+        spent = [f for f in found if f.is_problem or f.kind == "filled"]
+        allowed = self.allowed(rows + sum(f.count for f in found if f.is_problem))
+        if allowed is not None and sum(f.count for f in spent) > allowed:
+            got = f"{sum(f.count for f in spent):,} problem(s) in {where}"
+            raise PairingError(
+                f"Problems(budget={self.budget!r}) allows {allowed:,} problem(s); got {got}.", spent
+            )
+
+    def allowed(self, images: int) -> int | None:
+        """The budget as a number, of so many images; None where there is no limit."""
+        return int(self.budget * images) if isinstance(self.budget, float) else self.budget
+
+    def without_errors(self) -> "Problems":
+        """The same with every error a drop, without limit: for what is checked later."""
+        return Problems(
+            missing="drop" if self.missing == "error" else self.missing,
+            empty="drop" if self.empty == "error" else self.empty,
+            corrupt="drop",
+        )
+
+    def _stops(self, finding: Finding) -> bool:
+        if not finding.is_problem:
+            return False
+        if finding.kind == "corrupt":
+            return self.corrupt == "error"
+        if finding.kind == "empty_caption":
+            return self.empty == "error"
+        if finding.kind in ("missing_caption", "missing_image"):
+            return self.missing == "error"
+        return self.missing != "drop"
+
+
+OnProblem = Literal["error", "drop"] | Problems
+
+_NAMED = {
+    "error": Problems(),
+    "drop": Problems(missing="drop", empty="drop", corrupt="drop"),
+}
+
+
+def problems_of(on_problem: OnProblem) -> Problems:
+    """What `on_problem=` means.
+
+    Raises:
+      ValueError: It is neither "error" nor "drop" nor a `Problems`.
+    """
+    if isinstance(on_problem, Problems):
+        return on_problem
+    if on_problem not in _NAMED:
+        raise ValueError(
+            f'on_problem=... must be "error", "drop" or a Problems; got {on_problem!r}.'
+        )
+    return _NAMED[on_problem]

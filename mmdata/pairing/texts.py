@@ -1,0 +1,107 @@
+"""Bytes of caption files -> text, without guessing."""
+
+import codecs
+import dataclasses
+import re
+from typing import Literal
+
+Lines = Literal["auto", "each", "one"]
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins as UTF-16's does, so it goes first
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_LINE_END = re.compile(r"\r\n?")
+_PARAGRAPHS = re.compile(r"\n[^\S\n]*\n")
+_SEVERAL_SENTENCES = re.compile(r"[.!?][\"')\]]*\s+\S|[\u3002\uff01\uff1f].*\S")
+
+
+@dataclasses.dataclass(frozen=True)
+class TextDecoder:
+    """Decodes files of text: UTF-8, or what a byte order mark declares, and nothing by guess.
+
+    Attributes:
+      encoding: What files that are not UTF-8 are read in; None refuses them.
+      errors: "strict"; or "replace", which puts U+FFFD for bytes that do not decode.
+
+    Raises:
+      ValueError: No such encoding, or no such `errors`.
+    """
+
+    encoding: str | None = None
+    errors: Literal["strict", "replace"] = "strict"
+
+    def __post_init__(self) -> None:
+        if self.errors not in ("strict", "replace"):
+            raise ValueError(
+                f'encoding_errors=... must be "strict" or "replace"; got {self.errors!r}.'
+            )
+        try:
+            codecs.lookup(self.encoding or "utf-8").decode(b"")
+        except (LookupError, TypeError, ValueError, AttributeError) as err:
+            raise ValueError(
+                "encoding=... must be the name of a text encoding that Python knows, or None; "
+                f"got {self.encoding!r}."
+            ) from err
+
+    def decode(self, content: bytes) -> tuple[str, str | None]:
+        """The text, with line feeds as line ends; and what was coerced, if something was.
+
+        Raises:
+          UnicodeDecodeError: The content is not text in UTF-8, and no byte order mark and no
+            argument says what it is.
+        """
+        text, note = self._decode(content)
+        if "\r" in text:
+            text = _LINE_END.sub("\n", text)
+        return text, note
+
+    def _decode(self, content: bytes) -> tuple[str, str | None]:
+        bom, declared = next((b for b in _BOMS if content.startswith(b[0])), (b"", "utf-8"))
+        try:
+            text = content[len(bom) :].decode(declared)
+            if "\0" not in text:
+                return text, None if declared == "utf-8" else f"read as {declared} by its mark"
+            place = content.index(b"\0", len(bom))
+            reason = "NUL bytes, as UTF-16 without a byte order mark has"
+            failure = UnicodeDecodeError(declared, content, place, place + 1, reason)
+        except UnicodeDecodeError as err:
+            start, end = err.start + len(bom), err.end + len(bom)
+            failure = UnicodeDecodeError(declared, content, start, end, err.reason)
+        if self.encoding is not None:
+            try:
+                text = codecs.decode(content, self.encoding)
+                if isinstance(text, str) and "\0" not in text:
+                    return text.removeprefix("\ufeff"), f"read as {self.encoding}"
+            except (UnicodeDecodeError, ValueError):
+                pass
+        if self.errors == "strict":
+            raise failure
+        coerced = content[len(bom) :].decode(self.encoding or declared, "replace")
+        return coerced.replace("\0", "\ufffd"), "bytes that do not decode became U+FFFD"
+
+
+def explain(err: UnicodeDecodeError) -> str:
+    """Where and what the first byte is that does not decode."""
+    return f"byte 0x{err.object[err.start]:02x} at offset {err.start:,}"
+
+
+def split_captions(text: str, lines: Lines) -> tuple[list[str], Literal["each", "one"] | None]:
+    """The captions in the text of a caption file; and how several lines were read, if there are.
+
+    With `lines="auto"`, paragraphs of several sentences are one caption; all other lines are one
+    each.
+    """
+    whole = text.strip()
+    if "\n" not in whole:
+        return [whole] if whole else [], None
+    if lines == "auto":
+        blocks = _PARAGRAPHS.split(whole)
+        prose = len(blocks) > 1 and any(map(_SEVERAL_SENTENCES.search, blocks))
+        lines = "one" if prose else "each"
+    if lines == "one":
+        return [whole], "one"
+    return [line.strip() for line in whole.split("\n") if line.strip()], "each"

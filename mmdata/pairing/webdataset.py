@@ -1,0 +1,53 @@
+"""Layout "webdataset": tar shards that hold images and captions under common keys.
+
+Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
+"""
+
+import dataclasses
+import os
+from collections.abc import Collection
+
+import numpy as np
+
+from mmdata.pairing import shards
+from mmdata.pairing.listing import Listing
+from mmdata.pairing.matching import match
+from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.problems import Problems
+from mmdata.pairing.texts import Lines, TextDecoder
+from mmdata.pairing.tree import Tree
+
+
+def read(
+    path: str,
+    *,
+    decoder: TextDecoder,
+    lines: Lines,
+    key: shards.Key,
+    problems: Problems,
+    chosen: Collection[str] | None,
+) -> Pairs:
+    """Pairs the images in tar shards with their captions, without unpacking anything.
+
+    Returns:
+      The pairs; `images` are called `shard.tar/name`, and `members` says where they lie.
+    """
+    found = shards.read(path, decoder=decoder, lines=lines, key=key)
+    listing = Listing(
+        layout="webdataset",
+        source=os.path.basename(path),
+        names=found.images,
+        captions=found.captions,
+        places=range(len(found.images)),
+        place=": image {}",
+        splits=found.splits,
+        weights=found.weights,
+        columns=found.columns,
+        findings=found.findings,
+    )
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(shard)) for shard in found.shards])
+    tree = Tree(root=root, images=sorted(found.images))
+    pairs = match(listing, tree, problems=problems, chosen=chosen)
+    places = {image: place for place, image in enumerate(found.images)}
+    rows = np.array([places[image] for image in pairs.images], np.int64)
+    return dataclasses.replace(pairs, members=found.members.take(rows))

@@ -1,0 +1,85 @@
+"""What earlier scans saw of the files under a folder, kept in `home()`."""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.home import home, load_arrays, save_arrays
+
+
+class Facts(NamedTuple):
+    """What was seen of one file; `size` and `modified` tell whether it is still the same."""
+
+    size: int = 0
+    modified: int = 0
+    key: int = 0
+    format: int = -1
+    orientation: int = 1
+    height: int = 0
+    width: int = 0
+
+
+class Records:
+    """Facts by the names of files, and why some of them must not be decoded."""
+
+    def __init__(self, root: str) -> None:
+        """Loads what is kept of the files under `root`, if anything is."""
+        digest = hashlib.blake2b(os.fsencode(os.path.realpath(root)), digest_size=16)
+        self._path: pathlib.Path = home() / "scans" / f"{digest.hexdigest()}.npz"
+        arrays = load_arrays(self._path)
+        try:
+            self._names = arrays["names"].astype(np.uint64)
+            self._facts = arrays["facts"].astype(np.int64)
+            kept = json.loads(arrays["problems"].tobytes())
+            self._problems = {int(name): str(why) for name, why in kept.items()}
+            valid = self._facts.shape == (len(self._names), len(Facts._fields))
+        except (KeyError, ValueError, AttributeError):
+            valid = False
+        if not valid:
+            self._names = np.zeros(0, np.uint64)
+            self._facts = np.zeros((0, len(Facts._fields)), np.int64)
+            self._problems = {}
+
+    def find(self, names: Sequence[str]) -> list[tuple[Facts, str] | None]:
+        """What is kept of each file, and why it must not be decoded, if so."""
+        hashes = _hashes(names)
+        places = np.searchsorted(self._names, hashes)
+        found: list[tuple[Facts, str] | None] = [None] * len(names)
+        known = np.flatnonzero(places < len(self._names))
+        for row in known[self._names[places[known]] == hashes[known]].tolist():
+            facts = Facts(*self._facts[places[row]].tolist())
+            found[row] = (facts, self._problems.get(int(hashes[row]), ""))
+        return found
+
+    def keep(self, seen: Mapping[str, tuple[Facts, str]]) -> None:
+        """Keeps what was seen of some files, in place of what was kept of them, and saves it."""
+        if not seen:
+            return
+        hashes = _hashes(list(seen))
+        others = ~np.isin(self._names, hashes)
+        names = np.concatenate([self._names[others], hashes])
+        order = np.argsort(names)
+        self._facts = np.concatenate(
+            [self._facts[others], np.array([facts for facts, _ in seen.values()], np.int64)]
+        )[order]
+        self._names = names[order]
+        for name, (_, why) in zip(hashes.tolist(), seen.values(), strict=True):
+            self._problems.pop(name, None)
+            if why:
+                self._problems[name] = why
+        problems = np.frombuffer(json.dumps(self._problems).encode(), np.uint8)
+        save_arrays(self._path, {"names": self._names, "facts": self._facts, "problems": problems})
+
+
+def _hashes(names: Sequence[str]) -> NDArray[np.uint64]:
+    digests = (
+        hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        for name in names
+    )
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)

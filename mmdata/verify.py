@@ -1,0 +1,57 @@
+"""`mmdata.verify`: decodes every image once, before a training depends on it."""
+
+import os
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from mmdata.corrupt import why_undecodable
+from mmdata.example import Example
+from mmdata.pairing.pairs import Pairs
+from mmdata.scan import remember
+from mmdata.stages.images import Decode
+from mmdata.stages.shards import ReadMembers
+
+_BATCH = 64
+
+
+def verify(pairs: Pairs) -> Pairs:
+    """Decodes every image, in parallel, with a progress bar after two seconds.
+
+    What cannot be decoded is kept beside the scan, so that `build` knows it, today and as long as
+    the file does not change.
+
+    Returns:
+      The same rows. Each corrupt image is a finding of the report with its reason, e.g. premature
+      end of data, not an image, too many pixels, zero bytes; `frame` has it in the column
+      "problem".
+    """
+    scan, pairs = pairs.scanned()
+    decode = Decode(plain=scan.plain)
+
+    def is_valid(example: Example) -> tf.Tensor:
+        return decode(example)["valid"]
+
+    examples: Example = {
+        "row": tf.range(len(pairs), dtype=tf.int64),
+        "path": tf.constant([os.fsencode(path) for path in pairs.paths], tf.string),
+        "format": tf.constant(scan.formats),
+        "orientation": tf.constant(scan.orientations),
+    }
+    ds = tf.data.Dataset.from_tensor_slices(examples)
+    if pairs.members is not None:
+        ds = ds.batch(_BATCH).map(ReadMembers(members=pairs.members)).unbatch()
+    ds = ds.map(is_valid, num_parallel_calls=os.cpu_count())
+    bar = tqdm(
+        ds.as_numpy_iterator(),
+        total=len(pairs),
+        desc="decoding images",
+        unit="image",
+        delay=2,
+        leave=False,
+    )
+    failed = [row for row, valid in enumerate(bar) if not valid and row not in scan.problems]
+    reasons = ((row, why_undecodable(pairs, scan, row)) for row in failed)
+    problems = {row: why for row, why in reasons if why is not None}
+    remember(pairs.root, list(pairs.images), problems)
+    return pairs.with_scan(scan.refuse(problems))
