@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mmdata.pairing.read import read
     from mmdata.pipeline import build
     from mmdata.tasks import Captioning, Classification, Retrieval
-    from mmdata.verify import verify
+    from mmdata.verification import verify
 
 __version__ = importlib.metadata.version("mmdata")
 
@@ -70,7 +70,7 @@ _HOMES = {
     "dual_encoder": "mmdata.models",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",
-    "verify": "mmdata.verify",
+    "verify": "mmdata.verification",
 }
 
 

@@ -1,16 +1,20 @@
 """The command `mmdata`."""
 
+import json
 import pathlib
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from mmdata.pairing.findings import PairingError
+from mmdata.pairing.findings import Report
 from mmdata.pairing.problems import OnProblem
+from mmdata.pairing.recognition import LAYOUTS, Layout
 
 if TYPE_CHECKING:
+    from mmdata.pairing.pairs import Pairs
     from mmdata.training import Outcome
 
 _EXAMPLES = 8
@@ -23,24 +27,79 @@ _DRAWABLE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
 def main() -> None:
     """Turns images and captions on disk into training data, and trains small models on it.
 
-    IMAGES is a folder, searched with its subfolders. CAPTIONS is a folder of .txt files with the
-    same names, one caption a line, or a COCO captions .json file; leave it out where the .txt files
-    lie beside the images.
+    IMAGES is a folder, searched with its subfolders, or .tar shards of images and captions.
+    CAPTIONS is a folder of .txt files with the same names, one caption a line; or COCO's,
+    Karpathy's or Flickr's caption file, or a table; leave it out where captions lie beside the
+    images.
     """
 
 
+def _sources(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments and options that say what to read."""
+    for decorate in (
+        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+        click.option("--split", "splits", multiple=True, help="Only this split; may be repeated."),
+        click.option(
+            "--layout",
+            type=click.Choice(["auto", *LAYOUTS]),
+            default="auto",
+            show_default=True,
+            help="How the captions are laid out.",
+        ),
+        click.argument("captions", type=_PATH, required=False),
+        click.argument("images", type=_PATH),
+    ):
+        command = decorate(command)
+    return command
+
+
 @main.command()
-@click.argument("images", type=_PATH)
-@click.argument("captions", type=_PATH, required=False)
-def pair(images: pathlib.Path, captions: pathlib.Path | None) -> None:
+@_sources
+def pair(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    layout: Layout | Literal["auto"],
+    splits: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Print what pairs and what does not. Exit status: 0, or 1 if something is lost."""
+    _print_report(_read(images, captions, layout, splits).report, as_json)
+
+
+@main.command()
+@_sources
+def verify(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    layout: Layout | Literal["auto"],
+    splits: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Decode every image that pairs, and print what is lost. Exit status: as `pair`.
+
+    What cannot be decoded is kept: training on unchanged files knows it beforehand.
+    """
+    from mmdata.verification import verify as verify_pairs
+
+    _print_report(verify_pairs(_read(images, captions, layout, splits)).report, as_json)
+
+
+def _read(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    layout: Layout | Literal["auto"],
+    splits: tuple[str, ...],
+) -> "Pairs":
     from mmdata.pairing.read import read
 
     try:
-        report = read(images, captions, on_problem="drop").report
-    except (OSError, PairingError) as err:
+        return read(images, captions, layout=layout, split=splits or None, on_problem="drop")
+    except (OSError, ValueError, ImportError) as err:
         raise click.ClickException(str(err)) from err
-    click.echo(report)
+
+
+def _print_report(report: Report, as_json: bool) -> None:
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else report)
     sys.exit(1 if report.problems else 0)
 
 

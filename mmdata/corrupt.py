@@ -6,7 +6,6 @@ from mmdata.example import Example
 from mmdata.headers import Format
 from mmdata.pairing.findings import Finding
 from mmdata.pairing.pairs import Pairs
-from mmdata.pairing.problems import Problems
 from mmdata.scan import Scan
 from mmdata.stages.images import why_corrupt
 
@@ -16,14 +15,19 @@ class Corrupt:
 
     row: int64 [b], path: string [b], valid: bool [b]  ->  unchanged
 
+    Args:
+      pairs: The pairs.
+      scan: Their scan.
+      allowed: How many images may be invalid; None is any number.
+
     Raises:
-      tf.errors.InvalidArgumentError: An image is not valid, and `problems` allows none, or no more.
+      tf.errors.InvalidArgumentError: More images are not valid than `allowed`.
     """
 
-    def __init__(self, pairs: Pairs, scan: Scan, problems: Problems) -> None:
+    def __init__(self, pairs: Pairs, scan: Scan, allowed: int | None) -> None:
         self._pairs = pairs
         self._scan = scan
-        self._most = 0 if problems.corrupt == "error" else problems.allowed(len(pairs))
+        self._most = allowed
         with tf.device("CPU:0"):
             self._seen = tf.Variable(tf.zeros(len(pairs), tf.bool), trainable=False, name="corrupt")
 
@@ -38,8 +42,9 @@ class Corrupt:
             f"cannot be decoded; {self._most:,} may be. Mend or remove it, or pass "
             'on_problem="drop" to build(), which keeps its place with weight 0.'
         )
-        count = tf.math.count_nonzero(noted)
-        stop = tf.debugging.Assert(count <= self._most, [paths, message], 5)
+        # A batch without one may come first to see what another has noted, and has no name to tell.
+        passes = (tf.size(rows) == 0) | (tf.math.count_nonzero(noted) <= self._most)
+        stop = tf.debugging.Assert(passes, [paths, message], 5)
         with tf.control_dependencies([stop]):
             return {**example, "valid": tf.identity(example["valid"])}
 
@@ -50,15 +55,19 @@ class Corrupt:
         return [Finding("corrupt", image, reason) for image, reason in named]
 
     def _reason(self, row: int) -> str:
-        why = why_undecodable(self._pairs, self._scan, row)
+        why, _ = why_undecodable(self._pairs, self._scan, row)
         return why or "failed while the pipeline ran, and can be decoded now"
 
 
-def why_undecodable(pairs: Pairs, scan: Scan, row: int) -> str | None:
-    """Reads and decodes the image of a row: what speaks against it, or None."""
+def why_undecodable(pairs: Pairs, scan: Scan, row: int) -> tuple[str | None, bool]:
+    """Reads and decodes the image of a row.
+
+    Returns:
+      What speaks against it, or None; and whether it could be read.
+    """
     try:
         with pairs.open(row) as file:
             content = file.read()
     except OSError as err:
-        return err.strerror or str(err)
-    return why_corrupt(content, Format(scan.formats[row]))
+        return err.strerror or str(err), False
+    return why_corrupt(content, Format(scan.formats[row])), True

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import BinaryIO
 
@@ -41,7 +42,7 @@ def _thumbnail(open_image: Callable[[], BinaryIO]) -> str | None:
             picture.draft("RGB", (2 * _SIDE, 2 * _SIDE))
             image = ImageOps.exif_transpose(picture).convert("RGB")
             image.thumbnail((_SIDE, _SIDE))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError):
         return None
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

@@ -9,6 +9,9 @@ import enum
 import struct
 from typing import BinaryIO
 
+_SEGMENT = struct.Struct(">BBH")
+_FRAME = struct.Struct(">BHH")
+
 
 class Format(enum.IntEnum):
     """Formats that the pipeline decodes; UNKNOWN stands for every other content."""
@@ -70,31 +73,33 @@ def read_header(file: BinaryIO) -> Header:
     raise HeaderError(f"not a JPEG, PNG, GIF, BMP or WebP image (starts with {magic[:8]!r})")
 
 
-def _unpack(layout: str, file: BinaryIO) -> tuple[int, ...]:
-    return struct.unpack(layout, file.read(struct.calcsize(layout)))
+def _unpack(layout: str | struct.Struct, file: BinaryIO) -> tuple[int, ...]:
+    layout = struct.Struct(layout) if isinstance(layout, str) else layout
+    return layout.unpack(file.read(layout.size))
 
 
 def _jpeg(file: BinaryIO) -> Header:
     orientation = 1
-    file.seek(2)
+    place = 2
     while True:
-        prefix, marker = _unpack(">BB", file)
+        file.seek(place)
+        head = file.read(4)
+        prefix, marker, length = _SEGMENT.unpack(head.ljust(4, b"\0") if len(head) > 1 else head)
         if prefix != 0xFF:
             raise HeaderError("a JPEG marker is missing")
-        while marker == 0xFF:
-            (marker,) = _unpack(">B", file)
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            continue
-        if marker in (0xD9, 0xDA):
+        if marker == 0xFF:  # any number of them may fill up
+            place += 1
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            place += 2
+        elif marker in (0xD9, 0xDA):
             raise HeaderError("the JPEG has no frame header")
-        (length,) = _unpack(">H", file)
-        end = file.tell() - 2 + max(length, 2)
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            _, height, width = _unpack(">BHH", file)
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            _, height, width = _unpack(_FRAME, file)
             return Header(Format.JPEG, height, width, orientation)
-        if marker == 0xE1 and length > 8 and file.read(6) == b"Exif\0\0":
-            orientation = _orientation(file.read(end - file.tell()))
-        file.seek(end)
+        else:
+            if marker == 0xE1 and length > 8 and file.read(6) == b"Exif\0\0":
+                orientation = _orientation(file.read(length - 8))
+            place += 2 + max(length, 2)
 
 
 def _png(file: BinaryIO) -> Header:

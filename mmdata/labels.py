@@ -16,8 +16,8 @@ def with_classes(task: Task, pairs: Pairs) -> Task:
     """The task, with the classes of all pairs where it sorts them, so that splits agree.
 
     Raises:
-      ValueError: The column of labels is not there, or holds neither whole numbers nor texts, or a
-        row has no label, or one that is no class.
+      ValueError: The column of labels is not there, or holds neither whole numbers (of 32 bits) nor
+        texts, or a row has no label, or one that is no class.
     """
     if not isinstance(task, Classification):
         return task
@@ -28,9 +28,14 @@ def with_classes(task: Task, pairs: Pairs) -> Task:
                 f"Classification(column={task.column!r}) must hold whole numbers, and then no "
                 f"classes, or texts; got {labels.dtype}, classes={task.classes!r}."
             )
+        if np.any(labels != labels.astype(np.int32)):
+            raise ValueError(
+                f"Classification(column={task.column!r}) must hold numbers of 32 bits; got "
+                f"{labels.min():,} to {labels.max():,}."
+            )
         return task
     given = set(labels)
-    classes = tuple(sorted(given)) if task.classes is None else task.classes
+    classes = tuple(sorted(given - {""})) if task.classes is None else task.classes
     strange = sorted(given.difference(classes) | given.intersection([""]))
     if strange:
         raise ValueError(

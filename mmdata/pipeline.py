@@ -24,14 +24,14 @@ from mmdata.stages.images import Decode, Resize
 from mmdata.stages.pixels import Normalize
 from mmdata.stages.shards import ReadMembers
 from mmdata.stages.tokens import Pack, Tokenize
-from mmdata.tasks import Retrieval, Task
+from mmdata.tasks import Classification, Retrieval, Task
 from mmdata.tokenizers import Tokenizer
 from mmdata.vocabulary import tokenizer_for
 
 
 def build(
-    images: str | os.PathLike[str] | Pairs,
-    captions: str | os.PathLike[str] | None = None,
+    images: Any,
+    captions: Any = None,
     *,
     task: str | Task = "captioning",
     split: str | tuple[str, ...] | None = None,
@@ -50,12 +50,14 @@ def build(
     """Turns images and captions on disk into a `tf.data.Dataset` that `keras.Model.fit` takes.
 
     Args:
-      images: A folder of images, searched with its subfolders; or `Pairs` from `mmdata.read`.
+      images: A folder of images, tar shards or a DataFrame, see `mmdata.read`; or the `Pairs` that
+        it returns, which is how to say more about reading.
       captions: See `mmdata.read`; None beside `Pairs`.
-      task: "captioning" or "retrieval": what a batch holds. See `Captioning` and `Retrieval`.
+      task: What a batch holds: "captioning", "retrieval", or a `Captioning`, `Retrieval` or
+        `Classification`.
       split: None takes everything; a name, e.g. "train", takes that split; a tuple of names gives
-        a tuple of datasets. What was not split yet is split 80/10/10 into "train", "validation" and
-        "test", see `Pairs.split`.
+        a tuple of datasets. What its source does not split is split 80/10/10 into "train",
+        "validation" and "test", see `Pairs.split`.
       pixels: "unit" (0..1), "signed" (-1..1), "imagenet", "clip", "caffe", "raw" (0..255), "uint8",
         or a `Pixels`.
       image_size: (height, width) in pixels; None is (224, 224).
@@ -71,8 +73,8 @@ def build(
       shard: (k, w): worker k of w takes its slice of every batch.
       cache: None; keeping pixels is not available yet.
       on_problem: "error" raises where something does not pair or cannot be decoded; "drop" goes on,
-        and keeps the list in `.report`. A corrupt image keeps its place in the order, blank and
-        with weight 0, so that it does not move later batches.
+        and keeps the list in `.report`; a `Problems` says so kind by kind. A corrupt image keeps
+        its place in the order, blank and with weight 0, so that it does not move later batches.
 
     Returns:
       A `Dataset`; for a tuple of splits, a tuple of them.
@@ -97,14 +99,16 @@ def build(
         problems=problems,
     )
     splits = (split,) if isinstance(split, str) else split
-    pairs = _paired(images, captions, splits, recipe)
+    pairs, allowed = _paired(images, captions, splits, recipe)
     if splits is not None:
         pairs = pairs.split()
     recipe = dataclasses.replace(recipe, task=with_classes(recipe.task, pairs))
+    parts = [pairs] if splits is None else [pairs.subset(name) for name in splits]
+    for part in parts:
+        _require_captions(part, recipe.task)
     tokenizer = tokenizer_for(recipe.text, pairs) if recipe.task.has_text else None
-    if isinstance(split, tuple):
-        return tuple(_dataset(pairs.subset(name), tokenizer, recipe) for name in split)
-    return _dataset(pairs if split is None else pairs.subset(split), tokenizer, recipe)
+    datasets = tuple(_dataset(part, tokenizer, allowed, recipe) for part in parts)
+    return datasets if isinstance(split, tuple) else datasets[0]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,10 +126,15 @@ class _Recipe:
     problems: Problems
 
 
-def _paired(images: Any, captions: Any, splits: tuple[str, ...] | None, recipe: _Recipe) -> Pairs:
+def _paired(
+    images: Any, captions: Any, splits: tuple[str, ...] | None, recipe: _Recipe
+) -> tuple[Pairs, int | None]:
     """Reads and scans; one error names what does not pair together with what is no image.
 
     What does not pair was accepted by whoever made `Pairs`; what is no image was not.
+
+    Returns:
+      The pairs, and how many of their images may be corrupt; None is any number.
     """
     problems = recipe.problems
     if isinstance(images, Pairs):
@@ -144,21 +153,27 @@ def _paired(images: Any, captions: Any, splits: tuple[str, ...] | None, recipe: 
         _, pairs = pairs.scanned()
         findings = list(pairs.report.findings)
     problems.check(findings, rows=len(pairs), where=repr(pairs.root))
-    return pairs
+    return pairs, problems.corrupt_allowed(findings, rows=len(pairs))
 
 
 def _needed(splits: tuple[str, ...] | None, recipe: _Recipe) -> tuple[str, ...] | None:
-    """The splits to read: also "train" where a vocabulary is to be learned from its captions."""
+    """The splits to read: also "train" where a vocabulary is to be learned from its captions.
+
+    And all (None) where classes are to be found, so that each split has the same.
+    """
+    if isinstance(recipe.task, Classification):
+        return None if recipe.task.classes is None else splits
     given = isinstance(recipe.text.tokenizer, Tokenizer) or recipe.text.tokenizer == "byte"
-    if splits is None or given or not recipe.task.has_text:
+    if splits is None or given:
         return splits
     return (*splits, "train")
 
 
-def _dataset(pairs: Pairs, tokenizer: Tokenizer | None, recipe: _Recipe) -> Dataset:
+def _dataset(
+    pairs: Pairs, tokenizer: Tokenizer | None, allowed: int | None, recipe: _Recipe
+) -> Dataset:
     scan, pairs = pairs.scanned()
-    task, problems = recipe.task, recipe.problems
-    _require_captions(pairs, task)
+    task = recipe.task
     order = Order(
         count=pairs.pair_count if task.permutes == "pairs" else len(pairs),
         batch_size=recipe.batch_size,
@@ -171,8 +186,8 @@ def _dataset(pairs: Pairs, tokenizer: Tokenizer | None, recipe: _Recipe) -> Data
             f"batch_size=... must be at most the number of images, {len(pairs):,}, so that no "
             f"batch holds an image twice; got {recipe.batch_size!r}."
         )
-    corrupt = Corrupt(pairs, scan, problems)
-    values = values_of(task, pairs, weighted=problems.corrupt == "drop")
+    corrupt = Corrupt(pairs, scan, allowed)
+    values = values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
     look_up = Lookup(pairs, scan, order, task, values)
 
     def stream(steps: Any) -> Any:

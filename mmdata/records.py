@@ -38,8 +38,9 @@ class Records:
             self._facts = arrays["facts"].astype(np.int64)
             kept = json.loads(arrays["problems"].tobytes())
             self._problems = {int(name): str(why) for name, why in kept.items()}
-            valid = self._facts.shape == (len(self._names), len(Facts._fields))
-        except (KeyError, ValueError, AttributeError):
+            shapes = self._names.shape, self._facts.shape
+            valid = shapes == ((self._names.size,), (self._names.size, len(Facts._fields)))
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
             valid = False
         if not valid:
             self._names = np.zeros(0, np.uint64)

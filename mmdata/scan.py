@@ -1,7 +1,10 @@
 """Reads headers and content keys of image files, once, in parallel. Decodes nothing."""
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
+import io
 import os
 import stat
 import time
@@ -107,15 +110,18 @@ def scan(root: str, images: Sequence[str], members: Members | None = None) -> Sc
     return _of(seen)
 
 
-def remember(root: str, images: Sequence[str], problems: Mapping[int, str]) -> None:
+def remember(
+    root: str, images: Sequence[str], members: Members | None, problems: Mapping[int, str]
+) -> None:
     """Keeps, for later scans of the same files, why further ones must not be decoded."""
     records = Records(root)
-    names = [images[row] for row in problems]
+    source = _Files(root, images) if members is None else _Members(members)
+    known = records.find(images)
     records.keep(
         {
-            name: (before[0]._replace(format=Format.UNKNOWN), why)
-            for name, before, why in zip(names, records.find(names), problems.values(), strict=True)
-            if before is not None
+            images[row]: (before[0]._replace(format=Format.UNKNOWN), why)
+            for row, why in problems.items()
+            if (before := known[row]) is not None and _is_unchanged(source, row, before[0])
         }
     )
 
@@ -124,33 +130,49 @@ class _Files:
     """Image files in a folder."""
 
     def __init__(self, root: str, images: Sequence[str]) -> None:
-        self._root = root
-        self._images = images
+        self._paths = [os.path.join(root, image) for image in images]
 
     def status(self, row: int) -> tuple[int, int]:
         """Length and time of modification of a file."""
-        status = os.stat(os.path.join(self._root, self._images[row]))
-        if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for it
-            raise OSError("not a regular file")
+        status = os.stat(self._paths[row])
         return status.st_size, status.st_mtime_ns
 
+    def edges(self, row: int) -> tuple[int, int, bytes, bytes]:
+        """Length, time of modification, first and last bytes of a file."""
+        file = os.open(self._paths[row], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):  # without O_NONBLOCK, a pipe would have us wait
+                raise OSError("not a regular file")
+            size = status.st_size
+            head, tail = os.pread(file, _EDGE, 0), os.pread(file, _EDGE, max(size - _EDGE, 0))
+            return size, status.st_mtime_ns, head, tail
+        finally:
+            os.close(file)
+
     def open(self, row: int) -> BinaryIO:
-        return open(os.path.join(self._root, self._images[row]), "rb")
+        return open(self._paths[row], "rb")
 
 
 class _Members:
     """Image files in tar shards."""
 
     def __init__(self, members: Members) -> None:
+        self.open = members.open
         self._members = members
-        self._modified = [os.stat(shard).st_mtime_ns for shard in members.shards]
+        self._modified = functools.cache(lambda shard: os.stat(members.shards[shard]).st_mtime_ns)
 
     def status(self, row: int) -> tuple[int, int]:
         """Length of a member, and time of modification of its shard."""
-        return int(self._members.size[row]), self._modified[self._members.shard[row]]
+        return int(self._members.size[row]), self._modified(self._members.shard[row])
 
-    def open(self, row: int) -> BinaryIO:
-        return self._members.open(row)
+    def edges(self, row: int) -> tuple[int, int, bytes, bytes]:
+        """As `status`, then first and last bytes of a member."""
+        size, modified = self.status(row)
+        with self.open(row) as file:
+            head = file.read(_EDGE)
+            file.seek(max(size - _EDGE, 0))
+            return size, modified, head, file.read(_EDGE)
 
 
 def _see(
@@ -158,32 +180,35 @@ def _see(
 ) -> tuple[Facts, str]:
     """The facts of a file, read unless they are known, and why it must not be decoded, if so."""
     try:
-        size, modified = source.status(row)
-        if before is not None and before[0][:2] == (size, modified):
+        if before is not None and before[0][:2] == source.status(row):
             return before
-        with source.open(row) as file:
-            header, why = _header(file)
-            key = _content_key(file, size)
+        size, modified, head, tail = source.edges(row)
+        header, why = _header(source, row, head)
     except OSError as err:
         return Facts(), err.strerror or str(err)
     except ValueError as err:  # a name that no file system takes, e.g. with a NUL
         return Facts(), str(err)
+    key = _content_key(size, head, tail)
     return Facts(
         size, modified, key, header.format, header.orientation, header.height, header.width
     ), why
 
 
-def _content_key(file: BinaryIO, length: int) -> int:
-    file.seek(0)
-    digest = hashlib.blake2b(length.to_bytes(8, "little") + file.read(_EDGE), digest_size=8)
-    file.seek(max(length - _EDGE, 0))
-    digest.update(file.read(_EDGE))
+def _is_unchanged(source: _Files | _Members, row: int, facts: Facts) -> bool:
+    try:
+        return facts[:2] == source.status(row)
+    except OSError:
+        return False
+
+
+def _content_key(length: int, head: bytes, tail: bytes) -> int:
+    digest = hashlib.blake2b(length.to_bytes(8, "little") + head + tail, digest_size=8)
     return int.from_bytes(digest.digest(), "little", signed=True)
 
 
-def _header(file: BinaryIO) -> tuple[Header, str]:
+def _header(source: _Files | _Members, row: int, head: bytes) -> tuple[Header, str]:
     try:
-        header = read_header(file)
+        header = _read_header(source, row, head)
     except HeaderError as err:
         return Header(Format.UNKNOWN, 0, 0), str(err)
     if not 0 < header.height * header.width <= MAX_PIXELS:
@@ -191,6 +216,15 @@ def _header(file: BinaryIO) -> tuple[Header, str]:
         why = f"{size}, not between 1 and {MAX_PIXELS:,} in all"
         return dataclasses.replace(header, format=Format.UNKNOWN), why
     return header, ""
+
+
+def _read_header(source: _Files | _Members, row: int, head: bytes) -> Header:
+    """Reads the header out of the first bytes if it ends there, else out of the file."""
+    if not head.startswith(b"RIFF"):  # a WebP's orientation stands at its end
+        with contextlib.suppress(HeaderError):
+            return read_header(io.BytesIO(head))
+    with source.open(row) as file:
+        return read_header(file)
 
 
 def _of(seen: Sequence[tuple[Facts, str]]) -> Scan:

@@ -100,6 +100,9 @@ class Classification:
       column: The column that holds the labels: whole numbers or texts.
       classes: The texts in the order of their labels; None sorts those that there are.
       columns: Columns of numbers that come along under their names, each [b].
+
+    Raises:
+      ValueError: `classes` is no tuple of different texts.
     """
 
     column: str
@@ -112,6 +115,14 @@ class Classification:
 
     def __post_init__(self) -> None:
         _require_free(self)
+        if self.classes is None:
+            return
+        valid = isinstance(self.classes, tuple) and all(isinstance(c, str) for c in self.classes)
+        if not valid or len(set(self.classes)) < len(self.classes):
+            raise ValueError(
+                "Classification(classes=...) must be a tuple of different texts, or None; got "
+                f"{self.classes!r}."
+            )
 
     def __call__(self, example: Example) -> tuple[Any, ...]:
         images = example["image"]

@@ -1,10 +1,13 @@
 """The command line, as a person would type it."""
 
+import io
+import json
 import pathlib
 import shutil
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from mmdata.cli import main
 
@@ -18,8 +21,8 @@ def run(*words: object) -> Result:
 def test_help_names_every_command() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    assert "pair" in result.output
-    assert "train" in result.output
+    for command in ("pair", "train", "verify"):
+        assert command in result.output
 
 
 def test_pair_prints_what_pairs() -> None:
@@ -35,7 +38,58 @@ def test_pair_exits_with_1_when_something_is_lost() -> None:
         assert name in result.output
 
 
-@pytest.mark.parametrize("command", ["pair", "train"])
+@pytest.fixture
+def pictures(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Two pictures with captions; the second one has no end."""
+    buffer = io.BytesIO()
+    Image.effect_noise((16, 16), 80).save(buffer, "PNG")
+    for name, content in (("a.png", buffer.getvalue()), ("b.png", buffer.getvalue()[:-50])):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).with_suffix(".txt").write_text("a caption")
+    return tmp_path
+
+
+def test_verify_names_what_cannot_be_decoded(pictures: pathlib.Path) -> None:
+    assert run("pair", pictures).exit_code == 0
+    result = run("verify", pictures)
+    assert result.exit_code == 1
+    assert "1 image(s) that cannot be decoded (corrupt): 'b.png' (premature end" in result.output
+    (pictures / "b.png").write_bytes((pictures / "a.png").read_bytes())
+    result = run("verify", pictures)
+    assert (result.exit_code, "corrupt" in result.output) == (0, False)
+    assert "2 image(s) with 2 caption(s), layout sidecar" in result.output
+
+
+def test_verify_takes_captions_of_their_own(pictures: pathlib.Path) -> None:
+    for image in ("a", "b"):
+        (pictures / f"{image}.txt").unlink()
+    table = pictures / "captions.csv"
+    table.write_text("file_name,caption,split\na.png,a caption,train\nb.png,another,test\n")
+    assert run("verify", pictures, table).exit_code == 1
+    assert run("verify", pictures, table, "--split", "train").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "counts"),
+    [("pair", {"missing_caption": 1}), ("verify", {"missing_caption": 1, "corrupt": 1})],
+)
+def test_json(pictures: pathlib.Path, command: str, counts: dict[str, int]) -> None:
+    shutil.copy(pictures / "a.png", pictures / "caf\u00e9.png")
+    result = run(command, pictures, "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.output)
+    assert {k: n for k, n in report["counts"].items() if k != "duplicate_image"} == counts
+    assert (report["layout"], report["images"], report["pairs"]) == ("sidecar", 2, 2)
+    first = report["findings"][0]
+    assert (first["kind"], first["path"]) == ("missing_caption", "caf\u00e9.png")
+    (pictures / "caf\u00e9.png").unlink()
+    (pictures / "b.png").write_bytes((pictures / "a.png").read_bytes())
+    result = run(command, pictures, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.output)["images"] == 2
+
+
+@pytest.mark.parametrize("command", ["pair", "verify", "train"])
 def test_a_folder_that_is_not_there(tmp_path: pathlib.Path, command: str) -> None:
     result = run(command, tmp_path / "nowhere")
     assert result.exit_code == 1

@@ -3,20 +3,28 @@
 import csv
 import io
 import json
+import os
 import pathlib
+import tarfile
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pytest
+import tensorflow as tf
+from click.testing import CliRunner
 
 import mmdata
+from mmdata.cli import main
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.recognition import Layout
 
-Source = tuple[pathlib.Path, pathlib.Path | pd.DataFrame | None]
 Rows = dict[str, list[str]]
+
+SMALL: dict[str, Any] = {"image_size": (16, 16), "text": "byte", "batch_size": 32}
 
 
 @pytest.fixture(scope="module")
@@ -148,10 +156,21 @@ LAYOUTS: dict[str, tuple[Layout, Callable[[Rows, pathlib.Path], pathlib.Path | p
 }
 
 
+@pytest.fixture(scope="module")
+def batches(original: Pairs) -> list[Any]:
+    return first_batches(mmdata.build(original, on_problem="drop", **SMALL))
+
+
+def first_batches(ds: Any) -> list[Any]:
+    """Two shuffled batches, as NumPy arrays."""
+    return [array for x, y, w in ds.take(2) for array in (*tf.nest.flatten(x), y, w)]
+
+
 @pytest.mark.parametrize(("layout", "write"), LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_same_rows_and_orphans(
+def test_same_rows_orphans_and_batches(
     original: Pairs,
     rows: Rows,
+    batches: list[Any],
     tmp_path: pathlib.Path,
     layout: Layout,
     write: Callable[[Rows, pathlib.Path], pathlib.Path | pd.DataFrame],
@@ -167,3 +186,51 @@ def test_same_rows_and_orphans(
     assert pairs.report.counts["missing_caption"] == 80
     with pytest.raises(mmdata.PairingError, match=r"80 problem\(s\)"):
         mmdata.read(original.root, captions, layout=layout)
+    ds = mmdata.build(original.root, captions, on_problem="drop", **SMALL)
+    assert all(map(np.array_equal, first_batches(ds), batches))
+
+
+def test_same_rows_orphans_and_batches_in_shards(
+    original: Pairs, rows: Rows, batches: list[Any], tmp_path: pathlib.Path
+) -> None:
+    images = sorted(os.listdir(original.root))
+    for shard, begin in enumerate(range(0, len(images), 60)):
+        with tarfile.open(tmp_path / f"val-{shard:05}.tar", "w") as tar:
+            for image in images[begin : begin + 60]:
+                tar.add(pathlib.Path(original.root) / image, image)
+                if image in rows:
+                    text = written(tmp_path / "texts" / image, "\n".join(rows[image]))
+                    tar.add(text, f"{image[:-4]}.txt")
+    source = str(tmp_path / "val-{00000..00002}.tar")
+    pairs = mmdata.read(source, on_problem="drop")
+    found = {image.partition("/")[2]: pairs.captions_of(n) for n, image in enumerate(pairs.images)}
+    assert found == rows
+    orphans = {finding.path.partition("/")[2] for finding in pairs.report.problems}
+    assert orphans == {finding.path for finding in original.report.problems}
+    assert pairs.report.counts["missing_caption"] == 80
+    ds = mmdata.build(source, on_problem="drop", **SMALL)
+    assert all(map(np.array_equal, first_batches(ds), batches))
+
+
+def test_command_finds_the_same(original: Pairs, rows: Rows, tmp_path: pathlib.Path) -> None:
+    captions = karpathy(rows, tmp_path)
+    result = CliRunner().invoke(main, ["pair", original.root, str(captions)])
+    assert result.exit_code == 1
+    assert "79 image(s) with 395 caption(s), layout karpathy." in result.output
+    assert "80 image(s) without a caption (missing_caption)" in result.output
+
+
+def test_a_tar_among_images_makes_no_shards(tmp_path: pathlib.Path) -> None:
+    for name, text in {"a.jpg": "", "a.txt": "a cat", "backup.tar": ""}.items():
+        written(tmp_path / name, text)
+    pairs = mmdata.read(tmp_path)
+    assert (pairs.report.layout, list(pairs.captions)) == ("sidecar", ["a cat"])
+    assert pairs.report.counts == {"ignored": 1}
+
+
+@pytest.mark.parametrize("images", [["a.jpg"], {"train": "a.jpg"}, 1])
+def test_what_is_no_source(tmp_path: pathlib.Path, images: Any) -> None:
+    with pytest.raises(TypeError, match=r"images=\.\.\. must be a path, a DataFrame or"):
+        mmdata.read(images)
+    with pytest.raises(TypeError, match=r"captions=\.\.\. must be a path, a DataFrame or"):
+        mmdata.read(tmp_path, images)

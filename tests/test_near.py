@@ -16,8 +16,6 @@ from PIL import Image, ImageDraw
 
 from mmdata.pairing import near
 
-pytest.importorskip("imagehash")
-
 Change = Callable[[Image.Image], bytes]
 
 

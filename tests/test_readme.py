@@ -5,6 +5,9 @@ import re
 import runpy
 
 import pytest
+from click.testing import CliRunner
+
+from mmdata.cli import main
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -18,6 +21,12 @@ def test_quickstart_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
     monkeypatch.chdir(ROOT)
     names = runpy.run_path(str(script))
     assert len(names["captions"]) > 0
+
+
+def test_command_prints_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    ((words, output),) = re.findall(r"```\n\$ mmdata (.*?)\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    assert CliRunner().invoke(main, words.split()).output == output
 
 
 def test_files_that_are_linked_exist() -> None:

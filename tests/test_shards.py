@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdata.members import TarEntry, tar_entries
-from mmdata.pairing import shards
+from mmdata.pairing import shard_index, shards
 from mmdata.pairing.findings import PairingError
-from mmdata.pairing.shards import Contents, expand
+from mmdata.pairing.shard_paths import expand
+from mmdata.pairing.shards import Contents
 from mmdata.pairing.texts import TextDecoder
+from mmdata.tar_headers import TarEntry, tar_entries
 
 LONG = "/".join(["folder of a long name"] * 6)
 
@@ -243,7 +244,7 @@ def test_saved_index(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) ->
         walked.append(file)
         return tar_entries(file)
 
-    monkeypatch.setattr(shards, "tar_entries", walk)
+    monkeypatch.setattr(shard_index, "tar_entries", walk)
     shard = pack(tmp_path / "s.tar", {"../a.jpg": "", "é.jpg": "1", "b.jpg": "22"})
     first, again = read(shard), read(shard)
     (kept,) = (tmp_path / "home" / "shards").iterdir()

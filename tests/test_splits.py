@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
 import mmdata
 from mmdata.pairing import splits
@@ -422,3 +423,69 @@ def test_duplicates() -> None:
         Finding("duplicate_image", "g.jpg", "a copy of 'a.jpg'"),
     ]
     assert splits.duplicates(Strings.of([]), np.empty(0, np.int64)) == []
+
+
+# `Pairs.split` and `Pairs.leaks` as users call them.
+
+
+def grouped(tmp_path: pathlib.Path, write: Write, column: Callable[[int], str]) -> Pairs:
+    """60 images that no two are alike, and a table with a column."""
+    lines = [f"{n:03}.jpg,caption {n},{column(n)}" for n in range(60)]
+    table = "\n".join(["file_name,caption,scene", *lines])
+    images: dict[str, str | bytes] = {f"{n:03}.jpg": f"content {n}" for n in range(60)}
+    return mmdata.read(write(tmp_path, images | {"metadata.csv": table}))
+
+
+def test_groups_of_a_column_stay_together(tmp_path: pathlib.Path, write: Write) -> None:
+    pairs = grouped(tmp_path, write, lambda n: f"scene {n // 3}")
+    found = split_by_image(pairs.split(RATIOS, groups="scene"))
+    together = [{found[f"{3 * scene + n:03}.jpg"] for n in range(3)} for scene in range(20)]
+    assert all(len(splits_of_scene) == 1 for splits_of_scene in together)
+    assert set.union(*together) == RATIOS.keys()
+
+
+@pytest.mark.parametrize("column", [lambda _: "", lambda n: "" if n else "0.5"])
+def test_rows_without_a_group_are_split_by_content(
+    tmp_path: pathlib.Path, write: Write, column: Callable[[int], str]
+) -> None:
+    pairs = grouped(tmp_path, write, column)
+    by_group = split_by_image(pairs.split(RATIOS, groups="scene"))
+    by_content = split_by_image(pairs.split(RATIOS))
+    assert {image: by_group[image] for image in list(by_group)[1:]} == {
+        image: by_content[image] for image in list(by_content)[1:]
+    }
+
+
+def test_groups_of_a_column_that_is_not_there(pairs: Pairs) -> None:
+    with pytest.raises(ValueError, match=r"groups=... must be one of the columns \[\]; got 'nope'"):
+        pairs.split(RATIOS, groups="nope")
+
+
+def test_look_alikes_stay_together(tmp_path: pathlib.Path) -> None:
+    for n in range(12):
+        noise = np.random.default_rng(n).integers(0, 256, (6, 6, 3)).astype(np.uint8)
+        image = Image.fromarray(noise).resize((96, 96), Image.Resampling.BICUBIC)
+        image.save(tmp_path / f"{n:02}-a.png")
+        image.resize((64, 64)).save(tmp_path / f"{n:02}-b.jpg", quality=70)
+        for end in ("a", "b"):
+            (tmp_path / f"{n:02}-{end}.txt").write_text(f"picture {n}")
+    pairs = mmdata.read(tmp_path)
+    apart = split_by_image(pairs.split({"train": 0.5, "test": 0.5}))
+    assert any(apart[f"{n:02}-a.png"] != apart[f"{n:02}-b.jpg"] for n in range(12))
+    together = pairs.split({"train": 0.5, "test": 0.5}, near_duplicates=True)
+    found = split_by_image(together)
+    assert all(found[f"{n:02}-a.png"] == found[f"{n:02}-b.jpg"] for n in range(12))
+    assert set(found.values()) == {"train", "test"}
+    assert together.leaks() == []
+
+
+def test_leaks_of_pairs(tmp_path: pathlib.Path, write: Write) -> None:
+    files = {"a.jpg": "one", "b.jpg": "one", "c.jpg": "two", "d.jpg": "three"}
+    table = "file_name,caption,split\na.jpg,x,train\nb.jpg,y,test\nc.jpg,Y  ,train\nd.jpg,z,test\n"
+    pairs = mmdata.read(write(tmp_path, files | {"metadata.csv": table}))
+    assert [(leak.kind, leak.path) for leak in pairs.leaks()] == [
+        ("leaked_image", "a.jpg"),
+        ("leaked_caption", "b.jpg"),
+    ]
+    assert pairs.drop("split").leaks() == []
+    assert pairs.drop("split").split({"all": 1.0}).leaks() == []

@@ -58,8 +58,7 @@ def read(path: str) -> Listing:
     reading = _Reading(os.path.basename(path))
     for number, image in enumerate(images):
         reading.add_image(number, image)
-    for number, annotation in enumerate(annotations):
-        reading.add_caption(number, annotation)
+    reading.add_captions(annotations)
     return reading.listing()
 
 
@@ -80,14 +79,31 @@ class _Reading:
             return self._refuse(f"images[{number}]", f"is {shown(image)}")
         if not _is_id(identity) or not is_text(name) or not name:
             return self._refuse(f"images[{number}]", f"is {shown(image)}")
-        if all(canonical(name) != canonical(other) for other in names):
+        if not names or all(canonical(name) != canonical(other) for other in names):
             names.append(name)
         if name not in self._captions:
             self._captions[name] = []
             self._stems.append(_padded(identity))
             self._places.append(number)
 
-    def add_caption(self, number: int, annotation: Any) -> None:
+    def add_captions(self, annotations: list[Any]) -> None:
+        """Adds the captions; those that need no second look go by without a call."""
+        captions_of = {
+            identity: self._captions[names[0]]
+            for identity, names in self._names_of.items()
+            if len(names) == 1
+        }
+        for number, annotation in enumerate(annotations):
+            try:
+                text = annotation["caption"].strip(" ")
+                if text and text.isascii() and text.isprintable() and "  " not in text:
+                    captions_of[annotation["image_id"]].append(text)
+                    continue
+            except (TypeError, KeyError, AttributeError):
+                pass
+            self._add_caption(number, annotation)
+
+    def _add_caption(self, number: int, annotation: Any) -> None:
         try:
             text = one_line(annotation["caption"])  # a few of COCO's hold line breaks
             names = self._names_of.get(annotation["image_id"], ())

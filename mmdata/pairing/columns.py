@@ -1,7 +1,7 @@
 """Further columns of `Pairs`: numbers in arrays, everything else as text."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ Column = NDArray[Any] | Strings
 """int64, float64 or bool [rows], or as many texts."""
 
 _MOST_SPLITS = 127
+_LARGEST = 2**53  # float64 holds every int up to it
 _INT = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 
@@ -21,7 +22,8 @@ def column(values: Sequence[Any]) -> Column | None:
     """Packs values of one kind: bools, ints, numbers (None is NaN) or texts (None is "").
 
     Returns:
-      The column; None where the values are of mixed kinds, or of none of these.
+      The column; None where the values are of mixed kinds, or of none of these, or where an int
+      is too large for its column.
     """
     kinds = {type(value) for value in values}
     if kinds == {bool}:
@@ -30,6 +32,8 @@ def column(values: Sequence[Any]) -> Column | None:
         fits = all(-(2**63) <= value < 2**63 for value in values)
         return np.array(values, np.int64) if fits else None
     if kinds and kinds <= {int, float, type(None)} and kinds & {int, float}:
+        if any(type(value) is int and abs(value) > _LARGEST for value in values):
+            return None
         return np.array([np.nan if value is None else float(value) for value in values])
     if kinds <= {str, type(None)}:
         return Strings.of(value or "" for value in values)
@@ -45,16 +49,23 @@ def parsed(cells: Sequence[str]) -> list[Any]:
     given = {cell for cell in cells if cell}
     if given and given <= {"True", "False"} and "" not in cells:
         return [cell == "True" for cell in cells]
-    if given and all(map(_INT.fullmatch, given)):
+    if given and all(map(_INT.fullmatch, given)) and ("" not in cells or _are_floats(given)):
         return [int(cell) if cell else None for cell in cells]
-    if given and all(map(_FLOAT.fullmatch, given)) and not any(map(_is_code, given)):
+    if given and all(map(_FLOAT.fullmatch, given)) and _are_floats(given):
         return [float(cell) if cell else None for cell in cells]
     return list(cells)
 
 
+def _are_floats(cells: Iterable[str]) -> bool:
+    """Whether no cell is a code, such as "007", or an int that float64 would round."""
+    return not any(map(_is_code, cells))
+
+
 def _is_code(cell: str) -> bool:
     digits = cell.lstrip("+-")
-    return digits.isdigit() and ((len(digits) > 1 and digits[0] == "0") or len(digits) > 18)
+    return digits.isdigit() and (
+        (len(digits) > 1 and digits[0] == "0") or len(digits) > 16 or int(digits) > _LARGEST
+    )
 
 
 def take(column: Column, rows: NDArray[np.int64]) -> Column:

@@ -168,7 +168,7 @@ def _files(folder: str) -> list[str]:
             for entry in entries
             if not entry.name.startswith(".")
             and not _IMAGE.fullmatch(entry.name)
-            and entry.is_file()
+            and os.path.isfile(entry.path)
         )
 
 

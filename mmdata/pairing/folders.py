@@ -49,6 +49,8 @@ class Folder:
 class Walk:
     """Lists folders under a root, each once, so that a loop of symbolic links ends.
 
+    A link to a folder under the root is not followed: that folder goes by its own name.
+
     Attributes:
       findings: Every folder that could not be read, so far.
     """
@@ -67,13 +69,13 @@ class Walk:
         hidden = 0
         here = os.path.join(self._root, path).rstrip(os.sep) or os.sep
         try:
-            if self._is_new(here):
+            if not (path in self._linked and self._is_elsewhere(here)) and self._is_new(here):
                 with os.scandir(here) as entries:
                     for entry in entries:
-                        if entry.name.startswith(".") or entry.name.lower() in _SYSTEM:
+                        if is_hidden(entry.name):
                             hidden += 1
                             continue
-                        (folders if _is_folder(entry) else files).append(entry.name)
+                        (folders if is_folder(entry) else files).append(entry.name)
                         if entry.is_symlink():
                             linked.add(entry.name)
         except OSError as err:
@@ -98,6 +100,14 @@ class Walk:
             yield folder
             waiting += [f"{folder.path}{name}/" for name in reversed(folder.folders)]
 
+    def _is_elsewhere(self, path: str) -> bool:
+        """Whether a linked folder is listed under its own name, be it before or later."""
+        target, root = os.path.realpath(path), os.path.realpath(self._root)
+        if os.path.commonpath([target, root]) != root:
+            return False
+        parts = os.path.relpath(target, root).split(os.sep)
+        return target == root or not any(map(is_hidden, parts))
+
     def _is_new(self, path: str) -> bool:
         status = os.stat(path)
         identity = (status.st_dev, status.st_ino)
@@ -106,7 +116,13 @@ class Walk:
         return new
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that systems leave behind."""
+    return name.startswith(".") or name.lower() in _SYSTEM
+
+
+def is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a folder, or a link to one; a link to itself is none."""
     try:
         return entry.is_dir()
     except OSError:

@@ -1,13 +1,17 @@
 """Layout "frame": a pandas DataFrame, or a `Dataset` of the library `datasets`."""
 
+import math
 import os
 from collections.abc import Collection
 from typing import Any
+
+import numpy as np
 
 from mmdata.pairing import tables
 from mmdata.pairing.findings import PairingError
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.matching import match
+from mmdata.pairing.names import some
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.tables import Columns
@@ -49,19 +53,32 @@ def read(
 
 
 def _is_dataset(value: Any) -> bool:
-    return hasattr(value, "features") and hasattr(value, "cast_column")
+    return (
+        hasattr(value, "features") and hasattr(value, "cast_column") and hasattr(value, "__len__")
+    )
 
 
 def _of_pandas(frame: Any) -> dict[str, list[Any]]:
-    return {str(name): [_plain(value) for value in frame[name].tolist()] for name in frame.columns}
+    names = [str(name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PairingError(
+            f"{type(frame).__name__}: columns must have different names; got {some(twice)} more "
+            "than once."
+        )
+    return {
+        name: [_plain(value) for value in frame.iloc[:, place].tolist()]
+        for place, name in enumerate(names)
+    }
 
 
 def _plain(value: Any) -> Any:
     """A cell as a table file would have it: paths as text, missing values as None."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    missing = type(value).__name__ in ("NAType", "NaTType") or value != value
-    return None if missing is True else value
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    return None if isinstance(value, float | np.floating) and math.isnan(value) else value
 
 
 def _of_dataset(dataset: Any) -> dict[str, list[Any]]:
@@ -78,12 +95,12 @@ def _of_dataset(dataset: Any) -> dict[str, list[Any]]:
 
 def _path(image: Any) -> str | None:
     path = None if image is None else image["path"]
-    if image is not None and (path is None or not os.path.isfile(path)):
+    if image is not None and image["bytes"] is not None and not os.path.isfile(path or ""):
         raise PairingError(
             "Dataset: its images must be files; got images that are kept inside of it, e.g. "
             f"{path!r}. Save them to a folder, or to .tar shards, and read those."
         )
-    return path
+    return None if path is None else str(path)
 
 
 def _files(listing: Listing) -> Tree:

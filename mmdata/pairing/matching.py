@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -51,8 +51,8 @@ def _require_splits(listing: Listing, chosen: Collection[str] | None) -> None:
     given = {name for name in listing.splits or () if name}
     if chosen is not None and given and given.isdisjoint(chosen):
         raise ValueError(
-            f"split=... must be among {sorted(given)}, which {listing.source} has; got "
-            f"{sorted(chosen)}."
+            f"split=... must be among {sorted(given)}, the splits of "
+            f"{listing.source or 'these files'}; got {sorted(chosen)}."
         )
 
 
@@ -68,7 +68,7 @@ class _Matching:
     def pairs(self) -> Pairs:
         """Turns each name and each file into a row or a finding."""
         listing = self.listing
-        findings = [*listing.findings, *self.tree.findings, *self.names.findings]
+        findings = [*listing.findings, *self.tree.findings]
         rows: list[Numbered] = []
         others: list[str] = []
         for name, numbers in self.entries.items():
@@ -76,6 +76,12 @@ class _Matching:
                 others.append(name)
             elif name not in self.names.refused:
                 self._pair(name, numbers, rows, findings)
+        elsewhere = set(others)
+        findings += [
+            found
+            for found in self.names.findings
+            if found.kind != "outside" or found.path not in elsewhere
+        ]
         if others:
             detail = f"asked for {', '.join(sorted(self.chosen or ()))}"
             findings.append(Finding("other_split", min(others), detail, len(others)))
@@ -84,7 +90,10 @@ class _Matching:
         for file in self.tree.images:
             if file not in listed:
                 detail = f"not in {listing.source}" if listing.source else "not in any of the files"
-                self._without_caption("missing_caption", file, detail, -1, rows, findings)
+                if self.chosen is None or listing.splits is None:
+                    self._without_caption("missing_caption", file, detail, -1, rows, findings)
+                else:  # filled or not, it would be in no split that was asked for
+                    findings.append(Finding("missing_caption", file, detail))
         rows.sort(key=lambda numbered: numbered[0].image)
         paired = Pairs.of_rows(
             self.tree.root, (row for row, _ in rows), layout=listing.layout, findings=findings
@@ -93,7 +102,9 @@ class _Matching:
 
     def _is_chosen(self, numbers: Sequence[int]) -> bool:
         given = self.listing.splits
-        return self.chosen is None or given is None or given[numbers[0]] in self.chosen
+        if self.chosen is None or given is None:
+            return True
+        return any(given[number] in self.chosen for number in numbers)
 
     def _pair(
         self, name: str, numbers: Sequence[int], rows: list[Numbered], findings: list[Finding]
@@ -115,8 +126,8 @@ class _Matching:
         elif listing.captions is None:
             rows.append((Row(file, []), numbers[0]))
         else:
-            given = [text.strip() for n in numbers for text in listing.captions[n]]
-            texts = [text for text in given if text]
+            given = [text for n in numbers for text in listing.captions[n]]
+            texts = [text for text in map(str.strip, given) if text]
             if texts:
                 rows.append((Row(file, texts), numbers[0]))
                 findings += repeated(file, texts)
@@ -197,7 +208,7 @@ def _columns(listing: Listing) -> tuple[dict[str, columns.Column], list[Finding]
     found: list[Finding] = []
     for name, values in listing.columns.items():
         column = columns.column(values)
-        if any(values[a] != values[b] for a, b in repeats):
+        if any(_differ(values[a], values[b]) for a, b in repeats):
             detail = f"column {name!r} differs within an image"
             found.append(Finding("ignored", listing.source, detail))
         elif column is None:
@@ -206,3 +217,8 @@ def _columns(listing: Listing) -> tuple[dict[str, columns.Column], list[Finding]
         else:
             kept[name] = column
     return kept, found
+
+
+def _differ(left: Any, right: Any) -> bool:
+    is_nan = left != left and right != right
+    return bool(left != right and not is_nan)

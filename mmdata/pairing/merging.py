@@ -71,8 +71,10 @@ def _stack(left: "Pairs", right: "Pairs") -> "Pairs":
         offsets=np.concatenate([left.offsets, right.offsets[1:] + left.offsets[-1]]),
         split_names=names,
         split_of=None if left.split_of is None else _renumbered(left, right, names),
-        weights=_joined(left.weights, right.weights),
-        columns={name: _joined(left.columns[name], right.columns[name]) for name in left.columns},
+        weights=_joined(left.weights, right.weights, "weight"),
+        columns={
+            name: _joined(left.columns[name], right.columns[name], name) for name in left.columns
+        },
         members=_members(left.members, right.members),
         scan=None,
         report=Report(
@@ -95,14 +97,24 @@ def _renumbered(left: "Pairs", right: "Pairs", names: tuple[str, ...]) -> NDArra
     return np.array([-1 if label is None else names.index(label) for label in labels], np.int8)
 
 
-def _joined(left: Any, right: Any) -> Any:
+def _joined(left: Any, right: Any, name: str) -> Any:
     if isinstance(left, Strings) and isinstance(right, Strings):
         return Strings.of([*left, *right])
-    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
-        return np.concatenate([left, right])
     if left is None:
         return None
-    raise ValueError("Pairs.merge(...) needs columns of the same kind; got text and numbers.")
+    kinds = [_kind(side) for side in (left, right)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"Pairs.merge(...) needs columns of the same kind; got {kinds[0]} and {kinds[1]} in "
+            f"{name!r}."
+        )
+    return np.concatenate([left, right])
+
+
+def _kind(column: Column) -> str:
+    if isinstance(column, Strings):
+        return "text"
+    return "bools" if column.dtype == np.bool_ else "numbers"
 
 
 def _members(left: Members | None, right: Members | None) -> Members | None:
@@ -118,10 +130,11 @@ def _members(left: Members | None, right: Members | None) -> Members | None:
 
 def _require_agreement(both: "Pairs", first: int, other: int) -> None:
     mine, theirs = _values(both, first), _values(both, other)
-    if mine != theirs:
+    differ = [name for name in mine if mine[name] != theirs[name]]
+    if differ:
         raise ValueError(
-            "Pairs.merge(...) needs one split, weight and value of each column for an image; "
-            f"{both.images[first]!r} has {mine} on one side and {theirs} on the other."
+            "Pairs.merge(...) needs one split, weight and value of each column for an image; got "
+            f"{differ[0]}={mine[differ[0]]!r} and {theirs[differ[0]]!r} of {both.images[first]!r}."
         )
 
 
@@ -131,7 +144,7 @@ def _values(pairs: "Pairs", row: int) -> dict[str, Any]:
     }
     values: dict[str, Any] = {name: columns.values(column)[0] for name, column in one.items()}
     if pairs.split_of is not None:
-        values["split"] = pairs.split_of[row]
+        values["split"] = (*pairs.split_names, None)[pairs.split_of[row]]
     if pairs.weights is not None:
-        values["weight"] = pairs.weights[row]
+        values["weight"] = float(pairs.weights[row])
     return {name: None if value != value else value for name, value in values.items()}

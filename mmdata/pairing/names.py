@@ -3,15 +3,16 @@
 import dataclasses
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from mmdata.pairing.findings import Finding, Kind
 from mmdata.pairing.folders import canonical, folded, stem
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+://")
-_ID = 12
-"""Digits of a zero-padded id. Source: the names of COCO's files."""
+_ID = re.compile(r"(?<![0-9])[0-9]{12}$")
+"""The zero-padded id at the end of a stem. Source: the names of COCO's files."""
+_SHOWN = 5
 
 _HOW = {
     "extension": "matched by a name without extension",
@@ -50,12 +51,13 @@ def resolve(names: Mapping[str, str | None], files: Sequence[str]) -> Names:
       files: Paths relative to the folder of images, with `/`.
     """
     found = _Search(names, files)
+    found.match_same()
     found.refuse_outside()
     found.match("exact", canonical, plain)
-    found.match("case", folded, lambda name: folded(plain(name.replace("\\", "/"))))
-    found.match("extension", lambda file: folded(stem(file)), lambda name: folded(plain(name)))
+    found.match("case", folded, _slashed)
+    found.match("extension", lambda file: folded(stem(file)), _slashed)
     found.match("folder", lambda file: folded(posixpath.basename(file)), _basename)
-    found.match("id", lambda file: stem(file)[-_ID:], lambda name: names[name])
+    found.match("id", _id, lambda name: names[name])
     return found.names()
 
 
@@ -76,6 +78,13 @@ class _Search:
             findings=self._findings,
         )
 
+    def match_same(self) -> None:
+        """Matches names that are files, letter by letter: most, so in no time."""
+        for name in list(self._waiting):
+            if name in self._free and name.isascii():  # other alphabets may spell one name twice
+                self._files[name] = name
+                del self._free[name], self._waiting[name]
+
     def refuse_outside(self) -> None:
         for name in self._waiting:
             why = _why_outside(name)
@@ -86,7 +95,7 @@ class _Search:
     def match(
         self,
         how: Literal["exact", "case", "extension", "folder", "id"],
-        of_file: Callable[[str], str],
+        of_file: Callable[[str], str | None],
         of_name: Callable[[str], str | None],
     ) -> None:
         """Matches what is left of names and files by a key of both."""
@@ -118,8 +127,7 @@ class _Search:
             ]
 
     def _clash(self, names: list[str], files: list[str]) -> None:
-        listed = ", ".join(map(ascii, sorted(names)))
-        detail = f"listed as {listed}; the same name: {', '.join(map(ascii, sorted(files)))}"
+        detail = f"listed as {some(names)}; the same name: {some(files)}"
         self._findings += [Finding("ambiguous", file, detail) for file in files]
         self._ambiguous.update(files)
         self._refused.update(names)
@@ -149,8 +157,23 @@ def plain(name: str) -> str:
     return canonical(posixpath.normpath(name) if "./" in name or "//" in name else name)
 
 
+def _slashed(name: str) -> str:
+    return folded(plain(name.replace("\\", "/")))
+
+
+def _id(file: str) -> str | None:
+    found = _ID.search(stem(file))
+    return found[0] if found else None
+
+
 def _basename(name: str) -> str:
     return folded(posixpath.basename(name.replace("\\", "/")))
+
+
+def some(names: Collection[str]) -> str:
+    """The first five names, for messages, and how many there are if that is more."""
+    more = f", ... ({len(names):,} in all)" if len(names) > _SHOWN else ""
+    return ", ".join(map(ascii, sorted(names)[:_SHOWN])) + more
 
 
 def _why_outside(name: str) -> str | None:

@@ -78,9 +78,8 @@ class Pairs:
         """
         images, captions, offsets = StringsWriter(), StringsWriter(), array.array("q", [0])
         for row in rows:
-            images.append(row.image)
-            for text in row.captions:
-                captions.append(text)
+            images.extend((row.image,))
+            captions.extend(row.captions)
             offsets.append(len(captions))
         return cls(
             root=root,
@@ -125,7 +124,7 @@ class Pairs:
         digest = hashlib.blake2b(digest_size=16)
         scan, _ = self.scanned()
         parts: list[Any] = [self.images, self.captions, self.offsets, scan.keys]
-        parts += [self.split_names, self.split_of, self.weights]
+        parts += [None if self.split_of is None else self.split_labels, self.weights]
         parts += [part for name in sorted(self.columns) for part in (name, self.columns[name])]
         for part in parts:
             _digest(digest, part)
@@ -136,8 +135,8 @@ class Pairs:
         """A table, one row an image.
 
         Columns: image (path), captions (list); split and weight where there are some; the further
-        columns; height, width (pixels as stored) and problem (why it cannot be decoded, or "")
-        where the images were scanned.
+        columns, but for those of these names; height, width (pixels as stored) and problem (why it
+        cannot be decoded, or "") where the images were scanned and no further column is so named.
         """
         import pandas as pd
 
@@ -146,14 +145,16 @@ class Pairs:
             "captions": [self.captions_of(row) for row in range(len(self))],
         }
         if self.split_of is not None:
-            table["split"] = self.split_labels
+            table["split"] = pd.Series(self.split_labels, dtype=object)
         if self.weights is not None:
             table["weight"] = self.weights
-        table |= {name: columns.values(column) for name, column in self.columns.items()}
+        for name, column in self.columns.items():
+            table.setdefault(name, columns.values(column))
         if self.scan is not None:
             table.setdefault("height", self.scan.heights)
             table.setdefault("width", self.scan.widths)
-            table["problem"] = [self.scan.problems.get(row, "") for row in range(len(self))]
+            problems = [self.scan.problems.get(row, "") for row in range(len(self))]
+            table.setdefault("problem", problems)
         return pd.DataFrame(table)
 
     @property
@@ -264,7 +265,7 @@ class Pairs:
         >>> pairs.filter(lambda frame: frame.captions.str.len() >= 5)  # doctest: +SKIP
         """
         kept = np.asarray(keep(self.frame) if callable(keep) else keep)
-        if kept.dtype != np.bool_ or kept.shape != (len(self),):
+        if kept.shape != (len(self),) or (kept.size and kept.dtype != np.bool_):
             raise ValueError(
                 f"Pairs.filter(...) must be a bool for each of {len(self):,} rows; got "
                 f"{kept.dtype} {list(kept.shape)}."
@@ -283,8 +284,16 @@ class Pairs:
         return self.take(np.sort(rows))
 
     def take(self, rows: NDArray[np.integer[Any]]) -> "Pairs":
-        """The rows at `rows`, ints [k], in that order."""
-        places = np.arange(len(self))[np.asarray(rows, np.int64)]
+        """The rows at `rows`, ints [k], in that order.
+
+        Raises:
+          ValueError: `rows` are no ints; `filter` takes bools.
+          IndexError: There is no such row.
+        """
+        given = np.asarray(rows)
+        if given.ndim != 1 or (given.size and not np.issubdtype(given.dtype, np.integer)):
+            raise ValueError(f"Pairs.take(...) must be ints [k]; got {given.dtype} {given.shape}.")
+        places = np.arange(len(self))[given.astype(np.int64)]
         counts = np.diff(self.offsets)[places]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         shift = np.repeat(self.offsets[places] - offsets[:-1], counts)
@@ -315,9 +324,12 @@ class Pairs:
                 changes |= {"split_names": (), "split_of": None}
             elif name == "weight":
                 changes["weights"] = None
-            else:
-                self._column(name, "Pairs.drop")
-                kept.pop(name, None)
+            elif name not in self.columns:
+                raise ValueError(
+                    'Pairs.drop(...) must name columns, or "split" or "weight"; got '
+                    f"{name!r}, and they are {list(self.columns)}."
+                )
+            kept.pop(name, None)
         return dataclasses.replace(self, **changes)
 
     def merge(self, other: "Pairs") -> "Pairs":
@@ -332,11 +344,14 @@ class Pairs:
     def to_csv(self, path: "StrPath") -> None:
         """Writes a CSV file, a row a caption: file_name, caption, then split, weight and columns.
 
-        What `mmdata.read(pairs.root, path)` makes of it was compared before the file is there.
+        What `mmdata.read(pairs.root, path)` makes of it was compared before the file is there; of
+        pairs without captions, with `caption_column=None`.
 
         Raises:
-          ValueError: The format cannot hold these pairs, e.g. texts that would read as numbers, or
-            images with and without captions.
+          ValueError: The format cannot hold these pairs, e.g. texts that would read as numbers,
+            images with and without captions, or images in shards.
+          FileNotFoundError: The folder of images is gone.
+          IsADirectoryError: There is a folder at `path`.
         """
         _writing().to_csv(self, path)
 
@@ -364,6 +379,10 @@ class Pairs:
           folder: Where to; must not exist, or be empty.
           lines: "each" writes a caption a line; "one" a caption a file, which may have several
             lines, and is read by `mmdata.read(..., lines="one")`.
+
+        Raises:
+          ValueError: Text files cannot hold these pairs, e.g. columns or splits.
+          FileExistsError: `folder` is neither new nor empty.
         """
         _writing().to_sidecar(self, folder, lines=lines)
 

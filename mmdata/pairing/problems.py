@@ -3,12 +3,14 @@
 import dataclasses
 import posixpath
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Literal
 
 from mmdata.pairing.findings import Finding, PairingError, raise_for
 from mmdata.pairing.folders import stem
 
 Policy = Literal["error", "drop", "blank", "folder", "file"]
+_UNPAIRED_IMAGES = ("missing_caption", "empty_caption", "ambiguous", "disagreement", "encoding")
 _POLICIES = ("error", "drop", "blank", "folder", "file")
 
 
@@ -83,17 +85,28 @@ class Problems:
         """
         found = list(findings)
         raise_for([f for f in found if self._stops(f)], where=where, nothing_left=not rows)
-        spent = [f for f in found if f.is_problem or f.kind == "filled"]
-        allowed = self.allowed(rows + sum(f.count for f in found if f.is_problem))
-        if allowed is not None and sum(f.count for f in spent) > allowed:
-            got = f"{sum(f.count for f in spent):,} problem(s) in {where}"
+        allowed, spent = self._allowed(found, rows), _spent(found)
+        if allowed is not None and _count(spent) > allowed:
             raise PairingError(
-                f"Problems(budget={self.budget!r}) allows {allowed:,} problem(s); got {got}.", spent
+                f"Problems(budget={self.budget!r}) allows {allowed:,} problem(s); got "
+                f"{_count(spent):,} problem(s) in {where}.",
+                spent,
             )
 
-    def allowed(self, images: int) -> int | None:
-        """The budget as a number, of so many images; None where there is no limit."""
-        return int(self.budget * images) if isinstance(self.budget, float) else self.budget
+    def corrupt_allowed(self, findings: Iterable[Finding], *, rows: int) -> int | None:
+        """How many of the rows may be corrupt, beside what was found; None is any number."""
+        if self.corrupt == "error":
+            return 0
+        others = [finding for finding in findings if finding.kind != "corrupt"]
+        allowed = self._allowed(others, rows)
+        return None if allowed is None else max(allowed - _count(_spent(others)), 0)
+
+    def _allowed(self, findings: Iterable[Finding], rows: int) -> int | None:
+        """The budget as a number: a share is one of all images, paired or not."""
+        if isinstance(self.budget, float):
+            images = rows + _count(f for f in findings if f.kind in _UNPAIRED_IMAGES)
+            return int(Fraction(str(self.budget)) * images)  # 0.29 of 100 is 29, as written
+        return self.budget
 
     def without_errors(self) -> "Problems":
         """The same with every error a drop, without limit: for what is checked later."""
@@ -113,6 +126,14 @@ class Problems:
         if finding.kind in ("missing_caption", "missing_image"):
             return self.missing == "error"
         return self.missing != "drop"
+
+
+def _spent(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.is_problem or finding.kind == "filled"]
+
+
+def _count(findings: Iterable[Finding]) -> int:
+    return sum(finding.count for finding in findings)
 
 
 OnProblem = Literal["error", "drop"] | Problems

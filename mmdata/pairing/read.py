@@ -1,7 +1,9 @@
 """`mmdata.read`: names and captions on disk -> `Pairs`."""
 
+import contextlib
+import gc
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
 from mmdata.pairing import (
@@ -55,11 +57,11 @@ def read(
         Hugging Face's `metadata.csv`, `.jsonl` or `.parquet`.
       layout: "sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset" or "frame"; "auto"
         looks at the content, and the report says what was recognised.
-      split: Splits to keep, of those that the source names; None keeps all. Images of other splits
-        are counted, and are no problems.
+      split: Splits to keep, if the source names any; None keeps all. Images of other splits are
+        counted, and are no problems. `Pairs.split` makes splits where the source has none.
       image_column: The column of a table that names the images.
-      caption_column: Its column of captions, or several; None reads no captions, as
-        `Classification` needs none.
+      caption_column: Its column of captions, or several; None takes images of tables and shards
+        without their captions, as `Classification` needs none.
       extensions: Extensions of caption files, the first found counts; None is ".txt" and
         ".caption", and it is a problem if an image has both and they differ.
       lines: "each" takes every line of a caption file for a caption, "one" the whole file; "auto"
@@ -80,7 +82,7 @@ def read(
       FileNotFoundError, NotADirectoryError: A path is not there, or not a folder.
       PairingError: Something does not pair and `on_problem` does not allow it; or nothing pairs at
         all; or the source is not of the layout.
-      ValueError: An argument is out of range.
+      TypeError, ValueError: An argument is of another type, or out of range.
       ImportError: The layout needs a library that is not installed; the message says which.
     """
     problems = problems_of(on_problem)
@@ -95,23 +97,30 @@ def read(
     columns = Columns(image=image_column, captions=caption_column)
     chosen = {split} if isinstance(split, str) else None if split is None else set(split)
     images, captions, recognised = _recognised(images, captions, layout)
-    if recognised == "frame":
-        frame, folder = (images, None) if captions is None else (captions, images)
-        pairs = frames.read(frame, folder, columns=columns, problems=problems, chosen=chosen)
-        where = type(frame).__name__
-    elif recognised == "webdataset":
-        pairs = webdataset.read(
-            images, decoder=decoder, lines=lines, key=key, problems=problems, chosen=chosen
-        )
-        where = repr(images)
-    elif recognised == "sidecar":
-        pairs = sidecar.read(images, captions or images, problems=problems, settings=settings)
-        where = f"{images!r} and {captions or images!r}"
-    else:
-        listing = _listing(recognised, images, captions, columns, decoder)
-        tree = Tree.walk(images, besides=_besides(images, captions))
-        pairs = match(listing, tree, problems=problems, chosen=chosen)
-        where = f"{images!r} and {captions or images!r}"
+    with _without_collection():
+        if recognised == "frame":
+            frame, folder = (images, None) if captions is None else (captions, images)
+            pairs = frames.read(frame, folder, columns=columns, problems=problems, chosen=chosen)
+        elif recognised == "webdataset":
+            pairs = webdataset.read(
+                images,
+                decoder=decoder,
+                lines=lines,
+                key=key,
+                problems=problems,
+                chosen=chosen,
+                with_captions=caption_column is not None,
+            )
+        elif recognised == "sidecar":
+            pairs = sidecar.read(images, captions or images, problems=problems, settings=settings)
+        else:
+            listing = _listing(recognised, images, captions, columns, decoder)
+            tree = Tree.walk(images, besides=_besides(images, captions, listing.source))
+            pairs = match(listing, tree, problems=problems, chosen=chosen)
+    where = " and ".join(
+        repr(source) if isinstance(source, str) else type(source).__name__
+        for source in (images, images if captions is None else captions)
+    )
     problems.check(pairs.report.findings, rows=len(pairs), where=where)
     if not len(pairs):
         raise_for(pairs.report.findings, where=where, nothing_left=True)
@@ -120,6 +129,18 @@ def read(
             f"got none in {where}."
         )
     return pairs
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Holds back the search for cyclic garbage: there is none, in a million objects."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _recognised(images: Any, captions: Any, layout: str) -> tuple[Any, Any, str]:
@@ -133,6 +154,12 @@ def _recognised(images: Any, captions: Any, layout: str) -> tuple[Any, Any, str]
         elif captions is not None:
             raise ValueError(f"captions=... must be None beside a frame; got {captions!r}.")
         return images, captions, "frame"
+    for argument, value in (("images", images), ("captions", captions)):
+        if not isinstance(value, str | os.PathLike | None):
+            raise TypeError(
+                f"{argument}=... must be a path, a DataFrame or a datasets.Dataset; got a "
+                f"{type(value).__name__}."
+            )
     images = os.fspath(images)
     captions = None if captions is None else os.fspath(captions)
     if captions is None and layout in ("auto", "webdataset") and recognition.is_shards(images):
@@ -203,8 +230,12 @@ def _metadata(images: str, captions: str | None, columns: Columns, decoder: Text
     )
 
 
-def _besides(images: str, captions: str | None) -> list[str]:
+def _besides(images: str, captions: str | None, source: str) -> list[str]:
     """The caption files that lie among the images, relative to their folder."""
     if captions is None:
         return recognition.metadata_files(images)
-    return [os.path.relpath(captions, images).replace(os.sep, "/")]
+    files = [captions]
+    if os.path.isdir(captions):
+        found = [source] if source else recognition.metadata_files(captions)
+        files = [os.path.join(captions, file) for file in found]
+    return [os.path.relpath(file, images).replace(os.sep, "/") for file in files]

@@ -1,10 +1,12 @@
 """Which layout a caption source has, judged by its content."""
 
+import contextlib
 import os
 import re
 from typing import Literal, get_args
 
 from mmdata.pairing import flickr
+from mmdata.pairing.folders import is_folder, is_hidden, is_image
 from mmdata.pairing.texts import TextDecoder
 
 Layout = Literal["sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset", "frame"]
@@ -18,11 +20,11 @@ _MOST_FILES = 20
 
 
 def is_shards(path: str) -> bool:
-    """Whether a path means tar shards: a `.tar`, a brace pattern of them, or a folder of them."""
+    """Whether a path means tar shards: a `.tar`, a pattern of them, or a folder without images."""
     if not os.path.isdir(path):
         return path.lower().endswith(".tar")
-    with os.scandir(path) as entries:
-        return any(entry.name.lower().endswith(".tar") for entry in entries)
+    names = os.listdir(path)
+    return any(name.lower().endswith(".tar") for name in names) and not any(map(is_image, names))
 
 
 def metadata_files(images: str) -> list[str]:
@@ -35,7 +37,9 @@ def metadata_files(images: str) -> list[str]:
     if here:
         return here
     with os.scandir(images) as entries:
-        below = sorted(entry.name for entry in entries if entry.is_dir())
+        below = sorted(
+            entry.name for entry in entries if not is_hidden(entry.name) and is_folder(entry)
+        )
     return [
         f"{folder}/{name}"
         for folder in below
@@ -56,8 +60,9 @@ def _of_folder(captions: str) -> Layout:
         files = [entry.path for _, entry in zip(range(_MOST_FILES + 1), entries, strict=False)]
     if len(files) <= _MOST_FILES:
         texts = [file for file in files if os.path.isfile(file) and _looks_like_text(file)]
-        if any(flickr.recognise(_head(file)) for file in texts):
-            return "flickr"
+        with contextlib.suppress(OSError):  # whoever reads the file will say so
+            if any(flickr.recognise(_head(file)) for file in texts):
+                return "flickr"
     return "sidecar"
 
 

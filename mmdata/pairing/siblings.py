@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from mmdata.pairing.folders import canonical, folded, stem
 from mmdata.pairing.tree import index
 
-_NUMBER = re.compile(r"\.(\d{1,9})$")
+NUMBER = re.compile(r"\.(\d{1,9})$")
 _MASK = "_mask"
 
 
@@ -51,10 +51,13 @@ def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
     """
     wanted = index(images, _key)
     given: dict[str, list[tuple[int, str]]] = {}
+    cases: set[str] = set()
     for text in texts:
         key, number = _key(text), -1
-        numbered = None if key in wanted else _NUMBER.search(key)
+        numbered = None if key in wanted else NUMBER.search(key)
         if numbered:
+            cases = cases or set(map(folded, wanted))
+        if numbered and folded(key) not in cases:
             key, number = key[: numbered.start()], int(numbered[1])
         given.setdefault(key, []).append((number, text))
     _join_cases(wanted, given)

@@ -3,7 +3,8 @@
 import dataclasses
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -16,11 +17,12 @@ from mmdata.pairing.folders import Folder, Walk
 from mmdata.pairing.matching import repeated
 from mmdata.pairing.pairs import Pairs, Row
 from mmdata.pairing.problems import Problems
-from mmdata.pairing.siblings import Family, siblings
+from mmdata.pairing.siblings import NUMBER, Family, siblings
 from mmdata.pairing.texts import Lines, TextDecoder, explain, split_captions
-from mmdata.pairing.tree import Ignored
+from mmdata.pairing.tree import Ignored, index
 
 _EXTENSIONS = (".txt", ".caption")
+_SHOWN = 5
 _REPEATS = re.compile(r"([1-9]\d{0,2})_.+")
 _READ_AS = {
     "each": 'read as one caption a line; lines="one" reads each file as one caption',
@@ -54,11 +56,11 @@ class Settings:
         if self.extensions is not None and not (
             isinstance(self.extensions, tuple)
             and self.extensions
-            and all(isinstance(end, str) and end[:1] == "." for end in self.extensions)
+            and all(isinstance(end, str) and _is_extension(end) for end in self.extensions)
         ):
             raise ValueError(
-                'extensions=... must be a tuple such as (".caption", ".txt"), or None; got '
-                f"{self.extensions!r}."
+                'extensions=... must be a tuple such as (".caption", ".txt"), none of them that of '
+                f"an image, or None; got {self.extensions!r}."
             )
         if self.lines not in ("auto", "each", "one"):
             raise ValueError(f'lines=... must be "auto", "each" or "one"; got {self.lines!r}.')
@@ -88,6 +90,7 @@ class _Reading:
     """Walks the captions, then the images, so that the objects of one folder are held at a time."""
 
     def __init__(self, images: str, captions: str, problems: Problems, settings: Settings) -> None:
+        self._images = images
         self._captions = captions
         self._problems = problems
         self._settings = settings
@@ -96,6 +99,7 @@ class _Reading:
         self._ignored = Ignored()
         self._several: dict[str, tuple[int, str]] = {}
         self._walks = [Walk(images)]
+        self._rivals: dict[str, list[str]] = {}
         self._beside = os.path.samefile(captions, images)
         self._texts = self._list_texts()
 
@@ -106,6 +110,7 @@ class _Reading:
             path, family = waiting.pop()
             if family is None:
                 folder = self._walks[0].list(path)
+                self._rivals.update(_rivals(folder, self._rivals))
                 waiting += sorted(
                     [*((f"{path}{name}/", None) for name in folder.folders), *self._match(folder)],
                     key=lambda pair: pair[0],
@@ -139,8 +144,9 @@ class _Reading:
             names = [name for name in folder.files if self._is_text(name)]
             images = filter(folders.is_image, folder.files) if self._beside else ()
             self._ignore(folder, [*names, *images])
-            pool = texts.setdefault(folders.folded(folder.path), [])
-            pool.append((folder.path, "\0".join(names)))
+            if names:
+                pool = texts.setdefault(folders.folded(folder.path), [])
+                pool.append((folder.path, "\0".join(names)))
         return texts
 
     def _is_text(self, name: str) -> bool:
@@ -158,7 +164,7 @@ class _Reading:
         if not self._beside:
             self._ignore(folder, names)
         images = [folder.path + name for name in names]
-        found = siblings(images, self._texts_of(folder.path))
+        found = siblings(images, self._texts_of(folder.path) if images else [])
         self._found += [Finding("missing_image", text) for text in found.orphans]
         if found.masks:
             self._found.append(Finding("mask", found.masks[0], "", len(found.masks)))
@@ -173,10 +179,20 @@ class _Reading:
         """Takes the caption files of the folder that is called like a folder of images."""
         pool = self._texts.get(folders.folded(path), [])
         name = folders.canonical(path)
-        taken = [entry for entry in pool if folders.canonical(entry[0]) == name] or pool[:]
+        if any(map(self._holds_images, self._rivals.get(path, ()))):
+            taken = [entry for entry in pool if entry[0] == path]
+        else:
+            taken = [entry for entry in pool if folders.canonical(entry[0]) == name] or pool[:]
         for entry in taken:
             pool.remove(entry)
         return list(_unpacked(taken))
+
+    def _holds_images(self, path: str) -> bool:
+        try:
+            with os.scandir(os.path.join(self._images, path)) as entries:
+                return any(folders.is_image(entry.name) for entry in entries)
+        except OSError:
+            return False
 
     def _is_clear(self, family: Family, image: str) -> bool:
         """Whether it is clear which captions an image has, be it none; notes why it is not."""
@@ -184,15 +200,19 @@ class _Reading:
         texts = [*family.texts, *family.numbered]
         if not texts or (len(family.images) == 1 and len(set(ends)) == len(ends)):
             return True
-        everyone = ", ".join(map(repr, [*family.images, *texts]))
-        self._found.append(Finding("ambiguous", image, f"the same name: {everyone}"))
+        everyone = [*family.images, *texts]
+        more = f", ... ({len(everyone):,} in all)" if len(everyone) > _SHOWN else ""
+        shown = ", ".join(map(repr, everyone[:_SHOWN]))
+        self._found.append(Finding("ambiguous", image, f"the same name: {shown}{more}"))
         return False
 
     def _row(self, image: str, family: Family) -> Row | None:
         if not family.texts and not family.numbered:
             return self._filled("missing_caption", image, "")
-        for text in family.texts:
-            if folders.stem(text) != folders.stem(image):
+        stems = {text: folders.stem(text) for text in family.texts}
+        stems |= {text: NUMBER.sub("", folders.stem(text)) for text in family.numbered}
+        for text, stem in stems.items():
+            if stem != folders.stem(image):
                 self._found.append(Finding("name_mismatch", image, f"caption file {text!a}"))
         plain = sorted(family.texts, key=lambda text: self._extensions.index(_extension(text)))
         if self._settings.extensions is not None:
@@ -220,7 +240,10 @@ class _Reading:
     def _read(self, image: str, text: str) -> list[str] | None:
         """The captions in one file; None, and a finding, where it cannot be read."""
         try:
-            with open(os.path.join(self._captions, text), "rb", buffering=0) as file:
+            path = os.path.join(self._captions, text)
+            with open(path, "rb", buffering=0, opener=_opened_at_once) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise OSError("not a regular file")
                 content = file.read()
             decoded, note = self._settings.decoder.decode(content)
         except UnicodeDecodeError as err:
@@ -248,9 +271,33 @@ class _Reading:
         return Row(image, [text])
 
 
+def _rivals(folder: Folder, known: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """For folders of a folder, others that differ by case or Unicode form alone.
+
+    Where those hold images too, captions count only in a folder of exactly the same name.
+    """
+    found: dict[str, list[str]] = {}
+    for names in index(folder.folders, folders.folded).values():
+        for name in names:
+            others = [f"{folder.path}{other}/" for other in names if other != name]
+            others += [f"{rival}{name}/" for rival in known.get(folder.path, ())]
+            if others:
+                found[f"{folder.path}{name}/"] = others
+    return found
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Opens a file without waiting, as one would for whoever writes into a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _unpacked(pool: list[tuple[str, str]]) -> Iterator[str]:
     for path, names in pool:
         yield from (path + name for name in names.split("\0") if name)
+
+
+def _is_extension(end: str) -> bool:
+    return len(end) > 1 and os.path.splitext("a" + end)[1] == end and not folders.is_image(end)
 
 
 def _extension(path: str) -> str:

@@ -2,11 +2,14 @@
 
 import array
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+_AT_ONCE = 4096
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +31,7 @@ class Strings(Sequence[str]):
         """Packs an iterable of `str`."""
         writer = StringsWriter()
         for text in texts:
-            writer.append(text)
+            writer.extend((text,))
         return writer.strings()
 
     def take(self, indices: NDArray[np.int64]) -> "Strings":
@@ -56,20 +59,35 @@ class Strings(Sequence[str]):
 
 
 class StringsWriter:
-    """Packs texts one by one, without keeping any of them as an object."""
+    """Packs texts some thousands at a time, without keeping any of them as an object."""
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._offsets = array.array("q", [0])
+        self._waiting: list[str] = []
 
-    def append(self, text: str) -> None:
-        """Packs one more text."""
-        self._data += text.encode("utf-8", "surrogateescape")
-        self._offsets.append(len(self._data))
+    def extend(self, texts: Iterable[str]) -> None:
+        """Packs some more texts."""
+        self._waiting += texts
+        if len(self._waiting) > _AT_ONCE:
+            self._pack()
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return len(self._offsets) - 1 + len(self._waiting)
 
     def strings(self) -> Strings:
         """All texts so far."""
+        self._pack()
         return Strings(bytes(self._data), np.array(self._offsets, np.int64))
+
+    def _pack(self) -> None:
+        texts, self._waiting = self._waiting, []
+        whole = "".join(texts)
+        data = whole.encode("utf-8", "surrogateescape")
+        if len(data) > len(whole):
+            lengths = [len(text.encode("utf-8", "surrogateescape")) for text in texts]
+        else:
+            lengths = list(map(len, texts))
+        ends = itertools.accumulate(lengths, initial=len(self._data))
+        self._offsets.extend(itertools.islice(ends, 1, None))
+        self._data += data

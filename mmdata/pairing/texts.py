@@ -40,8 +40,8 @@ class TextDecoder:
                 f'encoding_errors=... must be "strict" or "replace"; got {self.errors!r}.'
             )
         try:
-            codecs.lookup(self.encoding or "utf-8").decode(b"")
-        except (LookupError, TypeError, ValueError, AttributeError) as err:
+            b"text".decode("utf-8" if self.encoding is None else self.encoding, "replace")
+        except (LookupError, TypeError, ValueError) as err:
             raise ValueError(
                 "encoding=... must be the name of a text encoding that Python knows, or None; "
                 f"got {self.encoding!r}."
@@ -65,7 +65,7 @@ class TextDecoder:
             text = content[len(bom) :].decode(declared)
             if "\0" not in text:
                 return text, None if declared == "utf-8" else f"read as {declared} by its mark"
-            place = content.index(b"\0", len(bom))
+            place = len(bom) + len(text[: text.index("\0")].encode(declared))
             reason = "NUL bytes, as UTF-16 without a byte order mark has"
             failure = UnicodeDecodeError(declared, content, place, place + 1, reason)
         except UnicodeDecodeError as err:

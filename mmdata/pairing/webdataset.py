@@ -26,6 +26,7 @@ def read(
     key: shards.Key,
     problems: Problems,
     chosen: Collection[str] | None,
+    with_captions: bool = True,
 ) -> Pairs:
     """Pairs the images in tar shards with their captions, without unpacking anything.
 
@@ -37,7 +38,7 @@ def read(
         layout="webdataset",
         source=os.path.basename(path),
         names=found.images,
-        captions=found.captions,
+        captions=found.captions if with_captions else None,
         places=range(len(found.images)),
         place=": image {}",
         splits=found.splits,

@@ -10,25 +10,23 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from tqdm import tqdm
 
 from mmdata.optional import require
-from mmdata.pairing import columns, sidecar, tables, webdataset
-from mmdata.pairing.findings import PairingError
+from mmdata.pairing import columns
+from mmdata.pairing.findings import PairingError, describe
 from mmdata.pairing.folders import stem
-from mmdata.pairing.matching import match
 from mmdata.pairing.pairs import Pairs
-from mmdata.pairing.problems import Problems
-from mmdata.pairing.tables import Columns
-from mmdata.pairing.texts import Lines, TextDecoder
-from mmdata.pairing.tree import Tree
+from mmdata.pairing.read import read
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
 
-_DROP = Problems(missing="drop", empty="drop", corrupt="drop")
+_NO_LINE = frozenset("\n\r\0\ufeff")
+"""What a line of a text file cannot hold."""
 
 
 def to_csv(pairs: Pairs, path: "StrPath") -> None:
@@ -75,14 +73,16 @@ def to_parquet(pairs: Pairs, path: "StrPath") -> None:
     _write_table(pairs, path, ".parquet", write)
 
 
-def to_sidecar(pairs: Pairs, folder: "StrPath", *, lines: Lines) -> None:
+def to_sidecar(pairs: Pairs, folder: "StrPath", *, lines: Literal["each", "one"]) -> None:
     """See `Pairs.to_sidecar`."""
-    rest = list(_rest(pairs))
+    if lines not in ("each", "one"):
+        raise ValueError(f'Pairs.to_sidecar(lines=...) must be "each" or "one"; got {lines!r}.')
+    rest = [name for name in _rest(pairs) if name != "weight"]  # folders may say the weight
     if rest or pairs.members is not None:
         what = f"the columns {rest}" if rest else "images in shards"
         raise ValueError(
             f"Pairs.to_sidecar(...) writes captions beside image files; got {what}. "
-            "Pairs.drop(...) takes columns away; to_jsonl and to_webdataset keep all."
+            "Pairs.drop(...) takes columns away; to_webdataset keeps all."
         )
 
     def write(target: str) -> None:
@@ -93,13 +93,12 @@ def to_sidecar(pairs: Pairs, folder: "StrPath", *, lines: Lines) -> None:
             with open(path, "x", encoding="utf-8", newline="") as file:
                 file.write("\n".join(pairs.captions_of(row)) + "\n")
 
-    def read(target: str) -> Pairs:
-        settings = sidecar.Settings(extensions=(".txt",), lines=lines, repeats=False)
-        return sidecar.read(pairs.root, target, problems=_DROP, settings=settings)
+    def read_back(target: str) -> Pairs:
+        how: Literal["auto", "one"] = "one" if lines == "one" else "auto"
+        return read(pairs.root, target, lines=how, on_problem="drop")
 
-    with _in_place_of(os.fspath(folder)) as target:
-        os.mkdir(target)
-        _checked(pairs, folder, target, write, read)
+    with _new_folder(os.fspath(folder)) as target:
+        _checked(pairs, folder, target, write, read_back)
 
 
 def to_webdataset(pairs: Pairs, folder: "StrPath", *, images_per_shard: int) -> None:
@@ -118,32 +117,26 @@ def to_webdataset(pairs: Pairs, folder: "StrPath", *, images_per_shard: int) -> 
                     _add(tar, pairs, row, rest)
                     bar.update()
 
-    def read(target: str) -> Pairs:
-        return webdataset.read(
-            target,
-            decoder=TextDecoder(),
-            lines="auto",
-            key="last_dot",
-            problems=_DROP,
-            chosen=None,
-        )
+    def read_back(target: str) -> Pairs:
+        return read(target, on_problem="drop")
 
     rest = _rest(pairs)
+    names = [f"{row // images_per_shard:05}.tar/{_member(pairs, row)}" for row in range(len(pairs))]
+    ordered = pairs.take(np.array(sorted(range(len(pairs)), key=names.__getitem__), np.int64))
     with (
         tqdm(total=len(pairs), desc="writing shards", unit="image", delay=2, leave=False) as bar,
-        _in_place_of(os.fspath(folder)) as target,
+        _new_folder(os.fspath(folder)) as target,
     ):
-        os.mkdir(target)
-        _checked(pairs, folder, target, write, read)
+        _checked(ordered, folder, target, write, read_back)
 
 
 def _add(tar: tarfile.TarFile, pairs: Pairs, row: int, rest: dict[str, list[Any]]) -> None:
     """Adds an image, its captions a line each, and whatever lines cannot hold as JSON."""
-    name, captions = member_name(pairs, row), pairs.captions_of(row)
+    name, captions = _member(pairs, row), pairs.captions_of(row)
     record: dict[str, Any] = {name: values[row] for name, values in rest.items()}
     with pairs.open(row) as file:
         parts = {name: file.read()}
-    if any("\n" in text for text in captions):
+    if not _NO_LINE.isdisjoint("".join(captions)):
         record["captions"] = captions
     elif captions:
         parts[stem(name) + ".txt"] = "\n".join(captions).encode()
@@ -155,10 +148,12 @@ def _add(tar: tarfile.TarFile, pairs: Pairs, row: int, rest: dict[str, list[Any]
         tar.addfile(header, io.BytesIO(content))
 
 
-def member_name(pairs: Pairs, row: int) -> str:
+def _member(pairs: Pairs, row: int) -> str:
     """The name of an image inside of a shard: its path, without the shard that it lies in."""
-    image = pairs.images[row]
-    return image if pairs.members is None else image.partition(".tar/")[2]
+    if pairs.members is None:
+        return pairs.images[row]
+    shard = os.path.basename(pairs.members.shards[pairs.members.shard[row]])
+    return pairs.images[row].partition(f"{shard}/")[2]
 
 
 def _rest(pairs: Pairs) -> dict[str, list[Any]]:
@@ -185,30 +180,47 @@ def _write_table(pairs: Pairs, path: "StrPath", suffix: str, write: Callable[[st
             f"Pairs.to_{suffix[1:]}(...) takes a path that ends in {suffix}; got {path!r}."
         )
 
-    def read(target: str) -> Pairs:
-        listing = tables.read(
-            target,
-            columns=Columns(captions="auto" if pairs.pair_count else None),
-            decoder=TextDecoder(),
+    if os.path.isdir(path):
+        raise IsADirectoryError(
+            f"Pairs.to_{suffix[1:]}(...) writes a file; got the folder {path!r}."
         )
-        return match(listing, Tree(root=pairs.root, images=list(pairs.images)), problems=_DROP)
+    if pairs.members is not None:
+        raise ValueError(
+            f"Pairs.to_{suffix[1:]}(...) writes names of image files; got images in shards. "
+            "to_webdataset writes these; .frame shows them as a table."
+        )
+
+    def read_back(target: str) -> Pairs:
+        captions = "auto" if pairs.pair_count else None
+        return read(pairs.root, target, caption_column=captions, on_problem="drop")
 
     with _in_place_of(path) as target:
-        _checked(pairs, path, target, write, read)
+        _checked(pairs, path, target, write, read_back)
+
+
+@contextlib.contextmanager
+def _new_folder(path: str) -> Iterator[str]:
+    """An empty folder beside `path`, as `_in_place_of` has it."""
+    if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise FileExistsError(f"a folder to write must be new or empty; got {path!r}.")
+    with _in_place_of(path) as target:
+        os.mkdir(target)
+        yield target
 
 
 @contextlib.contextmanager
 def _in_place_of(path: str) -> Iterator[str]:
     """A path beside `path` to write to, which takes its place at the end if nothing failed."""
-    if os.path.isdir(path) and os.listdir(path):
-        raise FileExistsError(f"a folder to write must be new or empty; got {path!r}.")
-    parent = os.path.dirname(os.path.abspath(path))
-    os.makedirs(parent, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix=".mmdata-", dir=parent)
+    place = os.path.realpath(path)
+    there = os.path.dirname(place)
+    while not os.path.exists(there):  # folders are made at the end, if nothing failed
+        there = os.path.dirname(there)
+    folder = tempfile.mkdtemp(prefix=".mmdata-", dir=there)
     try:
         target = os.path.join(folder, os.path.basename(os.path.abspath(path)))
         yield target
-        os.replace(target, path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.replace(target, place)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -218,12 +230,12 @@ def _checked(
     path: "StrPath",
     target: str,
     write: Callable[[str], None],
-    read: Callable[[str], Pairs],
+    read_back: Callable[[str], Pairs],
 ) -> None:
-    """Writes, reads back, and raises unless both are the same."""
+    """Writes, reads back as a user will, and raises unless both are the same."""
     try:
         write(target)
-        why = _difference(pairs, read(target))
+        why = _difference(pairs, read_back(target))
     except (UnicodeError, PairingError, csv.Error, FileExistsError) as err:
         why = str(err).replace(target, os.fspath(path))
     if why is not None:
@@ -232,16 +244,22 @@ def _checked(
 
 def _difference(ours: Pairs, back: Pairs) -> str | None:
     """What is different in the pairs that were read back; None where nothing is."""
-    names = [member_name(back, row) for row in range(len(back))]
-    wanted = [member_name(ours, row) for row in range(len(ours))]
+    names = [_member(back, row) for row in range(len(back))]
+    wanted = [_member(ours, row) for row in range(len(ours))]
     for row, (mine, theirs) in enumerate(itertools.zip_longest(wanted, names)):
         if mine != theirs:
-            return f"the image {mine!r} comes back as {theirs!r}."
+            told = "".join(f"\n{line}" for line in describe(back.report.problems))
+            return f"the image {mine!r} comes back as {theirs!r}.{told}"
         if ours.captions_of(row) != back.captions_of(row):
             return f"{mine!r}: {ours.captions_of(row)!r} comes back as {back.captions_of(row)!r}."
     left, right = _rest(ours), _rest(back)
-    for name in left.keys() | right.keys():
-        kinds = [type(side.columns.get(name)) for side in (ours, back)]
-        if repr(left.get(name)) != repr(right.get(name)) or kinds[0] != kinds[1]:
-            return f"the column {name!r} comes back as different values, or of another kind."
+    for name in dict.fromkeys([*left, *right]):
+        missing = [None] * len(wanted)
+        for image, mine, theirs in zip(
+            wanted, left.get(name, missing), right.get(name, missing), strict=True
+        ):
+            if repr(mine) != repr(theirs):
+                return f"{image!r}: column {name!r}: {mine!r} comes back as {theirs!r}."
+    if list(left) != list(right) or not columns.equal(ours.columns, back.columns):
+        return f"the columns {list(left)} come back as {list(right)}."
     return None

@@ -13,7 +13,7 @@ from PIL import Image
 from mmdata.example import Example
 from mmdata.headers import Format
 
-_PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]")
+_PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]| name: .*")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,9 @@ def why_corrupt(content: bytes, kind: Format) -> str | None:
 
 
 def _is_cut(content: bytes) -> bool:
+    """Whether an image ends before its end, as its container or Pillow says."""
+    if content.startswith(b"RIFF"):
+        return len(content) < 8 + int.from_bytes(content[4:8], "little")
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()

@@ -51,7 +51,13 @@ def verify(pairs: Pairs) -> Pairs:
         leave=False,
     )
     failed = [row for row, valid in enumerate(bar) if not valid and row not in scan.problems]
-    reasons = ((row, why_undecodable(pairs, scan, row)) for row in failed)
-    problems = {row: why for row, why in reasons if why is not None}
-    remember(pairs.root, list(pairs.images), problems)
+    problems: dict[int, str] = {}
+    lasting: dict[int, str] = {}
+    for row in failed:
+        why, was_read = why_undecodable(pairs, scan, row)
+        if why is not None:
+            problems[row] = why
+            if was_read:  # what cannot be read today may be there tomorrow, unchanged
+                lasting[row] = why
+    remember(pairs.root, list(pairs.images), pairs.members, lasting)
     return pairs.with_scan(scan.refuse(problems))

@@ -1,0 +1,131 @@
+"""Cells of a table -> names, captions, splits and weights; and what is wrong with their rows."""
+
+import ast
+import json
+import math
+import re
+import reprlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+_QUOTED = r"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\""
+_STRING = re.compile(_QUOTED)
+# As `str` writes a list, or a NumPy array, which has no commas: Python would join its strings.
+_WRITTEN = re.compile(rf"\[\s*(?:{_QUOTED})(?:(?:\s*,\s*|\s+)(?:{_QUOTED}))*\s*\]")
+
+Faults = dict[int, str]
+"""The rows that make no entry, and what was seen first that is wrong with each."""
+
+
+def names(cells: Sequence[Any], column: str, faults: Faults) -> list[str]:
+    """The names of images, as they are spelled; an int is one too."""
+    found = [str(cell) if type(cell) is int else cell for cell in cells]
+    for row, name in enumerate(found):
+        if not isinstance(name, str) or not name or name.isspace():
+            faults[row] = f"no image in column {column!r}: {reprlib.repr(name)}"
+        elif "\0" in name:
+            faults[row] = f"a NUL character in column {column!r}"
+    blame_surrogates(faults, found, f"column {column!r}")
+    return found
+
+
+def captions(cells: Sequence[Any], column: str, faults: Faults) -> list[list[str]]:
+    """The captions in cells that hold texts, lists of texts, or None."""
+    found: list[list[str]] = []
+    for row, cell in enumerate(cells):
+        of_cell = _of_value(cell)
+        if of_cell is None:
+            faults.setdefault(row, f"no text in column {column!r}: {reprlib.repr(cell)}")
+        found.append(of_cell or [])
+    blame_surrogates(faults, list(map("".join, found)), f"column {column!r}")
+    return found
+
+
+def captions_in_text(cells: Sequence[str], column: str, faults: Faults) -> list[list[str]]:
+    """The captions in cells of a format that knows only text: one, or a list written out."""
+    stripped = map(str.strip, cells)
+    found = [_listed(cell) if cell[:1] == "[" else [cell] for cell in stripped]
+    blame_surrogates(faults, list(map("".join, found)), f"column {column!r}")
+    return found
+
+
+def _of_value(cell: Any) -> list[str] | None:
+    """The captions in a cell that may hold any value; None where it holds something else."""
+    if isinstance(cell, str):
+        return [cell.strip()]
+    if isinstance(cell, np.ndarray):
+        cell = cell.tolist()
+    if isinstance(cell, list) and all(isinstance(text, str) for text in cell):
+        return [text.strip() for text in cell]
+    return [] if cell is None else None
+
+
+def _listed(cell: str) -> list[str]:
+    """The captions in a list of strings as JSON, Python or NumPy write it; else the cell itself."""
+    strings = _STRING.findall(cell) if _WRITTEN.fullmatch(cell) else []
+    if strings and "\\" not in cell:
+        return [string[1:-1].strip() for string in strings]
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        found = _evaluated(strings)
+    is_list = isinstance(found, list) and all(isinstance(text, str) for text in found)
+    return [text.strip() for text in found] if is_list else [cell]
+
+
+def _evaluated(strings: list[str]) -> list[str] | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an escape that Python does not know stays as it is
+            return [ast.literal_eval(string) for string in strings] or None
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def splits(cells: Sequence[Any], faults: Faults) -> list[str | None]:
+    """The names of splits, stripped; None where there is none."""
+    for row, cell in enumerate(cells):
+        if cell is not None and not isinstance(cell, str):
+            faults.setdefault(row, f"a split must be text; got {reprlib.repr(cell)}")
+    blame_surrogates(faults, cells, "the split")
+    return [cell.strip() if isinstance(cell, str) else None for cell in cells]
+
+
+def weights(cells: Sequence[Any], faults: Faults) -> list[float]:
+    """The weights, 1 in an empty cell."""
+    found = list(map(_weight, cells))
+    for row, weight in enumerate(found):
+        if not (weight >= 0 and math.isfinite(weight)):
+            got = reprlib.repr(cells[row])
+            faults.setdefault(row, f"a weight must be a finite number >= 0; got {got}")
+    return found
+
+
+def _weight(cell: Any) -> float:
+    """The weight in a cell; NaN where it holds no number."""
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        return 1.0
+    if isinstance(cell, bool):
+        return math.nan
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def blame_surrogates(faults: Faults, cells: Sequence[Any], where: str) -> None:
+    """Notes the rows of texts that UTF-8 cannot spell: JSON can write half of a character."""
+    try:
+        "".join([cell for cell in cells if isinstance(cell, str)]).encode()
+    except UnicodeEncodeError:
+        for row, cell in enumerate(cells):
+            if isinstance(cell, str) and has_surrogate(cell):
+                faults.setdefault(row, f"a lone surrogate in {where}")
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether a text holds half of a character."""
+    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,0 +1,100 @@
+"""Which tar shards a path stands for: one file, a brace pattern, or a folder of shards."""
+
+import itertools
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.folders import require_exists
+
+_MOST_SHARDS = 1_000_000
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
+
+
+def shards_at(path: str) -> tuple[list[str], list[Finding]]:
+    """The shards at a path; and a notice of what else a folder holds.
+
+    Raises:
+      FileNotFoundError: There is no such shard.
+      PairingError: A folder holds none.
+      ValueError: A brace pattern is malformed, or `path` names a shard twice.
+    """
+    if os.path.isdir(path):
+        return _shards_in(path)
+    shards = [path] if os.path.exists(path) else expand(path)
+    for shard in shards:
+        require_exists(shard, "images")
+    twice = [name for name, count in Counter(map(os.path.realpath, shards)).items() if count > 1]
+    if twice:
+        raise ValueError(f"images=... must name each shard once; got {twice[0]!r} in {path!r}.")
+    return shards, []
+
+
+def _shards_in(folder: str) -> tuple[list[str], list[Finding]]:
+    names = sorted(os.listdir(folder))
+    tars = [name for name in names if name.lower().endswith(".tar") and name[0] != "."]
+    if not tars:
+        raise PairingError(f"A folder of shards must hold .tar files; got none in {folder!r}.")
+    others = sorted(set(names).difference(tars))
+    notice = [Finding("ignored", others[0], "no shard", len(others))] if others else []
+    return [os.path.join(folder, name) for name in tars], notice
+
+
+def labels(shards: list[str]) -> list[str]:
+    """The names of shards, with as many of their folders as tell them apart."""
+    names = [os.path.basename(shard) for shard in shards]
+    if len(set(names)) == len(names):
+        return names
+    whole = [os.path.abspath(shard) for shard in shards]
+    common = os.path.commonpath([os.path.dirname(shard) for shard in whole])
+    return [os.path.relpath(shard, common).replace(os.sep, "/") for shard in whole]
+
+
+def expand(path: str) -> list[str]:
+    """The names that a brace pattern stands for, in its order.
+
+    >>> expand("cc3m-{008..010}.tar")
+    ['cc3m-008.tar', 'cc3m-009.tar', 'cc3m-010.tar']
+    >>> expand("{a,b}-{0..1}.tar")
+    ['a-0.tar', 'a-1.tar', 'b-0.tar', 'b-1.tar']
+
+    Raises:
+      ValueError: The pattern is malformed, or stands for more than 1,000,000 names.
+    """
+    parts = _BRACES.split(path)
+    if any("{" in part or "}" in part for part in parts[::2]):
+        raise ValueError(
+            "A pattern of shards must close each brace that it opens, none inside another; got "
+            f"{path!r}."
+        )
+    groups = [_choices(group, path) for group in parts[1::2]]
+    count = math.prod(map(len, groups))
+    if count > _MOST_SHARDS:
+        raise ValueError(
+            f"A pattern must stand for at most {_MOST_SHARDS:,} shards; got {count:,} by {path!r}."
+        )
+    return [
+        parts[0] + "".join(map(str.__add__, chosen, parts[2::2]))
+        for chosen in itertools.product(*groups)
+    ]
+
+
+def _choices(group: str, path: str) -> Sequence[str]:
+    bounds = _RANGE.fullmatch(group)
+    if bounds:
+        first, last = bounds.groups()
+        padded = any(len(bound) > 1 and bound[0] == "0" for bound in (first, last))
+        width = max(len(first), len(last)) if padded else 0
+        numbers = range(int(first), int(last) + 1)
+        if 0 < len(numbers) <= _MOST_SHARDS:
+            return [f"{number:0{width}}" for number in numbers]
+    elif "," in group:
+        return group.split(",")
+    raise ValueError(
+        f"Braces must hold an ascending range such as {{000..499}}, of at most {_MOST_SHARDS:,} "
+        f"numbers, or a list such as {{a,b}}; got {{{group}}} in {path!r}."
+    )

@@ -1,0 +1,209 @@
+"""Members of a tar shard -> samples: an image, and what the members of the same key say of it."""
+
+import dataclasses
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from mmdata.members import read_at
+from mmdata.pairing import sample_json
+from mmdata.pairing.findings import Finding, Kind
+from mmdata.pairing.folders import canonical, is_image
+from mmdata.pairing.sample_json import Said
+from mmdata.pairing.shard_index import Index
+from mmdata.pairing.texts import Lines, TextDecoder, explain, split_captions
+
+_LONGEST = 16 << 20  # bytes
+_TEXTS = (".txt", ".caption", ".text")
+_READ_AS = {
+    "each": 'read as one caption a line; lines="one" reads each file as one caption',
+    "one": 'paragraphs: read as one caption a file; lines="each" reads each line as one',
+}
+
+Parts = dict[str, list[int]]
+"""The members of one key by what they are: "image", ".json", ".cls", ".txt", ..."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A shard that is open."""
+
+    label: str
+    index: Index
+    file: BinaryIO
+
+    def where(self, entry: int) -> str:
+        """What findings call a member."""
+        return f"{self.label}: {self.index.names[entry]}"
+
+    def content(self, entry: int) -> bytes:
+        """The bytes of a member, unless they are too many for one that is no image."""
+        size = int(self.index.size[entry])
+        if size > _LONGEST:
+            raise _LeftOutError("malformed", entry, f"{size:,} bytes; at most {_LONGEST:,}")
+        return read_at(self.file.fileno(), int(self.index.start[entry]), size)
+
+
+class Notes:
+    """Findings of all shards; those of one sort are counted, and told at the end."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self._findings = findings
+        self._counted: dict[tuple[Kind, str], tuple[str, int]] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Adds one that stands for itself."""
+        self._findings.append(finding)
+
+    def count(self, kind: Kind, detail: str, where: str) -> None:
+        """Counts one; `where` is told of the first."""
+        first, count = self._counted.get((kind, detail), (where, 0))
+        self._counted[kind, detail] = first, count + 1
+
+    def findings(self) -> list[Finding]:
+        """All of them."""
+        counted = [
+            Finding(kind, first, detail, count)
+            for (kind, detail), (first, count) in self._counted.items()
+        ]
+        return self._findings + counted
+
+
+class _LeftOutError(Exception):
+    """A sample is left out; `entry` is the member that is the reason."""
+
+    def __init__(self, kind: Kind, entry: int, detail: str, count: int = 1) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.entry = entry
+        self.detail = detail
+        self.count = count
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One image of a shard.
+
+    Attributes:
+      image: Its place in the index of the shard.
+      captions: Its captions, stripped; "" for a blank one.
+      said: What else is said of it.
+    """
+
+    image: int
+    captions: list[str]
+    said: Said
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleReader:
+    """Reads the samples of one shard after the other.
+
+    Attributes:
+      decoder: What turns bytes into text.
+      lines: See `split_captions`.
+      at_first_dot: Whether a key ends at the first dot behind the last slash, not at the last dot.
+      notes: Where everything goes that is in no sample.
+    """
+
+    decoder: TextDecoder
+    lines: Lines
+    at_first_dot: bool
+    notes: Notes
+
+    def samples(self, shard: Shard) -> Iterator[Sample]:
+        """The samples that have an image and no fault."""
+        for parts in self._grouped(shard):
+            if parts.keys() == {".cls"}:
+                self._ignore(shard, parts[".cls"][0], ".cls without an image")
+                continue
+            try:
+                yield self._sample(shard, _one_each(shard, parts))
+            except _LeftOutError as out:
+                self.notes.add(Finding(out.kind, shard.where(out.entry), out.detail, out.count))
+
+    def _grouped(self, shard: Shard) -> list[Parts]:
+        grouped: dict[str, Parts] = {}
+        for entry, name in enumerate(shard.index.names):
+            folder, slash, base = name.rpartition("/")
+            end = _end(base)
+            if is_image(base):
+                end = "image"
+            elif end not in (*_TEXTS, ".json", ".cls"):
+                self._ignore(shard, entry, end or "no extension")
+                continue
+            key = canonical(folder + slash + base[: self._cut(base)])
+            grouped.setdefault(key, {}).setdefault(end, []).append(entry)
+        return list(grouped.values())
+
+    def _cut(self, base: str) -> int:
+        return base.find(".") if self.at_first_dot else base.rfind(".")
+
+    def _ignore(self, shard: Shard, entry: int, what: str) -> None:
+        self.notes.count("ignored", f"no image and no caption: {what}", shard.where(entry))
+
+    def _sample(self, shard: Shard, parts: dict[str, int]) -> Sample:
+        if "image" not in parts:
+            raise _LeftOutError("missing_image", next(iter(parts.values())), "")
+        said = self._json(shard, parts[".json"]) if ".json" in parts else Said()
+        captions = self._captions(shard, parts, said.captions)
+        if ".cls" in parts:
+            said.columns["cls"] = self._cls(shard, parts[".cls"])
+        return Sample(parts["image"], captions, said)
+
+    def _captions(self, shard: Shard, parts: dict[str, int], said: list[str] | None) -> list[str]:
+        """The captions of a sample, in its first caption file, or as `said` by its `.json`."""
+        given = [parts[end] for end in _TEXTS if end in parts]
+        for entry in given[1:]:
+            end = _end(shard.index.names[entry])
+            self._ignore(shard, entry, f"{end} beside another caption file")
+        if not given:
+            return said or []
+        text = self._text(shard, given[0]).strip()
+        captions, how = split_captions(text, self.lines)
+        if not said:
+            if how is not None:
+                self.notes.count("several_lines", _READ_AS[how], shard.where(given[0]))
+            return captions or [""]
+        if " ".join(said).split() != text.split():
+            name = shard.index.names[parts[".json"]]
+            raise _LeftOutError("disagreement", given[0], f"{name!r} has other captions")
+        return said
+
+    def _text(self, shard: Shard, entry: int) -> str:
+        try:
+            text, note = self.decoder.decode(shard.content(entry))
+        except UnicodeDecodeError as err:
+            raise _LeftOutError("encoding", entry, explain(err)) from err
+        if note is not None:
+            self.notes.add(Finding("coerced", shard.where(entry), note))
+        return text
+
+    def _json(self, shard: Shard, entry: int) -> Said:
+        text = self._text(shard, entry)
+        try:
+            said = sample_json.read(text)
+        except (ValueError, RecursionError) as err:
+            raise _LeftOutError("malformed", entry, str(err)) from err
+        if said.nested:
+            self._ignore(shard, entry, "lists and objects in .json")
+        return said
+
+    def _cls(self, shard: Shard, entry: int) -> int:
+        text = self._text(shard, entry).strip()
+        if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
+            raise _LeftOutError("malformed", entry, f"must be an int; got {text[:20]!r}")
+        return int(text)
+
+
+def _end(name: str) -> str:
+    return posixpath.splitext(name)[1].lower()
+
+
+def _one_each(shard: Shard, parts: Parts) -> dict[str, int]:
+    for entries in parts.values():
+        if len(entries) > 1:
+            names = ", ".join(repr(shard.index.names[entry]) for entry in entries[:5])
+            raise _LeftOutError("ambiguous", entries[0], f"the same key: {names}", len(entries))
+    return {end: entries[0] for end, entries in parts.items()}

@@ -1,0 +1,182 @@
+"""Which columns of a table hold what: as they are named by the user, or recognised by name."""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from mmdata.pairing.findings import PairingError
+
+_IMAGES = (
+    "file_name",
+    "image",
+    "filename",
+    "filepath",
+    "file",
+    "path",
+    "image_path",
+    "image_name",
+    "img",
+    "image_id",
+    "image_file",
+    "id",
+)
+_CAPTIONS = (
+    "caption",
+    "captions",
+    "text",
+    "sentence",
+    "sentences",
+    "description",
+    "comment",
+    "prompt",
+    "raw",
+)
+_NUMBERED = re.compile(rf"({'|'.join(_CAPTIONS)})_?([0-9]{{1,4}})")
+_SHOWN = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which columns of a table hold what.
+
+    Attributes:
+      image: The column that names the image; "auto" recognises it by its name.
+      captions: The column of captions, or several; "auto" recognises them by their names. None: no
+        captions are wanted.
+
+    Raises:
+      ValueError: A column is named twice, or no column is named.
+    """
+
+    image: str = "auto"
+    captions: str | Sequence[str] | None = "auto"
+
+    def __post_init__(self) -> None:
+        if self.captions is not None and not self.captions:
+            raise ValueError(
+                f"caption_column=... must name a column or several; got {self.captions!r}."
+            )
+        named = [name for name in [self.image, *self.named_captions] if name != "auto"]
+        if len(set(named)) < len(named):
+            raise ValueError(
+                f"image_column=... and caption_column=... must name different columns; "
+                f"got {self.image!r} and {self.captions!r}."
+            )
+
+    @property
+    def named_captions(self) -> tuple[str, ...]:
+        """The columns of captions that were named; none where none were."""
+        if self.captions is None or self.captions == "auto":
+            return ()
+        return (self.captions,) if isinstance(self.captions, str) else tuple(self.captions)
+
+
+class Roles(NamedTuple):
+    """What each column of one table is for.
+
+    Attributes:
+      image: The column that names the images.
+      captions: The columns of captions; none where they are not wanted.
+      split: The column of splits, if there is one.
+      weight: The column of weights, if there is one.
+      others: All other columns.
+    """
+
+    image: str
+    captions: tuple[str, ...]
+    split: str | None
+    weight: str | None
+    others: list[str]
+
+
+def roles(columns: Columns, names: Sequence[str], path: str) -> Roles:
+    """Finds out what the columns called `names` are for, in the table at `path`.
+
+    Raises:
+      PairingError: A column that was asked for is missing; or which one is meant is not clear.
+    """
+    image = _image(columns, names, path)
+    captions = _captions(columns, image, names, path)
+    rest = [name for name in names if name not in (image, *captions)]
+    split = next((name for name in rest if _key(name) == "split"), None)
+    weight = next((name for name in rest if _key(name) == "weight"), None)
+    others = [name for name in rest if name not in (split, weight)]
+    return Roles(image, captions, split, weight, others)
+
+
+def require_different(names: Sequence[str], path: str) -> None:
+    """Raises PairingError if two columns of the table at `path` have one name."""
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise PairingError(
+            f"{path}: columns must have different names; got {_shown(twice)} more than once."
+        )
+
+
+def _image(columns: Columns, names: Sequence[str], path: str) -> str:
+    if columns.image != "auto":
+        _require_columns("image_column", [columns.image], names, path)
+        return columns.image
+    named = columns.named_captions
+    found = [name for name in names if _key(name) in _IMAGES and name not in named]
+    if not found:
+        raise PairingError(
+            f"{path}: one column must name the images, such as 'file_name' or 'image'; got "
+            f"{_shown(names)}. Pass image_column=... with the one that does."
+        )
+    return min(found, key=lambda name: _IMAGES.index(_key(name)))
+
+
+def _captions(columns: Columns, image: str, names: Sequence[str], path: str) -> tuple[str, ...]:
+    if columns.captions is None:
+        return ()
+    if columns.named_captions:
+        _require_columns("caption_column", columns.named_captions, names, path)
+        return columns.named_captions
+    candidates = _caption_candidates(name for name in names if name != image)
+    if not candidates:
+        raise PairingError(
+            f"{path}: one column must hold the captions, such as 'caption' or 'text'; got "
+            f"{_shown(names)}. Pass caption_column=... with the one that does."
+        )
+    first = candidates[0]
+    if len(candidates) > 1:
+        every = list(itertools.chain.from_iterable(candidates))
+        advice = f'"{first[0]}"' if len(first) == 1 else str(first)
+        raise PairingError(
+            f"{path}: only one column must look like captions; got {_shown(every)}. Pass the "
+            f"one that is meant, such as caption_column={advice}."
+        )
+    return first
+
+
+def _caption_candidates(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """The columns that look like captions; numbered ones of one word are one candidate."""
+    found: list[tuple[str, ...]] = []
+    families: dict[str, list[tuple[int, str]]] = {}
+    for name in names:
+        numbered = _NUMBERED.fullmatch(_key(name))
+        if numbered:
+            families.setdefault(numbered[1], []).append((int(numbered[2]), name))
+        elif _key(name) in _CAPTIONS:
+            found.append((name,))
+    return found + [tuple(name for _, name in sorted(family)) for family in families.values()]
+
+
+def _require_columns(argument: str, named: Sequence[str], names: Sequence[str], path: str) -> None:
+    for name in named:
+        if name not in names:
+            raise PairingError(
+                f"{argument}=... must name columns of {path}; got {name!r}, and they are "
+                f"{_shown(names)}."
+            )
+
+
+def _key(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
