@@ -30,7 +30,7 @@ def save_arrays(path: pathlib.Path, arrays: Arrays) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             try:
-                np.savez(file, allow_pickle=False, **arrays)
+                np.savez(file, **dict[str, Any](arrays))
                 file.close()
                 os.replace(file.name, path)
             except BaseException:

@@ -117,7 +117,7 @@ def test_vocabulary_sizes_that_are_refused(size: Any) -> None:
 
 @pytest.mark.parametrize("task", ["", "Captioning", None, 1, Captioning, ["retrieval"]], ids=repr)
 def test_tasks_that_are_refused(task: Any) -> None:
-    message = r"task=\.\.\. must be one of \['captioning', 'retrieval'\], a Captioning or a .*; got"
+    message = r"task=\.\.\. must be one of \['captioning', 'retrieval'\], or a Captioning, .*; got"
     with pytest.raises(ValueError, match=message):
         task_of(task)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.pairing import flickr
 from mmdata.pairing.findings import PairingError
+from mmdata.pairing.layouts import flickr
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.texts import TextDecoder
 

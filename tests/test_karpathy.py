@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.pairing import karpathy
-from mmdata.pairing.documents import load, shown
 from mmdata.pairing.findings import PairingError
+from mmdata.pairing.layouts import karpathy
+from mmdata.pairing.layouts.documents import load, shown
 from mmdata.pairing.listing import Listing
 
 COCO: dict[str, Any] = {

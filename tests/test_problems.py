@@ -130,7 +130,8 @@ def test_a_share_is_one_of_images(kind: Kind) -> None:
 def test_corrupt_allowed(
     corrupt: Literal["error", "drop"], budget: int | None, expected: int | None
 ) -> None:
-    found = [Finding("filled", "a.jpg", "''", 2), Finding("ambiguous", "b"), Finding("corrupt", "c")]
+    filled, other = Finding("filled", "a.jpg", "''", 2), Finding("ambiguous", "b.jpg")
+    found = [filled, other, Finding("corrupt", "c.jpg")]
     problems = Problems(missing="drop", corrupt=corrupt, budget=budget)
     assert problems.corrupt_allowed(found, rows=100) == expected
 

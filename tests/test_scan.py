@@ -344,7 +344,7 @@ def test_file_that_cannot_be_read_is_a_problem(
 
 
 def test_read_error_is_a_problem(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(file: Any) -> Header:
+    def fail(_: Any) -> Header:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(scan_module, "read_header", fail)

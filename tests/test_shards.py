@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdata.pairing import shard_index, shards
 from mmdata.pairing.findings import PairingError
-from mmdata.pairing.shard_paths import expand
-from mmdata.pairing.shards import Contents
+from mmdata.pairing.layouts import shard_index, shards
+from mmdata.pairing.layouts.shard_paths import expand
+from mmdata.pairing.layouts.shards import Contents
 from mmdata.pairing.texts import TextDecoder
 from mmdata.tar_headers import TarEntry, tar_entries
 

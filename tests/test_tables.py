@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdata.optional import require
-from mmdata.pairing import tables
 from mmdata.pairing.findings import PairingError
+from mmdata.pairing.layouts import tables
+from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import Listing
-from mmdata.pairing.tables import Columns
 from mmdata.pairing.texts import TextDecoder
 
 pa = require("pyarrow", extra="parquet")

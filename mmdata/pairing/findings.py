@@ -144,6 +144,31 @@ class Report:
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
+class Notes:
+    """Findings on the way into a report; those of one sort may be counted, and told at the end."""
+
+    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+        self._findings = list(findings)
+        self._counted: dict[tuple[Kind, str], tuple[str, int]] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Adds one that stands for itself."""
+        self._findings.append(finding)
+
+    def count(self, kind: Kind, detail: str, where: str) -> None:
+        """Counts one; `where` is told of the first."""
+        first, count = self._counted.get((kind, detail), (where, 0))
+        self._counted[kind, detail] = first, count + 1
+
+    def findings(self) -> list[Finding]:
+        """All of them."""
+        counted = [
+            Finding(kind, first, detail, count)
+            for (kind, detail), (first, count) in self._counted.items()
+        ]
+        return [*self._findings, *counted]
+
+
 class PairingError(ValueError):
     """Images and captions do not pair as they should.
 

@@ -6,24 +6,15 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
-from mmdata.pairing import (
-    coco,
-    flickr,
-    folders,
-    frames,
-    karpathy,
-    recognition,
-    sidecar,
-    tables,
-    webdataset,
-)
+from mmdata.pairing import folders, recognition
 from mmdata.pairing.findings import PairingError, raise_for
+from mmdata.pairing.layouts import coco, flickr, frames, karpathy, sidecar, tables, webdataset
+from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import Listing, concatenated
 from mmdata.pairing.matching import match
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.pairing.recognition import LAYOUTS, Layout
-from mmdata.pairing.tables import Columns
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairing.tree import Tree
 

@@ -5,8 +5,8 @@ import os
 import re
 from typing import Literal, get_args
 
-from mmdata.pairing import flickr
 from mmdata.pairing.folders import is_folder, is_hidden, is_image
+from mmdata.pairing.layouts import flickr
 from mmdata.pairing.texts import TextDecoder
 
 Layout = Literal["sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset", "frame"]

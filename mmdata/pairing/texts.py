@@ -7,6 +7,12 @@ from typing import Literal
 
 Lines = Literal["auto", "each", "one"]
 
+READ_AS = {
+    "each": 'read as one caption a line; lines="one" reads each file as one caption',
+    "one": 'paragraphs: read as one caption a file; lines="each" reads each line as one',
+}
+"""What a report says of files of several lines, by how `split_captions` read them."""
+
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins as UTF-16's does, so it goes first

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import mmdata
-from mmdata.pairing import coco
+from mmdata.pairing.layouts import coco
 from mmdata.scan import scan
 
 FOLDER = 500

@@ -8,10 +8,10 @@ import numpy as np
 from tqdm import tqdm
 
 from mmdata.members import Members
-from mmdata.pairing.findings import Finding
-from mmdata.pairing.shard_index import index
-from mmdata.pairing.shard_paths import labels, shards_at
-from mmdata.pairing.shard_samples import Notes, Sample, SampleReader, Shard
+from mmdata.pairing.findings import Finding, Notes
+from mmdata.pairing.layouts.shard_index import index
+from mmdata.pairing.layouts.shard_paths import labels, shards_at
+from mmdata.pairing.layouts.shard_samples import Sample, SampleReader, Shard
 from mmdata.pairing.texts import Lines, TextDecoder
 
 Key = Literal["last_dot", "first_dot"]
@@ -40,11 +40,6 @@ class Contents:
     weights: list[float] | None
     columns: dict[str, list[Any]]
     findings: list[Finding]
-
-    @property
-    def shards(self) -> tuple[str, ...]:
-        """Paths of the shards, as `open` takes them."""
-        return self.members.shards
 
 
 def read(path: str, *, decoder: TextDecoder, lines: Lines, key: Key = "last_dot") -> Contents:

@@ -7,19 +7,15 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from mmdata.members import read_at
-from mmdata.pairing import sample_json
-from mmdata.pairing.findings import Finding, Kind
+from mmdata.pairing.findings import Finding, Kind, Notes
 from mmdata.pairing.folders import canonical, is_image
-from mmdata.pairing.sample_json import Said
-from mmdata.pairing.shard_index import Index
-from mmdata.pairing.texts import Lines, TextDecoder, explain, split_captions
+from mmdata.pairing.layouts import sample_json
+from mmdata.pairing.layouts.sample_json import Said
+from mmdata.pairing.layouts.shard_index import Index
+from mmdata.pairing.texts import READ_AS, Lines, TextDecoder, explain, split_captions
 
 _LONGEST = 16 << 20  # bytes
 _TEXTS = (".txt", ".caption", ".text")
-_READ_AS = {
-    "each": 'read as one caption a line; lines="one" reads each file as one caption',
-    "one": 'paragraphs: read as one caption a file; lines="each" reads each line as one',
-}
 
 Parts = dict[str, list[int]]
 """The members of one key by what they are: "image", ".json", ".cls", ".txt", ..."""
@@ -43,31 +39,6 @@ class Shard:
         if size > _LONGEST:
             raise _LeftOutError("malformed", entry, f"{size:,} bytes; at most {_LONGEST:,}")
         return read_at(self.file.fileno(), int(self.index.start[entry]), size)
-
-
-class Notes:
-    """Findings of all shards; those of one sort are counted, and told at the end."""
-
-    def __init__(self, findings: list[Finding]) -> None:
-        self._findings = findings
-        self._counted: dict[tuple[Kind, str], tuple[str, int]] = {}
-
-    def add(self, finding: Finding) -> None:
-        """Adds one that stands for itself."""
-        self._findings.append(finding)
-
-    def count(self, kind: Kind, detail: str, where: str) -> None:
-        """Counts one; `where` is told of the first."""
-        first, count = self._counted.get((kind, detail), (where, 0))
-        self._counted[kind, detail] = first, count + 1
-
-    def findings(self) -> list[Finding]:
-        """All of them."""
-        counted = [
-            Finding(kind, first, detail, count)
-            for (kind, detail), (first, count) in self._counted.items()
-        ]
-        return self._findings + counted
 
 
 class _LeftOutError(Exception):
@@ -164,7 +135,7 @@ class SampleReader:
         captions, how = split_captions(text, self.lines)
         if not said:
             if how is not None:
-                self.notes.count("several_lines", _READ_AS[how], shard.where(given[0]))
+                self.notes.count("several_lines", READ_AS[how], shard.where(given[0]))
             return captions or [""]
         if " ".join(said).split() != text.split():
             name = shard.index.names[parts[".json"]]

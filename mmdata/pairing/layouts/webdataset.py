@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from mmdata.pairing import shards
+from mmdata.pairing.layouts import shards
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.matching import match
 from mmdata.pairing.pairs import Pairs
@@ -46,7 +46,9 @@ def read(
         columns=found.columns,
         findings=found.findings,
     )
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(shard)) for shard in found.shards])
+    root = os.path.commonpath(
+        [os.path.dirname(os.path.abspath(shard)) for shard in found.members.shards]
+    )
     tree = Tree(root=root, images=sorted(found.images))
     pairs = match(listing, tree, problems=problems, chosen=chosen)
     places = {image: place for place, image in enumerate(found.images)}

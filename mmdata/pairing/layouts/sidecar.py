@@ -12,22 +12,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mmdata.pairing import folders
-from mmdata.pairing.findings import Finding
+from mmdata.pairing.findings import Finding, Notes
 from mmdata.pairing.folders import Folder, Walk
+from mmdata.pairing.layouts.siblings import NUMBER, Family, siblings
 from mmdata.pairing.matching import repeated
 from mmdata.pairing.pairs import Pairs, Row
 from mmdata.pairing.problems import Problems
-from mmdata.pairing.siblings import NUMBER, Family, siblings
-from mmdata.pairing.texts import Lines, TextDecoder, explain, split_captions
+from mmdata.pairing.texts import READ_AS, Lines, TextDecoder, explain, split_captions
 from mmdata.pairing.tree import Ignored, index
 
 _EXTENSIONS = (".txt", ".caption")
 _SHOWN = 5
 _REPEATS = re.compile(r"([1-9]\d{0,2})_.+")
-_READ_AS = {
-    "each": 'read as one caption a line; lines="one" reads each file as one caption',
-    "one": 'paragraphs, read as one caption a file; lines="each" reads each line as one',
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,9 +91,8 @@ class _Reading:
         self._problems = problems
         self._settings = settings
         self._extensions = tuple(map(str.lower, settings.extensions or _EXTENSIONS))
-        self._found: list[Finding] = []
+        self._notes = Notes()
         self._ignored = Ignored()
-        self._several: dict[str, tuple[int, str]] = {}
         self._walks = [Walk(images)]
         self._rivals: dict[str, list[str]] = {}
         self._beside = os.path.samefile(captions, images)
@@ -121,16 +116,13 @@ class _Reading:
                 if row is not None:
                     yield row
         for pool in self._texts.values():
-            self._found += [Finding("missing_image", text) for text in _unpacked(pool)]
+            for text in _unpacked(pool):
+                self._notes.add(Finding("missing_image", text))
 
     def findings(self) -> list[Finding]:
         """All findings, once the last row is taken."""
-        several = [
-            Finding("several_lines", first, _READ_AS[how], count)
-            for how, (count, first) in self._several.items()
-        ]
         walked = dict.fromkeys(finding for walk in self._walks for finding in walk.findings)
-        return [*self._found, *several, *walked, *self._ignored.findings()]
+        return [*self._notes.findings(), *walked, *self._ignored.findings()]
 
     def _list_texts(self) -> dict[str, list[tuple[str, str]]]:
         """The caption files of each folder, by the folder's name without case.
@@ -165,9 +157,10 @@ class _Reading:
             self._ignore(folder, names)
         images = [folder.path + name for name in names]
         found = siblings(images, self._texts_of(folder.path) if images else [])
-        self._found += [Finding("missing_image", text) for text in found.orphans]
+        for text in found.orphans:
+            self._notes.add(Finding("missing_image", text))
         if found.masks:
-            self._found.append(Finding("mask", found.masks[0], "", len(found.masks)))
+            self._notes.add(Finding("mask", found.masks[0], "", len(found.masks)))
         return [
             (image, family)
             for family in found.families
@@ -203,7 +196,7 @@ class _Reading:
         everyone = [*family.images, *texts]
         more = f", ... ({len(everyone):,} in all)" if len(everyone) > _SHOWN else ""
         shown = ", ".join(map(repr, everyone[:_SHOWN]))
-        self._found.append(Finding("ambiguous", image, f"the same name: {shown}{more}"))
+        self._notes.add(Finding("ambiguous", image, f"the same name: {shown}{more}"))
         return False
 
     def _row(self, image: str, family: Family) -> Row | None:
@@ -213,7 +206,7 @@ class _Reading:
         stems |= {text: NUMBER.sub("", folders.stem(text)) for text in family.numbered}
         for text, stem in stems.items():
             if stem != folders.stem(image):
-                self._found.append(Finding("name_mismatch", image, f"caption file {text!a}"))
+                self._notes.add(Finding("name_mismatch", image, f"caption file {text!a}"))
         plain = sorted(family.texts, key=lambda text: self._extensions.index(_extension(text)))
         if self._settings.extensions is not None:
             for text in plain[1:]:
@@ -227,14 +220,15 @@ class _Reading:
                 detail = (
                     f"{plain[0]!r} and {rival!r}; choose by extensions=({_extension(rival)!r},)"
                 )
-                self._found.append(Finding("disagreement", image, detail))
+                self._notes.add(Finding("disagreement", image, detail))
                 return None
         used = (*plain[:1], *family.numbered)
         captions = [caption for text in used for caption in read[text] or ()]
         if not captions:
             detail = ", ".join(map(repr, used)) + " holds no text"
             return self._filled("empty_caption", image, detail)
-        self._found += repeated(image, captions)
+        for finding in repeated(image, captions):
+            self._notes.add(finding)
         return Row(image, captions)
 
     def _read(self, image: str, text: str) -> list[str] | None:
@@ -247,17 +241,16 @@ class _Reading:
                 content = file.read()
             decoded, note = self._settings.decoder.decode(content)
         except UnicodeDecodeError as err:
-            self._found.append(Finding("encoding", image, f"{text!r}: {explain(err)}"))
+            self._notes.add(Finding("encoding", image, f"{text!r}: {explain(err)}"))
             return None
         except OSError as err:
-            self._found.append(Finding("unreadable", text, err.strerror or str(err)))
+            self._notes.add(Finding("unreadable", text, err.strerror or str(err)))
             return None
         if note is not None:
-            self._found.append(Finding("coerced", text, note))
+            self._notes.add(Finding("coerced", text, note))
         captions, how = split_captions(decoded, self._settings.lines)
         if how is not None:
-            count, first = self._several.get(how, (0, text))
-            self._several[how] = (count + 1, first)
+            self._notes.count("several_lines", READ_AS[how], text)
         return captions
 
     def _filled(
@@ -265,9 +258,9 @@ class _Reading:
     ) -> Row | None:
         text = self._problems.fill(kind, image)
         if text is None:
-            self._found.append(Finding(kind, image, detail))
+            self._notes.add(Finding(kind, image, detail))
             return None
-        self._found.append(Finding("filled", image, repr(text)))
+        self._notes.add(Finding("filled", image, repr(text)))
         return Row(image, [text])
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from mmdata.pairing import tables
 from mmdata.pairing.findings import PairingError
+from mmdata.pairing.layouts import tables
+from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.matching import match
 from mmdata.pairing.names import some
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import Problems
-from mmdata.pairing.tables import Columns
 from mmdata.pairing.tree import Tree
 
 

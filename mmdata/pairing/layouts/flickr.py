@@ -10,8 +10,8 @@ import os
 import re
 from collections.abc import Container, Iterator
 
-from mmdata.pairing.documents import one_line, shown
 from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.layouts.documents import one_line, shown
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.texts import TextDecoder, explain
 

@@ -8,8 +8,8 @@ import dataclasses
 import os
 from typing import Any
 
-from mmdata.pairing.documents import is_text, load, one_line, shown
 from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.layouts.documents import is_text, load, one_line, shown
 from mmdata.pairing.listing import Listing
 
 _REQUIRED = (

@@ -15,7 +15,7 @@ from typing import Any
 from mmdata.optional import require
 from mmdata.pairing import texts
 from mmdata.pairing.findings import Finding, PairingError
-from mmdata.pairing.table_columns import require_different
+from mmdata.pairing.layouts.table_columns import require_different
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -8,15 +8,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmdata.pairing import cells, table_files
 from mmdata.pairing.columns import column, parsed
 from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.layouts import cells, table_files
+from mmdata.pairing.layouts.table_columns import Columns, Roles, roles
+from mmdata.pairing.layouts.table_files import Table
 from mmdata.pairing.listing import Listing
-from mmdata.pairing.table_columns import Columns, Roles, roles
-from mmdata.pairing.table_files import Table
 from mmdata.pairing.texts import TextDecoder
-
-__all__ = ["Columns", "of_columns", "read"]
 
 
 def read(path: str, *, columns: Columns, decoder: TextDecoder, prefix: str = "") -> Listing:

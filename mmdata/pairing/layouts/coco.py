@@ -6,9 +6,9 @@ Source: https://cocodataset.org/#format-data and #format-results, "Image Caption
 import os
 from typing import Any
 
-from mmdata.pairing.documents import is_text, load, one_line, shown
 from mmdata.pairing.findings import Finding, PairingError
 from mmdata.pairing.folders import canonical
+from mmdata.pairing.layouts.documents import is_text, load, one_line, shown
 from mmdata.pairing.listing import Listing
 
 _DIGITS = 12
