@@ -325,3 +325,11 @@ def test_dataset_of_bytes(path: str | None) -> None:
     embedded = [{"bytes": b"1", "path": path}, {"bytes": b"2", "path": path}]
     with pytest.raises(PairingError, match="its images must be files; got images that are kept"):
         mmdata.read(images_of(embedded), on_problem="drop")
+
+
+def test_blank_captions_beside_others_are_counted(tmp_path: pathlib.Path, write: Write) -> None:
+    lines = ["file_name,caption", "a.jpg,one", "a.jpg,", "a.jpg,  ", "b.jpg,two", "b.jpg,"]
+    write(tmp_path, {"a.jpg": "", "b.jpg": "", "metadata.csv": "\n".join(lines)})
+    pairs = mmdata.read(tmp_path)
+    assert list(pairs.captions) == ["one", "two"]
+    assert pairs.report.findings == (Finding("blank_caption", "a.jpg", "", 3),)

@@ -22,6 +22,7 @@ Kind = Literal[
     "corrupt",
     "filled",
     "name_mismatch",
+    "blank_caption",
     "several_lines",
     "coerced",
     "known_defect",
@@ -50,6 +51,7 @@ _PROBLEMS: dict[str, str] = {
 _NOTICES: dict[str, str] = {
     "filled": "image(s) that got a caption as asked",
     "name_mismatch": "name(s) matched although they are spelled differently",
+    "blank_caption": "blank caption(s) of images that have others, left out",
     "several_lines": "caption file(s) of several lines",
     "coerced": "caption file(s) decoded otherwise than as UTF-8",
     "known_defect": "known defect(s) of a published caption file",

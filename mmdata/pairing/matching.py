@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mmdata.pairing import columns
-from mmdata.pairing.findings import Finding
+from mmdata.pairing.findings import Finding, Notes
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.names import Names, plain, resolve
 from mmdata.pairing.pairs import Pairs, Row
@@ -64,41 +64,32 @@ class _Matching:
     names: Names
     problems: Problems
     chosen: Collection[str] | None
+    rows: list[Numbered] = dataclasses.field(default_factory=list)
+    notes: Notes = dataclasses.field(default_factory=Notes)
 
     def pairs(self) -> Pairs:
         """Turns each name and each file into a row or a finding."""
-        listing = self.listing
-        findings = [*listing.findings, *self.tree.findings]
-        rows: list[Numbered] = []
-        others: list[str] = []
+        others: set[str] = set()
         for name, numbers in self.entries.items():
             if not self._is_chosen(numbers):
-                others.append(name)
+                others.add(name)
             elif name not in self.names.refused:
-                self._pair(name, numbers, rows, findings)
-        elsewhere = set(others)
-        findings += [
-            found
-            for found in self.names.findings
-            if found.kind != "outside" or found.path not in elsewhere
-        ]
+                self._pair(name, numbers)
+        for finding in (*self.listing.findings, *self.tree.findings, *self.names.findings):
+            if finding.kind != "outside" or finding.path not in others:
+                self.notes.add(finding)
         if others:
             detail = f"asked for {', '.join(sorted(self.chosen or ()))}"
-            findings.append(Finding("other_split", min(others), detail, len(others)))
-        told = (found.path for found in listing.findings if found.kind == "disagreement")
-        listed = {*self.names.files.values(), *self.names.ambiguous, *told}
-        for file in self.tree.images:
-            if file not in listed:
-                detail = f"not in {listing.source}" if listing.source else "not in any of the files"
-                if self.chosen is None or listing.splits is None:
-                    self._without_caption("missing_caption", file, detail, -1, rows, findings)
-                else:  # filled or not, it would be in no split that was asked for
-                    findings.append(Finding("missing_caption", file, detail))
-        rows.sort(key=lambda numbered: numbered[0].image)
+            self.notes.add(Finding("other_split", min(others), detail, len(others)))
+        self._add_unlisted()
+        self.rows.sort(key=lambda numbered: numbered[0].image)
         paired = Pairs.of_rows(
-            self.tree.root, (row for row, _ in rows), layout=listing.layout, findings=findings
+            self.tree.root,
+            (row for row, _ in self.rows),
+            layout=self.listing.layout,
+            findings=self.notes.findings(),
         )
-        return with_values(paired, listing, [number for _, number in rows])
+        return with_values(paired, self.listing, [number for _, number in self.rows])
 
     def _is_chosen(self, numbers: Sequence[int]) -> bool:
         given = self.listing.splits
@@ -106,66 +97,81 @@ class _Matching:
             return True
         return any(given[number] in self.chosen for number in numbers)
 
-    def _pair(
-        self, name: str, numbers: Sequence[int], rows: list[Numbered], findings: list[Finding]
-    ) -> None:
+    def _pair(self, name: str, numbers: Sequence[int]) -> None:
         listing, file = self.listing, self.names.files.get(name)
         if name in listing.defects:
-            findings.append(Finding("known_defect", name, listing.defects[name]))
+            self.notes.add(Finding("known_defect", name, listing.defects[name]))
         if file is None:
             if name not in listing.defects:
-                findings.append(Finding("missing_image", name, listing.where(numbers[0])))
+                self.notes.add(Finding("missing_image", name, listing.where(numbers[0])))
             return
         outside = self.tree.leaves(file)
         if outside is not None:
-            findings.append(Finding("outside", file, f"a link to {outside!r}"))
+            self.notes.add(Finding("outside", file, f"a link to {outside!r}"))
             return
         disagreement = self._disagreement(numbers)
         if disagreement:
-            findings.append(Finding("disagreement", file, disagreement))
+            self.notes.add(Finding("disagreement", file, disagreement))
         elif listing.captions is None:
-            rows.append((Row(file, []), numbers[0]))
+            self.rows.append((Row(file, []), numbers[0]))
         else:
             given = [text for n in numbers for text in listing.captions[n]]
-            texts = [text for text in map(str.strip, given) if text]
-            if texts:
-                rows.append((Row(file, texts), numbers[0]))
-                findings += repeated(file, texts)
-            else:
-                kind: Literal["empty_caption", "missing_caption"]
-                kind = "empty_caption" if given else "missing_caption"
-                detail = f"{listing.where(numbers[0])} has no text"
-                self._without_caption(kind, file, detail, numbers[0], rows, findings)
+            self._add(file, given, numbers[0])
+
+    def _add(self, file: str, given: Sequence[str], number: int) -> None:
+        texts = [text for text in map(str.strip, given) if text]
+        if not texts:
+            kind: Literal["empty_caption", "missing_caption"]
+            kind = "empty_caption" if given else "missing_caption"
+            self._fill(kind, file, f"{self.listing.where(number)} has no text", number)
+            return
+        self.rows.append((Row(file, texts), number))
+        for finding in repeated(file, texts):
+            self.notes.add(finding)
+        for _ in range(len(given) - len(texts)):
+            self.notes.count("blank_caption", "", file)
+
+    def _add_unlisted(self) -> None:
+        """Accounts for the images that no entry names."""
+        source = self.listing.source
+        told = (found.path for found in self.listing.findings if found.kind == "disagreement")
+        listed = {*self.names.files.values(), *self.names.ambiguous, *told}
+        for file in self.tree.images:
+            if file not in listed:
+                self._fill(
+                    "missing_caption", file, f"not in {source or 'any of the files'}", number=-1
+                )
 
     def _disagreement(self, numbers: Sequence[int]) -> str | None:
         """What the entries of one image say differently, if they do."""
         listing = self.listing
         for what, values in (("split", listing.splits), ("weight", listing.weights)):
-            if values is not None and len(numbers) > 1:
-                for number in numbers[1:]:
-                    if values[number] != values[numbers[0]]:
-                        first, other = listing.where(numbers[0]), listing.where(number)
-                        return (
-                            f"{what} {values[numbers[0]]!r} at {first}, "
-                            f"{values[number]!r} at {other}"
-                        )
+            for number in numbers[1:] if values is not None else ():
+                if values is not None and values[number] != values[numbers[0]]:
+                    first, other = listing.where(numbers[0]), listing.where(number)
+                    return (
+                        f"{what} {values[numbers[0]]!r} at {first}, {values[number]!r} at {other}"
+                    )
         return None
 
-    def _without_caption(
+    def _fill(
         self,
         kind: Literal["empty_caption", "missing_caption"],
         file: str,
         detail: str,
         number: int,
-        rows: list[Numbered],
-        findings: list[Finding],
     ) -> None:
-        text = self.problems.fill(kind, file)
+        """Gives an image the caption that it is to have without one, or tells that it has none.
+
+        An image that no entry names is in no split, so in none that was asked for.
+        """
+        is_wanted = number >= 0 or self.chosen is None or self.listing.splits is None
+        text = self.problems.fill(kind, file) if is_wanted else None
         if text is None:
-            findings.append(Finding(kind, file, detail))
+            self.notes.add(Finding(kind, file, detail))
         else:
-            findings.append(Finding("filled", file, repr(text)))
-            rows.append((Row(file, [text]), number))
+            self.notes.add(Finding("filled", file, repr(text)))
+            self.rows.append((Row(file, [text]), number))
 
 
 def repeated(file: str, captions: Sequence[str]) -> list[Finding]:
