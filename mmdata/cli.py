@@ -1,6 +1,7 @@
 """The command `mmdata`."""
 
 import json
+import os
 import pathlib
 import sys
 import textwrap
@@ -41,7 +42,7 @@ def _sources(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--split", "splits", multiple=True, help="Only this split; may be repeated."),
         click.option(
             "--layout",
-            type=click.Choice(["auto", *LAYOUTS]),
+            type=click.Choice(["auto", *(name for name in LAYOUTS if name != "frame")]),
             default="auto",
             show_default=True,
             help="How the captions are laid out.",
@@ -62,7 +63,7 @@ def pair(
     splits: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print what pairs and what does not. Exit status: 0, or 1 if something is lost."""
+    """Print what pairs and what does not. Exit status: 0; 1 if something is lost or unreadable."""
     _print_report(_read(images, captions, layout, splits).report, as_json)
 
 
@@ -79,9 +80,11 @@ def verify(
 
     What cannot be decoded is kept: training on unchanged files knows it beforehand.
     """
+    pairs = _read(images, captions, layout, splits)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells of each bad file, too
     from mmdata.verification import verify as verify_pairs
 
-    _print_report(verify_pairs(_read(images, captions, layout, splits)).report, as_json)
+    _print_report(verify_pairs(pairs).report, as_json)
 
 
 def _read(

@@ -16,6 +16,8 @@ from mmdata.example import Example, Stage
 from mmdata.labels import values_of, with_classes
 from mmdata.lookup import Lookup
 from mmdata.order import Order
+from mmdata.pairing.findings import PairingError
+from mmdata.pairing.listing import IfAny
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
 from mmdata.pairing.read import read
@@ -152,21 +154,30 @@ def _paired(
         )
         _, pairs = pairs.scanned()
         findings = list(pairs.report.findings)
-    problems.check(findings, rows=len(pairs), where=repr(pairs.root))
+    try:
+        problems.check(findings, rows=len(pairs), where=repr(pairs.root))
+    except PairingError as err:
+        if splits is None or "train" in splits or "train" not in pairs.split_names:
+            raise
+        raise PairingError(
+            f"{err}\nThe split 'train' was read too, for its vocabulary: text=... a Tokenizer or "
+            '"byte" needs none.',
+            err.findings,
+        ) from err
     return pairs, problems.corrupt_allowed(findings, rows=len(pairs))
 
 
-def _needed(splits: tuple[str, ...] | None, recipe: _Recipe) -> tuple[str, ...] | None:
+def _needed(splits: tuple[str, ...] | None, recipe: _Recipe) -> IfAny | None:
     """The splits to read: also "train" where a vocabulary is to be learned from its captions.
 
     And all (None) where classes are to be found, so that each split has the same.
     """
     if isinstance(recipe.task, Classification):
-        return None if recipe.task.classes is None else splits
+        return None if recipe.task.classes is None or splits is None else IfAny(splits)
+    if splits is None:
+        return None
     given = isinstance(recipe.text.tokenizer, Tokenizer) or recipe.text.tokenizer == "byte"
-    if splits is None or given:
-        return splits
-    return (*splits, "train")
+    return IfAny(splits) if given else IfAny((*splits, "train"))
 
 
 def _dataset(

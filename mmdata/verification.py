@@ -26,6 +26,10 @@ def verify(pairs: Pairs) -> Pairs:
       end of data, not an image, too many pixels, zero bytes; `frame` has it in the column
       "problem".
     """
+    if not isinstance(pairs, Pairs):
+        raise TypeError(
+            f"verify(...) takes Pairs, which mmdata.read returns; got a {type(pairs).__name__}."
+        )
     scan, pairs = pairs.scanned()
     decode = Decode(plain=scan.plain)
 

@@ -91,7 +91,7 @@ SOURCES: dict[str, tuple[str, Layout, bytes]] = {
     "coco results": ("c.json", "coco", json.dumps([{"image_id": 42, "caption": "A."}]).encode()),
     "karpathy": ("c.json", "karpathy", karpathy()),
     "flickr token": ("c.token.txt", "flickr", lines("{name}#0\t{text}")),
-    "flickr kaggle": ("c.txt", "flickr", lines('{name},"{text}"', "image,caption")),
+    "flickr kaggle": ("c.txt", "flickr", lines("{name},{text}, too", "image,caption")),
     "flickr results": (
         "c.csv",
         "flickr",

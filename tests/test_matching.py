@@ -15,6 +15,7 @@ import pytest
 import mmdata
 from mmdata import Problems
 from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.listing import IfAny
 from mmdata.pairing.pairs import Pairs
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
@@ -66,9 +67,55 @@ def test_chosen_splits(
         mmdata.read(images, tmp_path / next(iter(files)), split="val")
 
 
-def test_a_source_without_splits_is_kept_whole(tmp_path: pathlib.Path, write: Write) -> None:
-    write(tmp_path, {"a.jpg": "", "c.csv": "image,caption\na.jpg,A\n"})
-    assert rows(mmdata.read(tmp_path, tmp_path / "c.csv", split="test")) == {"a.jpg": ["A"]}
+@pytest.mark.parametrize("captions", ["c.csv", None], ids=["table", "sidecar"])
+def test_splits_of_a_source_that_names_none(
+    tmp_path: pathlib.Path, write: Write, captions: str | None
+) -> None:
+    write(tmp_path, {"a.jpg": "", "a.txt": "A", "c.csv": "image,caption\na.jpg,A\n"})
+    source = None if captions is None else tmp_path / captions
+    with pytest.raises(ValueError, match=r"got \['test'\], and .* names none. Read all"):
+        mmdata.read(tmp_path, source, split="test")
+    assert rows(mmdata.read(tmp_path, source, split=IfAny(["test"]))) == {"a.jpg": ["A"]}
+
+
+@pytest.mark.parametrize("split", [3, [1], {"train": None, 2: None}])
+def test_splits_that_are_no_names(tmp_path: pathlib.Path, split: Any) -> None:
+    with pytest.raises(TypeError, match=r"split=\.\.\. must be a name, several, or None; got "):
+        mmdata.read(tmp_path, split=split)
+
+
+def test_one_of_several_splits_is_not_there(tmp_path: pathlib.Path, write: Write) -> None:
+    write(tmp_path, {"a.jpg": "", "c.csv": table("a.jpg,A,train")})
+    with pytest.raises(ValueError, match=r"among \['train'\], the splits of c.csv; got"):
+        mmdata.read(tmp_path, tmp_path / "c.csv", split=["train", "tset"])
+
+
+def test_folders_with_metadata_are_splits(tmp_path: pathlib.Path, write: Write) -> None:
+    metadata = "file_name,text\na.jpg,A\n"
+    files = {f"{n}/metadata.csv": metadata for n in ("train", "Val", "test", "more")}
+    write(tmp_path, files | {f"{n}/a.jpg": n for n in ("train", "Val", "test", "more")})
+    pairs = mmdata.read(tmp_path)
+    assert dict(zip(pairs.images, pairs.split_labels, strict=True)) == {
+        "Val/a.jpg": "validation",
+        "more/a.jpg": None,
+        "test/a.jpg": "test",
+        "train/a.jpg": "train",
+    }
+    assert list(mmdata.read(tmp_path, split="test").images) == ["test/a.jpg"]
+
+
+def test_columns_make_lines_a_table(tmp_path: pathlib.Path, write: Write) -> None:
+    rest = 'a.jpg,"one, two"\nb.jpg,"[""x"", ""y""]"\n'
+    images = write(tmp_path / "images", {"a.jpg": "", "b.jpg": ""})
+    write(
+        tmp_path, {"quoted.csv": f"image,caption\n{rest}", "bare.csv": "image,caption\na.jpg,b, c"}
+    )
+    pairs = mmdata.read(images, tmp_path / "quoted.csv")
+    assert (pairs.report.layout, list(pairs.captions)) == ("metadata", ["one, two", "x", "y"])
+    bare = mmdata.read(images, tmp_path / "bare.csv", on_problem="drop")
+    assert (bare.report.layout, list(bare.captions)) == ("flickr", ["b, c"])
+    with pytest.raises(PairingError, match="they are 'image', 'caption'"):
+        mmdata.read(images, tmp_path / "bare.csv", caption_column="text")
 
 
 def test_other_splits_have_no_problems(tmp_path: pathlib.Path, write: Write) -> None:

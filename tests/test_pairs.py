@@ -124,7 +124,7 @@ def test_sample(pairs: Pairs, count: int) -> None:
 def test_sample_hits_every_row_alike(pairs: Pairs) -> None:
     hits = [image for seed in range(300) for image in pairs.sample(2, seed=seed).images]
     assert all(70 < hits.count(image) < 130 for image in pairs.images)
-    with pytest.raises(ValueError, match="must be at least 0; got -1"):
+    with pytest.raises(ValueError, match="an int of at least 0; got -1"):
         pairs.sample(-1)
 
 
@@ -327,3 +327,25 @@ def test_frame_of_columns_that_are_called_like_its_own(tmp_path: Path) -> None:
     _, scanned = pairs.scanned()
     given = {"image": pairs.paths, "captions": [["x"]], "split": ["test"], "weight": [2]}
     assert scanned.frame.to_dict("list") == given | {name: ["mine"] for name in own[:3]}
+
+
+def test_what_is_no_pairs(pairs: Pairs) -> None:
+    with pytest.raises(TypeError, match=r"Pairs.merge\(...\) takes Pairs; got a int"):
+        pairs.merge(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"takes shares by name, e.g. .*; got \[0.8, 0.2\]"):
+        pairs.drop("split").split([0.8, 0.2])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"verify\(...\) takes Pairs, .* got a str"):
+        mmdata.verify("images")  # type: ignore[arg-type]
+
+
+def test_reports_of_a_part_tell_of_its_images(tmp_path: pathlib.Path) -> None:
+    for name, text in {"a.jpg": "<html>", "b.jpg": "<p>", "c.jpg": "<br>"}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).with_suffix(".txt").write_text(name)
+    (tmp_path / "lost.txt").write_text("lost")
+    _, pairs = mmdata.read(tmp_path, on_problem="drop").scanned()
+    part = pairs.take(np.array([1])).report
+    assert [(found.kind, found.path) for found in part.findings] == [
+        ("missing_image", "lost.txt"),
+        ("corrupt", "b.jpg"),
+    ]

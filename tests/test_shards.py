@@ -96,8 +96,8 @@ CAPTIONS: list[tuple[dict[str, Any], list[str] | str]] = [
     ({".txt": " cat \n"}, ["cat"]),
     ({".txt": " \n"}, [""]),
     ({".txt": "cat\ndog"}, ["cat", "dog"]),
-    ({".text": "c", ".caption": "b", ".txt": "a"}, ["a"]),
-    ({".text": "c", ".caption": "b"}, ["b"]),
+    ({".text": "a b", ".caption": "a  b\n", ".txt": "a b"}, ["a b"]),
+    ({".text": "c", ".caption": "b"}, "disagreement"),
     ({".TXT": "cat", ".JPG": b""}, "ambiguous"),
     ({".TXT": "cat"}, ["cat"]),
     ({".txt": "a", ".TXT": "b"}, "ambiguous"),
@@ -164,7 +164,7 @@ def test_columns_have_a_bound(tmp_path: pathlib.Path) -> None:
 def test_notices_are_counted(tmp_path: pathlib.Path) -> None:
     prose = "One. Two.\n\nThree. Four."
     files = {f"{n}.txt": text for n, text in enumerate(["a\nb", "c\nd", prose.encode("utf-16")])}
-    others = {"0.xml": "", "1.xml": "", "x": "", "y.cls": "1", "0.caption": ""}
+    others = {"0.xml": "", "1.xml": "", "x": "", "y.cls": "1", "0.caption": "a b"}
     hidden = {".a/b.jpg": "", "__MACOSX/c.jpg": "", "Thumbs.db": "", "d/._e.jpg": ""}
     images = dict.fromkeys(["0.jpg", "1.jpg", "2.jpg"], "")
     contents = read(pack(tmp_path / "s.tar", images | files | others | hidden))
@@ -172,7 +172,6 @@ def test_notices_are_counted(tmp_path: pathlib.Path) -> None:
     details = [f.detail.split(";")[0].split(": ")[-1] for f in contents.findings]
     assert sorted((*f[1:], d) for f, d in zip(told(contents), details, strict=True)) == [
         ("s.tar", 4, "hidden and system files"),
-        ("s.tar: 0.caption", 1, ".caption beside another caption file"),
         ("s.tar: 0.txt", 2, "read as one caption a line"),
         ("s.tar: 0.xml", 2, ".xml"),
         ("s.tar: 2.txt", 1, "read as one caption a file"),
@@ -297,3 +296,12 @@ def test_mutated_shards(data: st.DataObject, tmp_path_factory: pytest.TempPathFa
     with contextlib.suppress(PairingError):
         contents = read(path, key=data.draw(st.sampled_from(["last_dot", "first_dot"])))
         assert len(contents.images) == len(contents.captions) == len(contents.members) <= 2
+
+
+def test_glob(tmp_path: pathlib.Path) -> None:
+    for name in ("b-1.tar", "b-0.tar", "a.tar"):
+        pack(tmp_path / name, {f"{name}.jpg": b""})
+    found = read(tmp_path / "b-*.tar")
+    assert found.images == ["b-0.tar/b-0.tar.jpg", "b-1.tar/b-1.tar.jpg"]
+    with pytest.raises(FileNotFoundError, match="c-"):
+        read(tmp_path / "c-*.tar")

@@ -114,7 +114,7 @@ def test_rivals_say_how_to_choose(tmp_path: pathlib.Path, write: Write) -> None:
     write(tmp_path, {"a.jpg": "", "a.txt": "c", "a.caption": "d"})
     with pytest.raises(PairingError) as caught:
         mmdata.read(tmp_path)
-    assert "'a.txt' and 'a.caption'; choose by extensions=('.caption',)" in str(caught.value)
+    assert "the first of extensions=('.caption', '.txt') would count" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -324,3 +324,13 @@ def test_order_of_folders_does_not_matter(write: Write, tree: dict[str, str], se
             again = mmdata.read(folder, on_problem="drop")
     assert (rows(again), again.report) == (rows(pairs), pairs.report)
     assert list(pairs.images) == sorted(pairs.images)
+
+
+def test_text_behind_the_whole_name(tmp_path: pathlib.Path, write: Write) -> None:
+    files = {"a.jpg": "", "a.jpg.txt": "A", "b.jpg": "", "b.txt": "B", "b.jpg.txt": "C"}
+    pairs = mmdata.read(write(tmp_path, files), on_problem="drop")
+    assert list(pairs.captions) == ["A", "B"]
+    assert [(found.kind, found.path) for found in pairs.report.findings] == [
+        ("missing_image", "b.jpg.txt"),
+        ("name_mismatch", "a.jpg"),
+    ]

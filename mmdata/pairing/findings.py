@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,6 +68,7 @@ _NOTICES: dict[str, str] = {
 _MEANING = _PROBLEMS | _NOTICES
 _RANK = {kind: rank for rank, kind in enumerate(_MEANING)}
 _SHOWN = 5
+_DIGITS = re.compile(r"(\d{1,18})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,11 @@ class Finding:
         return self.kind in _PROBLEMS
 
 
+def _natural(path: str) -> list[str | int]:
+    """A key that puts line 2 before line 10."""
+    return [int(part) if part.isdecimal() else part for part in _DIGITS.split(path)]
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
     """What paired, what did not, and why.
@@ -108,7 +115,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
-        ordered = sorted(self.findings, key=lambda found: (_RANK[found.kind], found.path))
+        ordered = sorted(self.findings, key=lambda found: (_RANK[found.kind], _natural(found.path)))
         object.__setattr__(self, "findings", tuple(ordered))
 
     @property
@@ -202,9 +209,11 @@ def _first_five(findings: Sequence[Finding]) -> str:
 def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = False) -> None:
     """Raises one `PairingError` that names every problem among `findings`, if there is one.
 
-    Its advice is to drop them, unless `nothing_left` says that no pair would be left.
+    Its advice is to drop them. If `nothing_left` says that no pair would be left, it tells of
+    notices too: the captions may be in a file that was ignored.
     """
-    problems = [finding for finding in findings if finding.is_problem]
+    told = list(findings)
+    problems = [finding for finding in told if finding.is_problem]
     if not problems:
         return
     raise PairingError(
@@ -212,8 +221,9 @@ def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = F
             [
                 f"Every image needs a readable file and a caption; got "
                 f"{sum(f.count for f in problems):,} problem(s) in {where}:",
-                *describe(problems),
-                "Nothing pairs at all: do images and captions belong together?"
+                *describe(told if nothing_left else problems),
+                "Nothing pairs at all: do images and captions belong together? Is captions=... the "
+                "file that holds them?"
                 if nothing_left
                 else 'Mend the files, or pass on_problem="drop" to go on without them: the report '
                 "keeps the list.",

@@ -7,6 +7,10 @@ from typing import Any
 from mmdata.pairing.findings import Finding
 
 
+class IfAny(frozenset[str]):
+    """Splits to keep if the source names any; where it names none, all is kept."""
+
+
 @dataclasses.dataclass(kw_only=True)
 class Listing:
     """The entries of one caption file, in its order. Entries of one name add up to one image.

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmdata.pairing import columns
 from mmdata.pairing.findings import Finding, Notes
-from mmdata.pairing.listing import Listing
+from mmdata.pairing.listing import IfAny, Listing
 from mmdata.pairing.names import Names, plain, resolve
 from mmdata.pairing.pairs import Pairs, Row
 from mmdata.pairing.problems import Problems
@@ -49,10 +49,19 @@ def match(
 
 def _require_splits(listing: Listing, chosen: Collection[str] | None) -> None:
     given = {name for name in listing.splits or () if name}
-    if chosen is not None and given and given.isdisjoint(chosen):
+    source = listing.source or "these files"
+    if chosen is None or (not given and isinstance(chosen, IfAny)):
+        return
+    if not given:
         raise ValueError(
-            f"split=... must be among {sorted(given)}, the splits of "
-            f"{listing.source or 'these files'}; got {sorted(chosen)}."
+            f"split=... takes splits that the source names; got {sorted(chosen)}, and {source} "
+            "names none. Read all, and call Pairs.split()."
+        )
+    needless = {"train"} if isinstance(chosen, IfAny) else set()  # for a vocabulary, if there
+    if set(chosen) - given - needless or given.isdisjoint(chosen):
+        raise ValueError(
+            f"split=... must be among {sorted(given)}, the splits of {source}; got "
+            f"{sorted(chosen)}."
         )
 
 

@@ -167,7 +167,7 @@ class Pairs:
 
     def split(
         self,
-        ratios: Mapping[str, float] = splits.DEFAULT,
+        ratios: Mapping[str, float] | None = None,
         *,
         groups: str | None = None,
         near_duplicates: bool = False,
@@ -176,11 +176,11 @@ class Pairs:
 
         All captions of an image, and all copies of a file, land on one side, and so does each
         group. Adding files moves no other file, unless they join two groups. Pairs that are split
-        already, by their source for instance, keep their splits, and no argument is used;
-        `drop("split")` forgets them.
+        already, by their source for instance, keep their splits; `drop("split")` forgets them.
 
         Args:
-          ratios: Share of the groups by name of the split, each above 0, together 1.
+          ratios: Share of the groups by name of the split, each above 0, together 1; None is 0.8
+            "train", 0.1 "validation", 0.1 "test".
           groups: A column whose equal values stay together, e.g. a photographer or a scene.
           near_duplicates: Whether images that look alike stay together too: those whose perceptual
             hashes differ in few bits. Decodes every image; needs `pip install
@@ -190,10 +190,15 @@ class Pairs:
           The same rows, with `split_of` filled.
 
         Raises:
-          ValueError: A ratio is not above 0, the ratios do not add up to 1, a split is empty, or
-            there is no such column.
+          ValueError: A ratio is not above 0, the ratios do not add up to 1, a split is empty,
+            there is no such column, or the pairs are split and an argument asks for other splits.
         """
         if self.split_of is not None:
+            if ratios is not None or groups is not None or near_duplicates:
+                raise ValueError(
+                    f"Pairs.split(...) cannot split again what is split into "
+                    f'{list(self.split_names)}. Pairs.drop("split") forgets these splits.'
+                )
             return self
         scan, pairs = self.scanned()
         groupings = [scan.keys]
@@ -201,7 +206,8 @@ class Pairs:
             groupings.insert(0, self._groups(groups, scan.keys))
         if near_duplicates:
             groupings.append(near.clusters(self.open, len(self)))
-        names, split_of = splits.assign(splits.group_keys(groupings), ratios)
+        shares = splits.DEFAULT if ratios is None else ratios
+        names, split_of = splits.assign(splits.group_keys(groupings), shares)
         return dataclasses.replace(pairs, split_names=names, split_of=split_of)
 
     def _groups(self, name: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -278,8 +284,8 @@ class Pairs:
         Raises:
           ValueError: `count` is below 0.
         """
-        if count < 0:
-            raise ValueError(f"Pairs.sample(...) must be at least 0; got {count!r}.")
+        if not isinstance(count, int) or count < 0:
+            raise ValueError(f"Pairs.sample(...) takes an int of at least 0; got {count!r}.")
         rows = np.random.default_rng(seed).permutation(len(self))[:count]
         return self.take(np.sort(rows))
 
@@ -308,8 +314,16 @@ class Pairs:
             columns={name: columns.take(kept, places) for name, kept in self.columns.items()},
             members=None if self.members is None else self.members.take(places),
             scan=None if self.scan is None else self.scan.take(places),
-            report=dataclasses.replace(self.report, images=len(places), pairs=len(captions)),
+            report=Report(self.report.layout, len(places), len(captions), self._findings(places)),
         )
+
+    def _findings(self, rows: NDArray[np.int64]) -> tuple[Finding, ...]:
+        """The findings, without those of images that are not among `rows`."""
+        told = {finding.path for finding in self.report.findings if finding.count == 1}
+        kept = np.zeros(len(self), np.bool_)
+        kept[rows] = True
+        gone = {image for row, image in enumerate(self.images) if image in told and not kept[row]}
+        return tuple(found for found in self.report.findings if found.path not in gone)
 
     def drop(self, *names: str) -> "Pairs":
         """The pairs without the columns of these names; "split" and "weight" are names too.
@@ -339,6 +353,8 @@ class Pairs:
           ValueError: The two cannot be one: they have different columns, one lies in shards and the
             other does not, or they disagree about the split, weight or columns of an image.
         """
+        if not isinstance(other, Pairs):
+            raise TypeError(f"Pairs.merge(...) takes Pairs; got a {type(other).__name__}.")
         return merging.merge(self, other)
 
     def to_csv(self, path: "StrPath") -> None:

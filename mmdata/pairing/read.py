@@ -10,13 +10,24 @@ from mmdata.pairing import folders, recognition
 from mmdata.pairing.findings import PairingError, raise_for
 from mmdata.pairing.layouts import coco, flickr, frames, karpathy, sidecar, tables, webdataset
 from mmdata.pairing.layouts.table_columns import Columns
-from mmdata.pairing.listing import Listing, concatenated
+from mmdata.pairing.listing import IfAny, Listing, concatenated
 from mmdata.pairing.matching import match
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.pairing.recognition import LAYOUTS, Layout
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairing.tree import Tree
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+"""Folders that are splits where each has metadata of its own. Source: Hugging Face, imagefolder."""
 
 
 def read(
@@ -48,8 +59,8 @@ def read(
         Hugging Face's `metadata.csv`, `.jsonl` or `.parquet`.
       layout: "sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset" or "frame"; "auto"
         looks at the content, and the report says what was recognised.
-      split: Splits to keep, if the source names any; None keeps all. Images of other splits are
-        counted, and are no problems. `Pairs.split` makes splits where the source has none.
+      split: Splits to keep, of those that the source names; None keeps all. Images of other splits
+        are counted, and are no problems. `Pairs.split` makes splits where the source has none.
       image_column: The column of a table that names the images.
       caption_column: Its column of captions, or several; None takes images of tables and shards
         without their captions, as `Classification` needs none.
@@ -86,8 +97,9 @@ def read(
         extensions=extensions, lines=lines, repeats=repeats, decoder=decoder
     )
     columns = Columns(image=image_column, captions=caption_column)
-    chosen = {split} if isinstance(split, str) else None if split is None else set(split)
-    images, captions, recognised = _recognised(images, captions, layout)
+    chosen = _chosen(split)
+    is_table = (image_column, caption_column) != ("auto", "auto")
+    images, captions, recognised = _recognised(images, captions, layout, is_table)
     with _without_collection():
         if recognised == "frame":
             frame, folder = (images, None) if captions is None else (captions, images)
@@ -103,6 +115,11 @@ def read(
                 with_captions=caption_column is not None,
             )
         elif recognised == "sidecar":
+            if chosen is not None and not isinstance(chosen, IfAny):
+                raise ValueError(
+                    f"split=... takes splits that the source names; got {sorted(chosen)}, and "
+                    "layout 'sidecar' names none. Read all, and call Pairs.split()."
+                )
             pairs = sidecar.read(images, captions or images, problems=problems, settings=settings)
         else:
             listing = _listing(recognised, images, captions, columns, decoder)
@@ -122,6 +139,15 @@ def read(
     return pairs
 
 
+def _chosen(split: Any) -> frozenset[str] | None:
+    if split is None or isinstance(split, IfAny):
+        return split
+    names = (split,) if isinstance(split, str) else split
+    if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"split=... must be a name, several, or None; got {split!r}.")
+    return frozenset(names)
+
+
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
     """Holds back the search for cyclic garbage: there is none, in a million objects."""
@@ -134,16 +160,17 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _recognised(images: Any, captions: Any, layout: str) -> tuple[Any, Any, str]:
+def _recognised(images: Any, captions: Any, layout: str, is_table: bool) -> tuple[Any, Any, str]:
     """The arguments as paths, where they are, and the layout; checks that the paths exist."""
     if frames.is_frame(images) or frames.is_frame(captions):
         if layout not in ("auto", "frame"):
             raise ValueError(f'layout=... must be "frame" for a frame; got {layout!r}.')
-        if frames.is_frame(captions):
+        if frames.is_frame(captions) and not frames.is_frame(images):
             images = os.fspath(images)
             folders.require_folder(images, "images")
         elif captions is not None:
-            raise ValueError(f"captions=... must be None beside a frame; got {captions!r}.")
+            got = type(captions).__name__
+            raise ValueError(f"captions=... must be None beside a frame; got a {got}.")
         return images, captions, "frame"
     for argument, value in (("images", images), ("captions", captions)):
         if not isinstance(value, str | os.PathLike | None):
@@ -163,7 +190,7 @@ def _recognised(images: Any, captions: Any, layout: str) -> tuple[Any, Any, str]
             f"captions=... must be a folder or a file of captions; got the image {captions!r}."
         )
     if layout == "auto":
-        layout = recognition.recognise(images, captions)
+        layout = recognition.recognise(images, captions, is_table=is_table)
     _require_source(layout, captions)
     return images, captions, layout
 
@@ -208,17 +235,19 @@ def _metadata(images: str, captions: str | None, columns: Columns, decoder: Text
             f"layout='metadata' needs one metadata.csv, .jsonl or .parquet in {folder!r}, or in "
             f"each of its subfolders; got {files}. Pass captions=... to name a file."
         )
-    return concatenated(
-        [
-            tables.read(
-                os.path.join(folder, file),
-                columns=columns,
-                decoder=decoder,
-                prefix=f"{below}/" if below else "",
-            )
-            for file, below in zip(files, folders_of, strict=True)
-        ]
-    )
+    listings = [
+        tables.read(
+            os.path.join(folder, file),
+            columns=columns,
+            decoder=decoder,
+            prefix=f"{below}/" if below else "",
+        )
+        for file, below in zip(files, folders_of, strict=True)
+    ]
+    for below, listing in zip(folders_of, listings, strict=True):
+        if listing.splits is None and below.lower() in _SPLITS:
+            listing.splits = [_SPLITS[below.lower()]] * len(listing.names)
+    return concatenated(listings)
 
 
 def _besides(images: str, captions: str | None, source: str) -> list[str]:

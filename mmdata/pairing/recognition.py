@@ -1,6 +1,8 @@
 """Which layout a caption source has, judged by its content."""
 
 import contextlib
+import csv
+import io
 import os
 import re
 from typing import Literal, get_args
@@ -48,11 +50,14 @@ def metadata_files(images: str) -> list[str]:
     ]
 
 
-def recognise(images: str, captions: str | None) -> Layout:
-    """The layout of captions: a folder, a file, or None for captions among the images."""
+def recognise(images: str, captions: str | None, *, is_table: bool = False) -> Layout:
+    """The layout of captions: a folder, a file, or None for captions among the images.
+
+    `is_table` says that a file of lines is a table, because columns of it are asked for.
+    """
     if captions is None:
         return "metadata" if metadata_files(images) else "sidecar"
-    return _of_folder(captions) if os.path.isdir(captions) else _of_file(captions)
+    return _of_folder(captions) if os.path.isdir(captions) else _of_file(captions, is_table)
 
 
 def _of_folder(captions: str) -> Layout:
@@ -66,13 +71,31 @@ def _of_folder(captions: str) -> Layout:
     return "sidecar"
 
 
-def _of_file(captions: str) -> Layout:
+def _of_file(captions: str, is_table: bool) -> Layout:
     name = captions.lower()
     if name.endswith(_TABLES):
         return "metadata"
     if name.endswith(".json"):
         return _of_json(_head(captions))
-    return "flickr" if flickr.recognise(_head(captions)) else "metadata"
+    if is_table or not flickr.recognise(_head(captions)) or _is_sound_table(captions):
+        return "metadata"
+    return "flickr"
+
+
+def _is_sound_table(path: str) -> bool:
+    """Whether a file is CSV of two columns all through: commas in its captions are quoted.
+
+    Then it is read as any table, unless lists of splits lie beside it.
+    """
+    beside = os.listdir(os.path.dirname(path) or os.curdir)
+    if any(name.lower().endswith("images.txt") for name in beside):
+        return False
+    with open(path, "rb") as file:
+        text = TextDecoder(errors="replace").decode(file.read())[0]
+    try:
+        return all(len(row) in (0, 2) for row in csv.reader(io.StringIO(text), strict=True))
+    except csv.Error:
+        return False
 
 
 def _of_json(head: str) -> Layout:

@@ -47,6 +47,10 @@ def assign(
 
 
 def _require_ratios(ratios: Mapping[str, float]) -> None:
+    if not isinstance(ratios, Mapping):
+        raise TypeError(
+            f"Pairs.split(...) takes shares by name, e.g. {dict(DEFAULT)}; got {ratios!r}."
+        )
     if not ratios or any(not ratio > 0 for ratio in ratios.values()):
         raise ValueError(f"Pairs.split(...) takes shares above 0; got {dict(ratios)!r}.")
     if not math.isclose(sum(ratios.values()), 1.0, abs_tol=1e-6):

@@ -19,21 +19,6 @@ _REQUIRED = (
 )
 
 
-def recognise(document: Any) -> bool:
-    """Whether a JSON document is of this layout."""
-    if isinstance(document, list):
-        return (
-            bool(document)
-            and isinstance(document[0], dict)
-            and document[0].keys()
-            >= {
-                "image_id",
-                "caption",
-            }
-        )
-    return isinstance(document, dict) and "annotations" in document
-
-
 def read(path: str) -> Listing:
     """Reads a COCO captions file: each of its images with its captions.
 

@@ -1,5 +1,6 @@
 """Which tar shards a path stands for: one file, a brace pattern, or a folder of shards."""
 
+import glob
 import itertools
 import math
 import os
@@ -25,7 +26,8 @@ def shards_at(path: str) -> tuple[list[str], list[Finding]]:
     """
     if os.path.isdir(path):
         return _shards_in(path)
-    shards = [path] if os.path.exists(path) else expand(path)
+    there = os.path.exists(path)
+    shards = [path] if there else sorted(glob.glob(path)) or expand(path)
     for shard in shards:
         require_exists(shard, "images")
     twice = [name for name, count in Counter(map(os.path.realpath, shards)).items() if count > 1]

@@ -127,8 +127,9 @@ class SampleReader:
         """The captions of a sample, in its first caption file, or as `said` by its `.json`."""
         given = [parts[end] for end in _TEXTS if end in parts]
         for entry in given[1:]:
-            end = _end(shard.index.names[entry])
-            self._ignore(shard, entry, f"{end} beside another caption file")
+            if self._text(shard, entry).split() != self._text(shard, given[0]).split():
+                name = shard.index.names[given[0]]
+                raise _LeftOutError("disagreement", entry, f"{name!r} has other captions")
         if not given:
             return said or []
         text = self._text(shard, given[0]).strip()

@@ -61,6 +61,7 @@ def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
             key, number = key[: numbered.start()], int(numbered[1])
         given.setdefault(key, []).append((number, text))
     _join_cases(wanted, given)
+    _join_whole_names(wanted, given)
 
     families, masks = [], []
     for key, names in wanted.items():
@@ -88,3 +89,14 @@ def _join_cases(wanted: dict[str, list[str]], given: dict[str, list[tuple[int, s
             texts = lonely.get(key, [])
             if len(images) == 1 and len(texts) == 1:
                 given[images[0]] = given.pop(texts[0])
+
+
+def _join_whole_names(
+    wanted: dict[str, list[str]], given: dict[str, list[tuple[int, str]]]
+) -> None:
+    """Gives `b.jpg.txt` to an image `b.jpg` that has no other captions."""
+    for key in sorted(given.keys() - wanted.keys()):
+        images = wanted.get(stem(key), [])
+        is_whole = [canonical(posixpath.basename(image)) for image in images] == [key]
+        if is_whole and stem(key) not in given:
+            given[stem(key)] = given.pop(key)

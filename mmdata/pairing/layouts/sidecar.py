@@ -218,7 +218,8 @@ class _Reading:
         for rival in plain[1:]:
             if read[rival] != read[plain[0]]:
                 detail = (
-                    f"{plain[0]!r} and {rival!r}; choose by extensions=({_extension(rival)!r},)"
+                    f"{plain[0]!r} and {rival!r}; the first of extensions=({_extension(rival)!r}, "
+                    f"{_extension(plain[0])!r}) would count"
                 )
                 self._notes.add(Finding("disagreement", image, detail))
                 return None

@@ -139,7 +139,8 @@ def _captions(columns: Columns, image: str, names: Sequence[str], path: str) -> 
     if not candidates:
         raise PairingError(
             f"{path}: one column must hold the captions, such as 'caption' or 'text'; got "
-            f"{_shown(names)}. Pass caption_column=... with the one that does."
+            f"{_shown(names)}. Pass caption_column=... with the one that does; or None, if "
+            "images are to go without."
         )
     first = candidates[0]
     if len(candidates) > 1:
