@@ -19,7 +19,8 @@ class Listing:
       layout: How the file was read, e.g. "coco".
       source: The file's name, for findings.
       names: The image of each entry, as the file spells it.
-      captions: The captions of each entry, in the file's words; none at all where it gives none,
+      captions: The captions of each entry, in the file's words, or with single spaces where the
+        layout holds a caption a line; none at all where it gives none,
         blank where it gives a blank one. None where captions are not wanted.
       places: Where each entry stands, as `place` has it: a line, or an index.
       place: What is written behind `source` for a place: "captions.csv:17".

@@ -24,7 +24,7 @@ class Problems:
       missing: Images without a caption, captions without an image, and all that cannot be paired
         for any other reason: "error" raises; "drop" leaves them out. An image without a caption
         gets one by "blank" (""), "folder" (the name of its folder) or "file" (its own name, without
-        extension); captions without an image are then left out.
+        extension); captions without an image are then left out, and all else is an error.
       empty: Images whose caption holds no text: the same choices.
       corrupt: Images that cannot be decoded: "error"; or "drop", which keeps their place in the
         order, blank and with weight 0.
