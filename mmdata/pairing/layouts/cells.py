@@ -94,13 +94,18 @@ def splits(cells: Sequence[Any], faults: Faults) -> list[str | None]:
     return [cell.strip() if isinstance(cell, str) else None for cell in cells]
 
 
+MOST_WEIGHT = 1e30
+"""A weight must be one in float32 too, and so must its products with others."""
+
+
 def weights(cells: Sequence[Any], faults: Faults) -> list[float]:
     """The weights, 1 in an empty cell."""
     found = list(map(_weight, cells))
     for row, weight in enumerate(found):
-        if not (weight >= 0 and math.isfinite(weight)):
+        if not 0 <= weight < MOST_WEIGHT:
             got = reprlib.repr(cells[row])
-            faults.setdefault(row, f"a weight must be a finite number >= 0; got {got}")
+            detail = f"a weight must be a number from 0 to below {MOST_WEIGHT:g}; got {got}"
+            faults.setdefault(row, detail)
     return found
 
 

@@ -4,6 +4,8 @@ import dataclasses
 import json
 from typing import Any
 
+from mmdata.pairing.layouts.cells import MOST_WEIGHT
+
 
 @dataclasses.dataclass
 class Said:
@@ -63,6 +65,10 @@ def _split(given: Any) -> str | None:
 def _weight(given: Any) -> float | None:
     if given is None:
         return None
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < 1e30:
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, int | float)
+        or not 0 <= given < MOST_WEIGHT
+    ):
         raise ValueError(f'"weight" must be a number >= 0; got {str(given)[:20]}')
     return float(given)
