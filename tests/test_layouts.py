@@ -212,11 +212,14 @@ def test_same_rows_orphans_and_batches_in_shards(
     assert all(map(np.array_equal, first_batches(ds), batches))
 
 
-def test_command_finds_the_same(original: Pairs, rows: Rows, tmp_path: pathlib.Path) -> None:
-    captions = karpathy(rows, tmp_path)
-    result = CliRunner().invoke(main, ["pair", original.root, str(captions)])
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name != "DataFrame"])
+def test_command_finds_the_same(
+    original: Pairs, rows: Rows, tmp_path: pathlib.Path, name: str
+) -> None:
+    layout, write = LAYOUTS[name]
+    result = CliRunner().invoke(main, ["pair", original.root, str(write(rows, tmp_path))])
     assert result.exit_code == 1
-    assert "79 image(s) with 395 caption(s), layout karpathy." in result.output
+    assert f"79 image(s) with 395 caption(s), layout {layout}." in result.output
     assert "80 image(s) without a caption (missing_caption)" in result.output
 
 
