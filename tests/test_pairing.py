@@ -890,3 +890,10 @@ def test_strings_take(expected: list[str], data: st.DataObject) -> None:
     indices = data.draw(st.lists(st.integers(0, len(expected) - 1)))
     taken = Strings.of(expected).take(np.array(indices, np.int64))
     assert list(taken) == [expected[index] for index in indices]
+
+
+def test_findings_are_in_natural_order() -> None:
+    paths = ["c.csv:10", "c.csv:2", "b", "c.csv:2 a", "10", "9"]
+    report = Report("metadata", 0, 0, tuple(Finding("malformed", path) for path in paths))
+    found = [finding.path for finding in report.findings]
+    assert found == ["9", "10", "b", "c.csv:2", "c.csv:2 a", "c.csv:10"]
