@@ -5,12 +5,15 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.home import home, load_arrays, save_arrays
+
+_VERSION = 2
+"""Goes up when a scan says other things of the same file, so that none is kept from before."""
 
 
 class Facts(NamedTuple):
@@ -40,6 +43,7 @@ class Records:
             self._problems = {int(name): str(why) for name, why in kept.items()}
             shapes = self._names.shape, self._facts.shape
             valid = shapes == ((self._names.size,), (self._names.size, len(Facts._fields)))
+            valid = valid and arrays["version"].tolist() == _VERSION
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
             valid = False
         if not valid:
@@ -75,7 +79,13 @@ class Records:
             if why:
                 self._problems[name] = why
         problems = np.frombuffer(json.dumps(self._problems).encode(), np.uint8)
-        save_arrays(self._path, {"names": self._names, "facts": self._facts, "problems": problems})
+        arrays: dict[str, NDArray[Any]] = {
+            "names": self._names,
+            "facts": self._facts,
+            "problems": problems,
+            "version": np.array(_VERSION),
+        }
+        save_arrays(self._path, arrays)
 
 
 def _hashes(names: Sequence[str]) -> NDArray[np.uint64]:

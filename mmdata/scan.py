@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mmdata.headers import Format, Header, HeaderError, read_header
+from mmdata.limits import MAX_PIXELS
 from mmdata.members import Members
 from mmdata.records import Facts, Records
 
-MAX_PIXELS = 178_956_970
-"""More is taken for a decompression bomb. Source: Pillow, twice `Image.MAX_IMAGE_PIXELS`."""
-
 _EDGE = 4096
 _BLOCK = 256
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
+"""Of formats whose header says all; a WebP's orientation and all of a TIFF may stand at its end."""
+
 _INT32 = 2**31 - 1
 _SETTLED = 2 * 10**9
 """Nanoseconds after which a change of a file shows in its time of modification."""
@@ -38,9 +39,9 @@ class Scan:
       keys: int64 [n], content keys; equal for copies of a file, whatever their names; 0 where the
         file cannot be read.
       formats: int8 [n], `Format`; UNKNOWN where the file must not be decoded.
-      orientations: int8 [n], EXIF orientation, 1-8.
-      heights, widths: int32 [n], pixels as stored, before the orientation is applied; 0 where the
-        header does not say.
+      orientations: int8 [n], EXIF orientation, 1-8, that is left to be undone once decoded.
+      heights, widths: int32 [n], pixels before the orientation is applied; 0 where the header does
+        not say.
       problems: Why a file must not be decoded, by its index.
     """
 
@@ -183,12 +184,14 @@ def _see(
         if before is not None and before[0][:2] == source.status(row):
             return before
         size, modified, head, tail = source.edges(row)
-        header, why = _header(source, row, head)
+        key = _content_key(size, head, tail)
+        header, why = _header(source, row, head, size)
     except OSError as err:
         return Facts(), err.strerror or str(err)
+    except ImportError as err:  # without a time it is not kept: what it lacks may be there tomorrow
+        return Facts(size, key=key), str(err)
     except ValueError as err:  # a name that no file system takes, e.g. with a NUL
         return Facts(), str(err)
-    key = _content_key(size, head, tail)
     return Facts(
         size, modified, key, header.format, header.orientation, header.height, header.width
     ), why
@@ -206,9 +209,9 @@ def _content_key(length: int, head: bytes, tail: bytes) -> int:
     return int.from_bytes(digest.digest(), "little", signed=True)
 
 
-def _header(source: _Files | _Members, row: int, head: bytes) -> tuple[Header, str]:
+def _header(source: _Files | _Members, row: int, head: bytes, length: int) -> tuple[Header, str]:
     try:
-        header = _read_header(source, row, head)
+        header = _read_header(source, row, head, length)
     except HeaderError as err:
         return Header(Format.UNKNOWN, 0, 0), str(err)
     if not 0 < header.height * header.width <= MAX_PIXELS:
@@ -218,11 +221,11 @@ def _header(source: _Files | _Members, row: int, head: bytes) -> tuple[Header, s
     return header, ""
 
 
-def _read_header(source: _Files | _Members, row: int, head: bytes) -> Header:
+def _read_header(source: _Files | _Members, row: int, head: bytes, length: int) -> Header:
     """Reads the header out of the first bytes if it ends there, else out of the file."""
-    if not head.startswith(b"RIFF"):  # a WebP's orientation stands at its end
+    if head.startswith(_STARTS):
         with contextlib.suppress(HeaderError):
-            return read_header(io.BytesIO(head))
+            return read_header(io.BytesIO(head), length)
     with source.open(row) as file:
         return read_header(file)
 

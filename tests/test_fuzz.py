@@ -19,9 +19,10 @@ from PIL import Image
 import mmdata
 from mmdata import PairingError, Pairs
 from mmdata.headers import Format
+from mmdata.limits import MAX_PIXELS
 from mmdata.pairing.findings import Finding
 from mmdata.pairing.recognition import Layout
-from mmdata.scan import MAX_PIXELS, scan
+from mmdata.scan import scan
 
 EXAMPLES = 100
 

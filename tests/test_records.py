@@ -4,12 +4,14 @@ import io
 import os
 import pathlib
 import shutil
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +19,10 @@ from PIL import Image
 
 import mmdata
 from mmdata import scan as scan_module
+from mmdata.headers import Format
 from mmdata.home import load_arrays, save_arrays
 from mmdata.members import Members
-from mmdata.records import Facts, Records
+from mmdata.records import _VERSION, Facts, Records
 from mmdata.scan import Scan, scan
 
 LONG_AGO = 10**18
@@ -219,6 +222,7 @@ def arrays(**changes: Any) -> bytes:
         "names": np.zeros(1, np.uint64),
         "facts": np.zeros((1, COLUMNS), np.int64),
         "problems": np.frombuffer(b"{}", np.uint8),
+        "version": np.array(_VERSION),
         **changes,
     }
     buffer = io.BytesIO()
@@ -246,6 +250,8 @@ FOREIGN: dict[str, bytes] = {
     "fewer facts": arrays(facts=np.zeros((1, COLUMNS - 1), np.int64)),
     "table of names": arrays(names=np.zeros((1, 2), np.uint64)),
     "names of pairs": arrays(names=np.zeros(1, "i4, i4")),
+    "no version": arrays(version=None),
+    "versions": arrays(version=np.array([_VERSION])),
     "problems in a list": arrays(problems=np.frombuffer(b"[]", np.uint8)),
     "problems without end": arrays(problems=np.frombuffer(b"[" * 99_999, np.uint8)),
 }
@@ -262,6 +268,39 @@ def test_what_cannot_be_trusted_is_replaced(
         opened.clear()
         assert facts_of(scan(str(root), NAMES)) == expected
         assert sorted(opened) == opens
+
+
+@pytest.mark.parametrize(("version", "height"), [(0, 7), (-1, 9), (1, 9)])
+def test_what_another_version_kept_is_not_trusted(
+    root: pathlib.Path, own_home: pathlib.Path, version: int, height: int
+) -> None:
+    scan(str(root), ["a.png"])
+    (file,) = (own_home / "scans").iterdir()
+    kept = {**load_arrays(file)}
+    kept["facts"][0, Facts._fields.index("height")] = 7
+    save_arrays(file, {**kept, "version": kept["version"] + version})
+    assert scan(str(root), ["a.png"]).heights.tolist() == [height]
+
+
+def test_a_library_that_is_missing_today_may_be_there_tomorrow(
+    root: pathlib.Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
+) -> None:
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 80))).save(buffer)
+    put(root / "c.heic", buffer.getvalue())
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pillow_heif", None)
+        for _ in range(2):
+            before = scan(str(root), ["a.png", "c.heic"])
+            assert [*before.problems] == [1]
+            assert 'Install it with: pip install "mmdata[heic]"' in before.problems[1]
+            assert before.formats[1] == Format.UNKNOWN
+    opened.clear()
+    after = scan(str(root), ["a.png", "c.heic"])
+    assert opened == ["c.heic"]
+    assert (after.problems, after.formats[1]) == ({}, Format.PILLOW)
+    assert (after.heights[1], after.widths[1]) == (80, 64)
+    assert after.keys.tolist() == before.keys.tolist()
 
 
 @pytest.mark.parametrize("place", ["", "scans", "file"], ids=["home", "folder", "file"])

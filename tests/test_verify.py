@@ -55,7 +55,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "damaged.png": (PNG[:200] + b"\0" + PNG[201:], "Invalid PNG data"),
     "empty.jpg": (b"", "the file is empty (0 bytes)"),
     "none.png": (bomb(0, 8), "8 x 0 pixels, not between 1 and"),
-    "text.jpg": (b"<html>not found</html>", "not a JPEG, PNG, GIF, BMP or WebP image"),
+    "text.jpg": (b"<html>not found</html>", "not an image of a known format"),
 }
 
 

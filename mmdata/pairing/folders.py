@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from mmdata.pairing.findings import Finding
 
-DECODED = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
-_NAMED = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")  # in the report, not decoded
+DECODED = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif"),
+    *(".jp2", ".jxl", ".ppm", ".tif", ".tiff"),
+)
 _SYSTEM = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
@@ -150,4 +152,4 @@ def folded(path: str) -> str:
 
 def is_image(path: str) -> bool:
     """Whether the extension, in any case, is that of an image."""
-    return path.lower().endswith(DECODED + _NAMED)
+    return path.lower().endswith(DECODED)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Literal
 
+from mmdata.limits import MAX_PIXELS
 from mmdata.pairing.findings import Finding, PairingError, raise_for
 from mmdata.pairing.folders import stem
 
@@ -30,6 +31,8 @@ class Problems:
         order, blank and with weight 0.
       budget: How many problems may be dropped or filled before there is an error after all: a
         number, or a share (a float below 1) of all images; None is any number.
+      max_pixels: Larger images are corrupt, and not decoded, by the size that their header tells:
+        1 to 178,956,970, more than which neither Pillow nor TensorFlow decodes.
 
     Raises:
       ValueError: A field is none of these.
@@ -39,6 +42,7 @@ class Problems:
     empty: Policy = "error"
     corrupt: Literal["error", "drop"] = "error"
     budget: int | float | None = None
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         for name in ("missing", "empty"):
@@ -57,6 +61,12 @@ class Problems:
             raise ValueError(
                 "Problems(budget=...) must be an int of at least 0, a float from 0 to below 1, or "
                 f"None; got {self.budget!r}."
+            )
+
+        if not (isinstance(self.max_pixels, int) and 1 <= self.max_pixels <= MAX_PIXELS):
+            raise ValueError(
+                f"Problems(max_pixels=...) must be an int from 1 to {MAX_PIXELS:,}; got "
+                f"{self.max_pixels!r}."
             )
 
     def fill(self, kind: Literal["missing_caption", "empty_caption"], image: str) -> str | None:
@@ -114,6 +124,7 @@ class Problems:
             missing="drop" if self.missing == "error" else self.missing,
             empty="drop" if self.empty == "error" else self.empty,
             corrupt="drop",
+            max_pixels=self.max_pixels,
         )
 
     def _stops(self, finding: Finding) -> bool:
