@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mmdata.pairing.problems import Problems
     from mmdata.pairing.read import read
     from mmdata.pipeline import build
+    from mmdata.shapes import aspect_buckets
+    from mmdata.stages.augment import Color, Flip, Grayscale, RandomCrop
     from mmdata.tasks import Captioning, Classification, Retrieval
     from mmdata.verification import verify
 
@@ -32,16 +34,21 @@ __all__ = [
     "Captioner",
     "Captioning",
     "Classification",
+    "Color",
     "Dataset",
     "DualEncoder",
     "Finding",
+    "Flip",
+    "Grayscale",
     "PairingError",
     "Pairs",
     "Pixels",
     "Problems",
+    "RandomCrop",
     "Report",
     "Retrieval",
     "Text",
+    "aspect_buckets",
     "build",
     "captioner",
     "dual_encoder",
@@ -55,16 +62,21 @@ _HOMES = {
     "Captioner": "mmdata.models",
     "Captioning": "mmdata.tasks",
     "Classification": "mmdata.tasks",
+    "Color": "mmdata.stages.augment",
     "Dataset": "mmdata.dataset",
     "DualEncoder": "mmdata.models",
     "Finding": "mmdata.pairing.findings",
+    "Flip": "mmdata.stages.augment",
+    "Grayscale": "mmdata.stages.augment",
     "PairingError": "mmdata.pairing.findings",
     "Pairs": "mmdata.pairing.pairs",
     "Pixels": "mmdata.arguments",
     "Problems": "mmdata.pairing.problems",
+    "RandomCrop": "mmdata.stages.augment",
     "Report": "mmdata.pairing.findings",
     "Retrieval": "mmdata.tasks",
     "Text": "mmdata.arguments",
+    "aspect_buckets": "mmdata.shapes",
     "build": "mmdata.pipeline",
     "captioner": "mmdata.models",
     "dual_encoder": "mmdata.models",

@@ -25,6 +25,7 @@ class Dataset(tf.data.Dataset):
     Attributes:
       pairs: The images and captions behind the batches.
       task: What a batch holds.
+      image_sizes: (height, width) of the images: of a batch, one of these.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class Dataset(tf.data.Dataset):
         task: Task,
         corrupt: Corrupt,
         steps_per_epoch: int,
+        image_sizes: tuple[tuple[int, int], ...],
         position: int = 0,
     ) -> None:
         self.pairs = pairs
+        self.image_sizes = image_sizes
         self._tokenizer = tokenizer
         self.task = task
         self._stream = stream
@@ -100,6 +103,7 @@ class Dataset(tf.data.Dataset):
             task=self.task,
             corrupt=self._corrupt,
             steps_per_epoch=self._steps_per_epoch,
+            image_sizes=self.image_sizes,
             position=step,
         )
 

@@ -20,10 +20,17 @@ class Lookup:
     """Looks up the examples of a step inside the graph: pairs, or images with one caption each.
 
     step: int64 []  ->  epoch, index, row, image_id: int64 [b]; format, orientation: int8 [b];
-    path: string [b]; caption: string [b], if the task has text; and each of `values` [b]
+    path: string [b]; caption: string [b], if the task has text; and each of `values` [b, ...]
 
     Keeps paths and captions as the two buffers that `Pairs` has them in. Of an image with n
     captions, epoch e takes caption (row + e) % n.
+
+    Args:
+      pairs, scan: The images and captions.
+      order: What `index` a step has.
+      task: What is permuted, pairs or images, and whether it has text.
+      values: More columns, [rows, ...].
+      by_bucket: All indices, bucket by bucket, if `order` has buckets.
     """
 
     def __init__(
@@ -33,6 +40,7 @@ class Lookup:
         order: Order,
         task: Task,
         values: Mapping[str, NDArray[np.generic]],
+        by_bucket: NDArray[np.int64] | None = None,
     ) -> None:
         self._order = order
         self._task = task
@@ -41,6 +49,7 @@ class Lookup:
             self._images = _column(pairs.images)
             self._captions = _column(pairs.captions)
             self._first = tf.constant(pairs.offsets)
+            self._by_bucket = None if by_bucket is None else tf.constant(by_bucket)
             self._facts = {
                 "image_id": tf.constant(scan.keys),
                 "format": tf.constant(scan.formats),
@@ -50,6 +59,8 @@ class Lookup:
 
     def __call__(self, step: Any) -> Example:
         epoch, index = self._order.epoch(step), self._order.indices(step)
+        if self._by_bucket is not None:
+            index = tf.gather(self._by_bucket, index)
         if self._task.permutes == "pairs":
             row = tf.searchsorted(self._first, index, side="right", out_type=tf.int64) - 1
         else:

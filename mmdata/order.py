@@ -6,6 +6,7 @@ A step counts batches from the beginning of training, so epoch = step // steps_p
 import dataclasses
 from typing import Any, Literal
 
+import numpy as np
 import tensorflow as tf
 
 Permutes = Literal["pairs", "images"]
@@ -18,7 +19,8 @@ _ROUNDS = 8
 class Order:
     """Which indices out of `range(count)` each step takes. Every epoch takes each of them once.
 
-    The last batch of an epoch is shorter where `batch_size` does not divide `count`.
+    The last batch of an epoch, or of each bucket, is shorter where `batch_size` does not divide its
+    indices.
 
     Attributes:
       count: Number of indices, >= 1.
@@ -26,9 +28,11 @@ class Order:
       shuffle: Whether each epoch has a permutation of its own; False counts up.
       seed: The permutations are a function of (seed, epoch).
       shard: (k, w): this worker takes slice k of the w equal slices of each batch.
+      buckets: Numbers of indices, `count` in all, that go together: no batch mixes the first
+        `buckets[0]` with the next `buckets[1]`, and so on. Empty is one bucket.
 
     Raises:
-      ValueError: A field is out of range, or `batch_size`, or the last batch, cannot be shared.
+      ValueError: A field is out of range, or `batch_size`, or a last batch, cannot be shared.
     """
 
     count: int
@@ -36,10 +40,16 @@ class Order:
     shuffle: bool = True
     seed: int = 0
     shard: tuple[int, int] = (0, 1)
+    buckets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.count >= 1:
             raise ValueError(f"count=... must be at least 1; got {self.count!r}.")
+        if self.buckets and not (min(self.buckets) >= 1 and sum(self.buckets) == self.count):
+            raise ValueError(
+                f"buckets=... must be numbers of at least 1, {self.count:,} in all; got "
+                f"{self.buckets!r}."
+            )
         worker, workers = self.shard
         if not 0 <= worker < workers:
             raise ValueError(
@@ -54,16 +64,17 @@ class Order:
                 f"batch_size=... is shared by all {workers} shards and must be a multiple of their "
                 f"number; got {self.batch_size!r}."
             )
-        if 0 < self.count % self.batch_size < workers:
-            raise ValueError(
-                f"the last batch of {self.count % self.batch_size} cannot be shared by {workers} "
-                f"shards; choose another batch_size than {self.batch_size!r} for {self.count:,}."
-            )
+        for size in self.buckets or (self.count,):
+            if 0 < size % self.batch_size < workers:
+                raise ValueError(
+                    f"the last batch of {size % self.batch_size} cannot be shared by {workers} "
+                    f"shards; choose another batch_size than {self.batch_size!r} for {size:,}."
+                )
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of batches of an epoch."""
-        return -(-self.count // self.batch_size)
+        return sum(self._steps())
 
     def epoch(self, step: Any) -> Any:
         """The epoch that a step (int64 []) falls into, int64 []."""
@@ -71,18 +82,36 @@ class Order:
 
     def indices(self, step: Any) -> Any:
         """The indices of a step (int64 []) for this shard, int64 [b], each in [0, count)."""
-        worker, workers = self.shard
-        begin = step % self.steps_per_epoch * self.batch_size
-        size = tf.minimum(begin + self.batch_size, self.count) - begin
-        places = tf.range(begin + size * worker // workers, begin + size * (worker + 1) // workers)
-        return self._permute(places, self.epoch(step)) if self.shuffle else places
+        batch, epoch = step % self.steps_per_epoch, self.epoch(step)
+        if not self.buckets:
+            return self._permuted(self._places(batch, self.count), epoch, self.count)
+        batch = self._permuted(batch, epoch, self.steps_per_epoch)
+        ends = tf.constant(np.cumsum(self._steps()))
+        bucket = tf.searchsorted(ends, batch[tf.newaxis], side="right")[0]
+        size = tf.gather(tf.constant(self.buckets, tf.int64), bucket)
+        places = self._places(batch - tf.gather(ends - self._steps(), bucket), size)
+        first = tf.gather(np.cumsum(self.buckets) - self.buckets, bucket)
+        return first + self._permuted(places, epoch, size)
 
-    def _permute(self, places: Any, epoch: Any) -> Any:
+    def _steps(self) -> list[int]:
+        """Number of batches of each bucket."""
+        return [-(-size // self.batch_size) for size in self.buckets or (self.count,)]
+
+    def _places(self, batch: Any, count: Any) -> Any:
+        """Where a batch out of `count` indices lies, as far as it is this shard's."""
+        worker, workers = self.shard
+        begin = batch * self.batch_size
+        size = tf.minimum(begin + self.batch_size, count) - begin
+        return tf.range(begin + size * worker // workers, begin + size * (worker + 1) // workers)
+
+    def _permuted(self, places: Any, epoch: Any, count: Any) -> Any:
+        if not self.shuffle:
+            return places
         # RandomIndexShuffle looks at the low 8 bits of each seed word only, so hash first.
         words = tf.random.stateless_uniform([3], [self.seed, epoch], None, None, tf.int32)
         return tf.raw_ops.RandomIndexShuffle(
             index=places,
             seed=tf.bitcast(words, tf.uint32),
-            max_index=tf.constant(self.count - 1, tf.int64),
+            max_index=tf.cast(count, tf.int64) - 1,
             rounds=_ROUNDS,
         )

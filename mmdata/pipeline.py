@@ -13,6 +13,7 @@ from mmdata.arguments import Pixels, Text, pixels_of, task_of, text_of
 from mmdata.corrupt import Corrupt
 from mmdata.dataset import Dataset
 from mmdata.example import Example, Stage
+from mmdata.headers import Format
 from mmdata.labels import values_of, with_classes
 from mmdata.lookup import Lookup
 from mmdata.order import Order
@@ -21,10 +22,13 @@ from mmdata.pairing.listing import IfAny
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
 from mmdata.pairing.read import read
-from mmdata.stages.augment import Seed
-from mmdata.stages.images import Decode, Resize
+from mmdata.shapes import Buckets, decode_ratios
+from mmdata.stages.augment import RandomCrop, Seed
+from mmdata.stages.batches import CutBack, FillUp
+from mmdata.stages.images import Decode
+from mmdata.stages.loading import Load
 from mmdata.stages.pixels import Normalize
-from mmdata.stages.shards import ReadMembers
+from mmdata.stages.resize import CenterCrop
 from mmdata.stages.tokens import Pack, Tokenize
 from mmdata.tasks import Classification, Retrieval, Task
 from mmdata.tokenizers import Tokenizer
@@ -109,7 +113,14 @@ def build(
     for part in parts:
         _require_captions(part, recipe.task)
     tokenizer = tokenizer_for(recipe.text, pairs) if recipe.task.has_text else None
-    datasets = tuple(_dataset(part, tokenizer, allowed, recipe) for part in parts)
+    recipes = [recipe] * len(parts)
+    if isinstance(split, tuple) and "train" in split:
+        unaugmented = dataclasses.replace(recipe, augment=())
+        recipes = [recipe if name == "train" else unaugmented for name in split]
+    datasets = tuple(
+        _dataset(part, tokenizer, allowed, of_part)
+        for part, of_part in zip(parts, recipes, strict=True)
+    )
     return datasets if isinstance(split, tuple) else datasets[0]
 
 
@@ -142,7 +153,7 @@ def _paired(
     if isinstance(images, Pairs):
         if captions is not None:
             raise ValueError(f"captions=... must be None beside Pairs; got {captions!r}.")
-        _, pairs = images.scanned()
+        pairs = _without_bombs(images, problems.max_pixels)
         findings = [found for found in pairs.report.findings if found.kind == "corrupt"]
     else:
         pairs = read(
@@ -152,7 +163,7 @@ def _paired(
             caption_column="auto" if recipe.task.has_text else None,
             on_problem=problems.without_errors(),
         )
-        _, pairs = pairs.scanned()
+        pairs = _without_bombs(pairs, problems.max_pixels)
         findings = list(pairs.report.findings)
     try:
         problems.check(findings, rows=len(pairs), where=repr(pairs.root))
@@ -165,6 +176,20 @@ def _paired(
             err.findings,
         ) from err
     return pairs, problems.corrupt_allowed(findings, rows=len(pairs))
+
+
+def _without_bombs(pairs: Pairs, max_pixels: int) -> Pairs:
+    """The pairs, scanned, whose larger images must not be decoded."""
+    scan, pairs = pairs.scanned()
+    sides = scan.heights.astype(np.int64), scan.widths.astype(np.int64)
+    large = np.flatnonzero((sides[0] * sides[1] > max_pixels) & (scan.formats != Format.UNKNOWN))
+    if not large.size:
+        return pairs
+    problems = {
+        row: f"{sides[0][row]} x {sides[1][row]} pixels, more than {max_pixels:,} in all"
+        for row in large.tolist()
+    }
+    return pairs.with_scan(scan.refuse(problems))
 
 
 def _needed(splits: tuple[str, ...] | None, recipe: _Recipe) -> IfAny | None:
@@ -184,13 +209,23 @@ def _dataset(
     pairs: Pairs, tokenizer: Tokenizer | None, allowed: int | None, recipe: _Recipe
 ) -> Dataset:
     scan, pairs = pairs.scanned()
-    task = recipe.task
+    recipe = _with_load_size(recipe)
+    task, pixels = recipe.task, recipe.pixels
+    per_row = np.diff(pairs.offsets) if task.permutes == "pairs" else np.ones(len(pairs), np.int64)
+    buckets = Buckets.of(scan, pixels.buckets, per_row) if pixels.buckets else None
+    values = values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
+    sizes = buckets.sizes if buckets else np.array([pixels.load_size or pixels.size])
+    if buckets:
+        values["size"] = sizes
+    if pixels.quality == "fast" and (ratios := decode_ratios(scan, sizes)).max() > 1:
+        values["ratio"] = ratios
     order = Order(
-        count=pairs.pair_count if task.permutes == "pairs" else len(pairs),
+        count=int(per_row.sum()),
         batch_size=recipe.batch_size,
         shuffle=recipe.shuffle,
         seed=recipe.seed,
         shard=recipe.shard,
+        buckets=buckets.counts if buckets else (),
     )
     if isinstance(task, Retrieval) and recipe.batch_size > len(pairs):
         raise ValueError(
@@ -198,11 +233,14 @@ def _dataset(
             f"batch holds an image twice; got {recipe.batch_size!r}."
         )
     corrupt = Corrupt(pairs, scan, allowed)
-    values = values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
-    look_up = Lookup(pairs, scan, order, task, values)
+    look_up = Lookup(pairs, scan, order, task, values, buckets.indices if buckets else None)
+    load = None
+    if pairs.members is not None or Format.PILLOW in scan.formats:
+        load = Load(resize=pixels.resize, members=pairs.members)
+    decode = Decode(background=pixels.background, fast="ratio" in values, plain=scan.plain)
 
     def stream(steps: Any) -> Any:
-        return _batches(steps, order, look_up, pairs, scan.plain, corrupt, tokenizer, recipe)
+        return _batches(steps, order, look_up, load, decode, corrupt, tokenizer, recipe)
 
     return Dataset(
         stream,
@@ -211,7 +249,29 @@ def _dataset(
         task=task,
         corrupt=corrupt,
         steps_per_epoch=order.steps_per_epoch,
+        image_sizes=buckets.occurring if buckets else (pixels.size,),
     )
+
+
+def _with_load_size(recipe: _Recipe) -> _Recipe:
+    """The recipe whose `RandomCrop`, if it has one, knows what to cut out of what."""
+    pixels = recipe.pixels
+    if not any(isinstance(stage, RandomCrop) for stage in recipe.augment):
+        return recipe
+    if pixels.buckets:
+        raise ValueError(
+            "augment=... must not hold RandomCrop, which makes one size, with "
+            f"Pixels(buckets=...); got {pixels.buckets!r}."
+        )
+    augment = tuple(
+        dataclasses.replace(stage, size=stage.size or pixels.size)
+        if isinstance(stage, RandomCrop)
+        else stage
+        for stage in recipe.augment
+    )
+    height, width = (-(-side * 8 // 7) for side in pixels.size)
+    pixels = dataclasses.replace(pixels, load_size=pixels.load_size or (height, width))
+    return dataclasses.replace(recipe, pixels=pixels, augment=augment)
 
 
 def _require_captions(pairs: Pairs, task: Task) -> None:
@@ -227,15 +287,17 @@ def _batches(
     steps: Any,
     order: Order,
     look_up: Lookup,
-    pairs: Pairs,
-    plain: bool,
+    load: Load | None,
+    decode: Decode,
     corrupt: Corrupt,
     tokenizer: Tokenizer | None,
     recipe: _Recipe,
 ) -> Any:
     """From the numbers of steps to their batches: all that happens to an example, in order."""
-    text, task = recipe.text, recipe.task
+    text, task, pixels = recipe.text, recipe.task, recipe.pixels
+    batch_size = order.batch_size // order.shard[1]
     on_batches: list[Callable[[Example], Any] | None] = [
+        CutBack() if order.buckets else None,
         corrupt,  # a batch at a time, since each note is a write to a variable
     ]
     if tokenizer is not None:
@@ -250,19 +312,23 @@ def _batches(
             ),
         ]
     on_batches += [
-        Normalize(to=recipe.pixels.normalize),  # last: all before it moves bytes, not floats
+        Normalize(to=pixels.normalize),  # last: all before it moves bytes, not floats
         task,
     ]
     ds = steps.map(look_up)  # a block of integers a step: no buffer to fill
-    if pairs.members is not None:  # one call a batch into Python: no op reads parts of files
-        ds = ds.map(ReadMembers(members=pairs.members), num_parallel_calls=tf.data.AUTOTUNE)
+    if load is not None:  # one call a batch into Python, for what no op can read
+        ds = ds.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    if order.buckets:  # each ends with a short batch, and those behind it must not move up
+        ds = ds.map(FillUp(size=batch_size))
     ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
-    on_files: list[Stage] = [Decode(plain=plain), Resize(size=recipe.pixels.size)]
+    on_files: list[Stage] = [decode, pixels.resize]
+    if pixels.load_size and not any(isinstance(stage, RandomCrop) for stage in recipe.augment):
+        on_files.append(CenterCrop(size=pixels.size))
     ds = ds.map(_chain(on_files), num_parallel_calls=os.cpu_count())  # all cores, from the start
     if recipe.augment:  # behind resizing, where pixels are few
         on_images: list[Stage] = [Seed(seed=recipe.seed), *recipe.augment]
         ds = ds.map(_chain(on_images), num_parallel_calls=tf.data.AUTOTUNE)
-    ds = ds.batch(order.batch_size // order.shard[1])
+    ds = ds.batch(batch_size)
     ds = ds.map(_chain(on_batches), num_parallel_calls=tf.data.AUTOTUNE)
     return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())
 

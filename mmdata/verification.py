@@ -7,10 +7,12 @@ from tqdm import tqdm
 
 from mmdata.corrupt import why_undecodable
 from mmdata.example import Example
+from mmdata.headers import Format
 from mmdata.pairing.pairs import Pairs
 from mmdata.scan import remember
 from mmdata.stages.images import Decode
-from mmdata.stages.shards import ReadMembers
+from mmdata.stages.loading import Load
+from mmdata.stages.resize import Resize
 
 _BATCH = 64
 
@@ -43,8 +45,9 @@ def verify(pairs: Pairs) -> Pairs:
         "orientation": tf.constant(scan.orientations),
     }
     ds = tf.data.Dataset.from_tensor_slices(examples)
-    if pairs.members is not None:
-        ds = ds.batch(_BATCH).map(ReadMembers(members=pairs.members)).unbatch()
+    if pairs.members is not None or Format.PILLOW in scan.formats:
+        load = Load(resize=Resize(size=(1, 1)), members=pairs.members)
+        ds = ds.batch(_BATCH).map(load, num_parallel_calls=os.cpu_count()).unbatch()
     ds = ds.map(is_valid, num_parallel_calls=os.cpu_count())
     bar = tqdm(
         ds.as_numpy_iterator(),

@@ -15,7 +15,8 @@ from PIL import Image
 import mmdata
 from mmdata import Classification
 from mmdata.members import Members
-from mmdata.stages.shards import ReadMembers
+from mmdata.stages.loading import Load
+from mmdata.stages.resize import Resize
 from mmdata.verification import verify
 
 SMALL: dict[str, Any] = {
@@ -245,10 +246,16 @@ CONTENTS = [b"89\0\0", b"abc", b"", b"bc", b"ef"]
 ROWS: dict[str, list[int]] = {"all": [0, 1, 2, 3, 4], "mixed": [3, 0, 3, 4], "one": [2], "none": []}
 
 
+def unread(rows: Any) -> dict[str, Any]:
+    """Members of which nothing is known but the format, which is one that the graph decodes."""
+    jpeg = tf.zeros(tf.shape(rows), tf.int8)
+    return {"row": rows, "path": tf.fill(tf.shape(rows), ""), "format": jpeg}
+
+
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
 def test_read_members(members: Members, rows: list[int]) -> None:
-    stage = ReadMembers(members=members)
-    example = {"row": tf.constant(rows, tf.int64), "other": tf.constant("kept")}
+    stage = Load(resize=Resize(size=(2, 2)), members=members)
+    example = {**unread(tf.constant(rows, tf.int64)), "other": tf.constant("kept")}
     for run in (stage, tf.function(stage)):
         read = run(example)
         assert read["content"].numpy().tolist() == [CONTENTS[row] for row in rows]
@@ -259,8 +266,8 @@ def test_read_members(members: Members, rows: list[int]) -> None:
 
 def test_read_members_of_a_file_that_went(members: Members) -> None:
     os.unlink(members.shards[0])
-    stage = ReadMembers(members=members)
-    ds = tf.data.Dataset.range(5).batch(3).map(lambda rows: stage({"row": rows}))
+    stage = Load(resize=Resize(size=(2, 2)), members=members)
+    ds = tf.data.Dataset.range(5).batch(3).map(lambda rows: stage(unread(rows)))
     assert ds.element_spec["content"] == tf.TensorSpec([None], tf.string)
     contents = [content for batch in ds for content in batch["content"].numpy()]
     assert contents == [b"", b"abc", b"", b"bc", b"ef"]

@@ -1,4 +1,4 @@
-"""Files -> pixels: decode, turn upright, resize."""
+"""Files -> pixels: decode, turn upright."""
 
 import dataclasses
 import functools
@@ -10,8 +10,10 @@ from typing import Any
 import tensorflow as tf
 from PIL import Image
 
+from mmdata import pillow
 from mmdata.example import Example
 from mmdata.headers import Format
+from mmdata.stages.resize import WHITE, Color, require_color
 
 _PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]| name: .*")
 
@@ -20,33 +22,44 @@ _PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]| name: .*")
 class Decode:
     """Reads and decodes the image file at `path`, or in `content`, upright. Never fails.
 
-    path: string []; or content: string [], the bytes of the file; format, orientation: int8 []
+    path: string []; content: string [], the bytes of the file, "" or absent where they are to be
+    read from `path`; format, orientation: int8 []; ratio: int8 [], if `fast`
       ->  image: uint8 [h, w, 3], RGB, 0-255; valid: bool []; `content` goes
 
-    A file that cannot be read or decoded, or whose format is UNKNOWN, gives one black pixel and
-    `valid` False. Takes format and orientation from a scan; does not look for them. First frame of
-    a GIF. Drops an alpha channel without compositing, and applies no colour profile.
+    A file that cannot be read or decoded, or whose format is UNKNOWN or PILLOW, gives one black
+    pixel and `valid` False. Takes format and orientation from a scan; does not look for them. First
+    frame of a GIF; 16 bits are scaled to 8. Applies no colour profile.
 
     Attributes:
+      background: RGB behind transparent pixels, 0-255.
+      fast: Decodes a JPEG at 1/`ratio` (1, 2, 4 or 8) of its height and width.
       plain: Promises that each file is a JPEG of orientation 1, which saves a branch in the graph.
 
-    Source: equals Pillow bit for bit, by libjpeg's accurate integer DCT, tests/test_images.py; but
-    16-bit gray is scaled where Pillow clips, and transparent pixels of a GIF may differ.
+    Raises:
+      ValueError: `background` is no colour.
+
+    Source: JPEG equals Pillow bit for bit, by libjpeg's accurate integer DCT; every other format
+    within 1 grey level, tests/test_formats.py.
     """
 
+    background: Color = WHITE
+    fast: bool = False
     plain: bool = False
+
+    def __post_init__(self) -> None:
+        require_color("Decode(background=...)", self.background)
 
     def __call__(self, example: Example) -> Example:
         kind, orientation = example["format"], example["orientation"]
-        is_read = "content" in example
-        source = example["content" if is_read else "path"]
+        keys = ("path", "content", "ratio") if self.fast else ("path", "content")
+        file = {key: example[key] for key in keys if key in example}
         if self.plain:
-            image, valid = _attempt(_decode_jpeg, source, is_read)
+            image, valid = _attempt(_decode_jpeg, file)
         else:
             image, valid = tf.cond(
                 tf.equal(kind, int(Format.JPEG)) & tf.equal(orientation, 1),
-                lambda: _attempt(_decode_jpeg, source, is_read),
-                lambda: _decode_and_turn(source, kind, orientation, is_read),
+                lambda: _attempt(_decode_jpeg, file),
+                lambda: _decode_and_turn(file, kind, orientation, self.background),
             )
         rest = {key: value for key, value in example.items() if key != "content"}
         return {**rest, "image": tf.ensure_shape(image, [None, None, 3]), "valid": valid}
@@ -54,13 +67,19 @@ class Decode:
 
 def why_corrupt(content: bytes, kind: Format) -> str | None:
     """Decodes the bytes of an image file eagerly: what speaks against them, or None."""
-    decode = {Format.JPEG: _decode_jpeg, Format.WEBP: _decode_webp}.get(kind, _decode_any)
     try:
-        decode(content)
+        if kind == Format.PILLOW:
+            pillow.decode(content)
+        elif kind == Format.JPEG:
+            _decode_jpeg({"content": content})
+        else:
+            _DECODERS[kind](content)
     except tf.errors.OpError as err:
         if _is_cut(content):
             return f"premature end of data after {len(content):,} bytes"
         return _PLUMBING.sub("", str(err.message))
+    except ValueError as err:
+        return str(err)
     return None
 
 
@@ -78,32 +97,51 @@ def _is_cut(content: bytes) -> bool:
     return False
 
 
-def _decode_jpeg(content: Any) -> Any:
-    return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+def _decode_jpeg(file: Example) -> Any:
+    def decode(ratio: int) -> Any:
+        return tf.io.decode_jpeg(
+            file["content"], channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
+        )
+
+    if "ratio" not in file:
+        return decode(1)
+    ratios = [(tf.equal(file["ratio"], n), functools.partial(decode, n)) for n in (8, 4, 2)]
+    return tf.case(ratios, default=functools.partial(decode, 1))
 
 
-def _decode_webp(content: Any) -> Any:
-    return tf.io.decode_webp(content, channels=0)[0, :, :, :3]
+_DECODERS: dict[Format, Callable[[Any], Any]] = {
+    Format.WEBP: lambda content: tf.io.decode_webp(content, channels=0)[0],
+    Format.PNG: tf.io.decode_png,
+    Format.GIF: functools.partial(tf.io.decode_image, channels=3, expand_animations=False),
+    Format.BMP: functools.partial(tf.io.decode_bmp, channels=3),
+    Format.JXL: tf.io.decode_jxl,
+}
+"""Bytes -> uint8 [h, w, c]: gray, gray and alpha, RGB, or RGB and alpha."""
 
 
-def _decode_any(content: Any) -> Any:
-    return tf.io.decode_image(content, channels=3, expand_animations=False)
-
-
-def _attempt(decode: Callable[[Any], Any], source: Any, is_read: bool) -> tuple[Any, Any]:
+def _attempt(decode: Callable[[Example], Any], file: Example) -> tuple[Any, Any]:
     """An image and True; or, where reading or `decode` fails, a black pixel and False.
 
     A graph cannot catch an error, but a dataset can pass over the elements that raise one.
     """
 
-    def succeed(source: Any) -> tuple[Any, bool]:
-        content = source if is_read else tf.io.read_file(source)
-        return tf.ensure_shape(decode(content), [None, None, 3]), True
+    def succeed(file: Example) -> tuple[Any, bool]:
+        image = decode({**file, "content": _content(file)})
+        return tf.ensure_shape(image, [None, None, 3]), True
 
-    decoded = tf.data.Dataset.from_tensors(source).map(succeed).ignore_errors()
+    decoded = tf.data.Dataset.from_tensors(file).map(succeed).ignore_errors()
     blank = tf.data.Dataset.from_tensors(_black())
     image, valid = decoded.concatenate(blank).take(1).get_single_element()
     return tf.ensure_shape(image, [None, None, 3]), valid
+
+
+def _content(file: Example) -> Any:
+    if "content" not in file:
+        return tf.io.read_file(file["path"])
+    if "path" not in file:
+        return file["content"]
+    content = file["content"]
+    return tf.cond(tf.equal(content, ""), lambda: tf.io.read_file(file["path"]), lambda: content)
 
 
 def _black() -> tuple[Any, Any]:
@@ -112,16 +150,32 @@ def _black() -> tuple[Any, Any]:
 
 # Inlined, this branch would cost even where it is not taken: a graph visits each of its nodes.
 @functools.partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
-def _decode_and_turn(source: Any, kind: Any, orientation: Any, is_read: bool) -> Any:
-    image, valid = tf.case(
-        [
-            (tf.equal(kind, int(Format.JPEG)), lambda: _attempt(_decode_jpeg, source, is_read)),
-            (tf.equal(kind, int(Format.WEBP)), lambda: _attempt(_decode_webp, source, is_read)),
-            (tf.equal(kind, int(Format.UNKNOWN)), _black),
-        ],
-        default=lambda: _attempt(_decode_any, source, is_read),
-    )
+def _decode_and_turn(file: Example, kind: Any, orientation: Any, background: Color) -> Any:
+    def attempting(decode: Callable[[Any], Any]) -> Callable[[], Any]:
+        return lambda: _attempt(lambda e: _on_background(decode(e["content"]), background), file)
+
+    formats = [(tf.equal(kind, int(f)), attempting(decode)) for f, decode in _DECODERS.items()]
+    jpeg = (tf.equal(kind, int(Format.JPEG)), lambda: _attempt(_decode_jpeg, file))
+    image, valid = tf.case([jpeg, *formats], default=_black)
     return _turn_upright(image, orientation), valid
+
+
+def _on_background(image: Any, background: Color) -> Any:
+    """Gives 1 to 4 channels their 3: uint8 [h, w, c] -> uint8 [h, w, 3]."""
+    if image.shape[-1] == 3:
+        return image
+    behind = tf.constant(background, tf.float32)
+
+    def blend() -> Any:
+        pixels = tf.cast(image, tf.float32)
+        colors, alpha = pixels[..., :-1], pixels[..., -1:] / 255.0
+        return tf.cast(tf.round(behind + (colors - behind) * alpha), tf.uint8)
+
+    channels = tf.shape(image)[-1]
+    return tf.switch_case(
+        channels - 1,
+        [lambda: tf.repeat(image, 3, axis=-1), blend, lambda: image, blend],
+    )
 
 
 def _turn_upright(image: Any, orientation: Any) -> Any:
@@ -137,57 +191,3 @@ def _turn_upright(image: Any, orientation: Any) -> Any:
         lambda: tf.image.rot90(image, 1),
     ]
     return tf.switch_case(tf.cast(orientation, tf.int32) - 1, turns)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Resize:
-    """Resizes `image` to a fixed size, antialiased as Pillow does.
-
-    image: uint8 [h, w, 3], RGB, 0-255  ->  uint8 [H, W, 3], RGB, 0-255
-
-    Does not keep the aspect ratio, and does not normalize.
-
-    Attributes:
-      size: (H, W) in pixels, both >= 1.
-
-    Raises:
-      ValueError: `size` is not two positive ints.
-
-    Source: Pillow `Image.resize` with BILINEAR; differs by at most 1 grey level,
-    tests/test_images.py.
-    """
-
-    size: tuple[int, int]
-
-    def __post_init__(self) -> None:
-        valid = isinstance(self.size, tuple) and len(self.size) == 2
-        if not valid or not all(isinstance(side, int) and side >= 1 for side in self.size):
-            raise ValueError(
-                "Resize(size=...) must be two positive ints (height, width); "
-                f"got size={self.size!r}."
-            )
-
-    def __call__(self, example: Example) -> Example:
-        height, width = self.size
-        turned = tf.transpose(_shrink_rows(example["image"], height), [1, 0, 2])
-        image = tf.transpose(_shrink_rows(turned, width), [1, 0, 2])
-        rounded = tf.clip_by_value(tf.round(image), 0.0, 255.0)
-        return {**example, "image": tf.ensure_shape(tf.cast(rounded, tf.uint8), [*self.size, 3])}
-
-
-def _shrink_rows(image: Any, height: int) -> Any:
-    """Resizes the first axis: [h, w, 3] -> float32 [height, w, 3].
-
-    Seen as one column of pixels with w * 3 channels, for which the kernel runs along whole rows;
-    along columns it would go pixel by pixel.
-    """
-    rows, columns = tf.shape(image)[0], tf.shape(image)[1]
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.reshape(image, [1, rows, 1, columns * 3]),
-        size=[height, 1],
-        scale=[tf.cast(height / rows, tf.float32), 1.0],
-        translation=[0.0, 0.0],
-        kernel_type="triangle",
-        antialias=True,
-    )
-    return tf.reshape(resized, [height, columns, 3])

@@ -30,7 +30,7 @@ def count(captions: Iterable[str], split: Callable[[Any], Any]) -> Counter[str]:
     return Counter({word.decode(): number for word, number in counts.items()})
 
 
-def require_size(vocabulary_size: int) -> None:
+def require_vocabulary_size(vocabulary_size: int) -> None:
     """Raises a ValueError unless it is an int with room for the special tokens and another."""
     if not (isinstance(vocabulary_size, int) and vocabulary_size > len(SPECIAL_TOKENS)):
         raise ValueError(

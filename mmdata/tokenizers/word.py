@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import tensorflow as tf
 
-from mmdata.tokenizers.learning import count, require_size
+from mmdata.tokenizers.learning import count, require_vocabulary_size
 from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS, Tokenizer
 from mmdata.tokenizers.words import join_words, split_words
 
@@ -27,7 +27,7 @@ class Word(Tokenizer):
         Raises:
           ValueError: The captions hold no word, or the size is too small.
         """
-        require_size(vocabulary_size)
+        require_vocabulary_size(vocabulary_size)
         counts = count(captions, split_words)
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         return cls((*SPECIAL_TOKENS, *ranked[: vocabulary_size - len(SPECIAL_TOKENS)]))

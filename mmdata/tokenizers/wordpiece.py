@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
 
-from mmdata.tokenizers.learning import count, require_size
+from mmdata.tokenizers.learning import count, require_vocabulary_size
 from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS, Tokenizer
 from mmdata.tokenizers.words import join_words, split_parts
 
@@ -40,7 +40,7 @@ class WordPiece(Tokenizer):
         Raises:
           ValueError: The captions hold no word, or the size is too small.
         """
-        require_size(vocabulary_size)
+        require_vocabulary_size(vocabulary_size)
         counts = count(captions, split_parts)
         enough = _threshold(counts, vocabulary_size)
         return cls(tuple(_pieces(counts, enough)[:vocabulary_size]))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 import tensorflow as tf
 
 import mmdata
-from mmdata.stages.images import Resize
+from mmdata.stages.resize import Resize
 
 SIZE = (224, 224)
 BATCH = 32

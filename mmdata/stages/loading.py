@@ -1,0 +1,93 @@
+"""Files that the graph cannot read: members of tar shards, and formats that only Pillow decodes."""
+
+import dataclasses
+import io
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from PIL import Image
+
+from mmdata import pillow
+from mmdata.example import Example
+from mmdata.headers import Format
+from mmdata.members import Members
+from mmdata.stages.resize import Resize
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Load:
+    """Reads the images of a batch that the graph cannot read, in one call.
+
+    row: int64 [b]; path: string [b]; format: int8 [b]; size: int32 [b, 2], if `resize` needs it
+      ->  content: string [b]; format: int8 [b]
+
+    A member of a tar shard becomes its bytes. An image of format PILLOW becomes the bytes of a BMP
+    file, format BMP, already resized, so that a batch of large ones fits into memory; resizing it
+    again changes nothing. Where reading or Pillow fails, the format becomes UNKNOWN. The content of
+    all other files is "".
+
+    Attributes:
+      resize: What the images that Pillow decodes go through.
+      members: Where each row lies in tar shards, if the images do.
+    """
+
+    resize: Resize
+    members: Members | None = None
+
+    def __call__(self, example: Example) -> Example:
+        names = ["row", "path", "format", *(["size"] if self.resize.size is None else [])]
+        content, kind = tf.numpy_function(
+            self._load,
+            [example[name] for name in names],
+            [tf.string, tf.int8],
+            stateful=False,
+        )
+        shape = example["row"].shape
+        read = {"content": tf.ensure_shape(content, shape), "format": tf.ensure_shape(kind, shape)}
+        return {**example, **read}
+
+    def _load(
+        self,
+        rows: NDArray[np.int64],
+        paths: NDArray[Any],
+        formats: NDArray[np.int8],
+        sizes: NDArray[np.int32] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.int8]]:
+        contents, formats = self._contents(rows), formats.copy()
+        for place in np.flatnonzero(formats == Format.PILLOW).tolist():
+            size = {} if sizes is None else {"size": tf.constant(sizes[place])}
+            try:
+                contents[place] = self._converted(contents[place], paths[place], size)
+                formats[place] = Format.BMP
+            except (OSError, ValueError):
+                formats[place] = Format.UNKNOWN
+        return contents, formats
+
+    def _contents(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """The bytes of members, "" where one cannot be read."""
+        if self.members is None:
+            return np.full(len(rows), b"", np.object_)
+        try:
+            return np.array(self.members.read_many(rows), np.object_)
+        except OSError:
+            return np.array([_read(self.members, row) for row in rows.tolist()], np.object_)
+
+    def _converted(self, content: bytes, path: bytes, size: Example) -> bytes:
+        if self.members is None:
+            content = pathlib.Path(os.fsdecode(path)).read_bytes()
+        pixels = pillow.decode(content, self.resize.background)
+        resized = self.resize({"image": tf.constant(pixels), **size})["image"]
+        file = io.BytesIO()
+        Image.fromarray(resized.numpy()).save(file, "BMP")
+        return file.getvalue()
+
+
+def _read(members: Members, row: int) -> bytes:
+    try:
+        return members.read(row)
+    except OSError:
+        return b""

@@ -1,0 +1,144 @@
+"""Images of any size -> images of one size."""
+
+import dataclasses
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from mmdata.example import Example
+from mmdata.stages.resampling import INTERPOLATIONS, Interpolation, resample
+
+Fit = Literal["stretch", "crop", "pad"]
+Size = tuple[int, int]
+Color = tuple[int, int, int]
+
+WHITE: Color = (255, 255, 255)
+
+_FITS = ("stretch", "crop", "pad")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resize:
+    """Resizes `image`, antialiased as Pillow does.
+
+    image: uint8 [h, w, 3], RGB, 0-255; size: int32 [2], if the field is None
+      ->  image: uint8 [H, W, 3], RGB, 0-255
+
+    Does not normalize, and keeps the aspect ratio only by cropping or padding.
+
+    Attributes:
+      size: (H, W) in pixels, both >= 1; None takes the size that each example brings along.
+      fit: "stretch"; "crop" covers the size and cuts off, equally at both ends, what juts out;
+        "pad" fits in whole, and fills up with `background`.
+      interpolation: "bilinear" or "bicubic".
+      background: RGB of what no pixel covers, 0-255.
+      max_crop: The share of an image that "crop" may cut off, 0 to 1; an image that would lose more
+        is made smaller and padded.
+
+    Raises:
+      ValueError: A field is none of these.
+
+    Source: Pillow `Image.resize`, `ImageOps.pad`; "crop" counts its pixels as torchvision's
+    `Resize(n)` and `CenterCrop(n)`. Differs by at most 1 grey level, tests/test_resize.py.
+    """
+
+    size: Size | None
+    fit: Fit = "stretch"
+    interpolation: Interpolation = "bilinear"
+    background: Color = WHITE
+    max_crop: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            require_size("Resize(size=...)", "size", self.size)
+        require_color("Resize(background=...)", self.background)
+        if self.fit not in _FITS:
+            raise ValueError(f"Resize(fit=...) must be one of {list(_FITS)}; got {self.fit!r}.")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"Resize(interpolation=...) must be one of {list(INTERPOLATIONS)}; got "
+                f"{self.interpolation!r}."
+            )
+        if not (isinstance(self.max_crop, (int, float)) and 0 <= self.max_crop <= 1):
+            raise ValueError(
+                f"Resize(max_crop=...) must be a share from 0 to 1; got {self.max_crop!r}."
+            )
+
+    def __call__(self, example: Example) -> Example:
+        image = example["image"]
+        size = example["size"] if self.size is None else self.size
+        shape = tf.shape(image)[:2]
+        fitted = self._fitted(shape, size)
+        scale = tf.cast(fitted / shape, tf.float32)
+        # Python and torchvision round halves to even, too.
+        offset = tf.zeros([2]) if self.fit == "stretch" else tf.round((size - fitted) / 2)
+        offset = tf.cast(offset, tf.float32)
+        resized = resample(image, size, scale, offset, self.interpolation)
+        if self.fit == "pad" or (self.fit == "crop" and self.max_crop < 1):
+            resized = self._on_background(resized, fitted, offset)
+        height_width = (None, None) if self.size is None else self.size
+        return {**example, "image": tf.ensure_shape(resized, [*height_width, 3])}
+
+    def _fitted(self, shape: Any, size: Any) -> Any:
+        """Height and width of the whole image at the scale of the result, int32 [2]."""
+        if self.fit == "stretch":
+            return tf.convert_to_tensor(size)
+        size, shape = tf.cast(size, tf.float64), tf.cast(shape, tf.float64)
+        if self.fit == "pad":
+            sides = tf.round(shape * tf.reduce_min(size / shape))
+        else:
+            scale = tf.reduce_max(size / shape)
+            if self.max_crop < 1:
+                scale = tf.minimum(scale, tf.reduce_min(size / shape) / (1 - self.max_crop))
+            sides = tf.floor(shape * scale + 1e-6)
+        return tf.cast(tf.maximum(sides, 1), tf.int32)
+
+    def _on_background(self, image: Any, fitted: Any, offset: Any) -> Any:
+        """Fills what lies outside of the fitted image."""
+        begin = tf.cast(offset, tf.int32)
+        inside = [
+            (begin[axis] <= tf.range(tf.shape(image)[axis]))
+            & (tf.range(tf.shape(image)[axis]) < begin[axis] + fitted[axis])
+            for axis in (0, 1)
+        ]
+        covered = inside[0][:, tf.newaxis, tf.newaxis] & inside[1][:, tf.newaxis]
+        return tf.where(covered, image, tf.constant(self.background, tf.uint8))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CenterCrop:
+    """Cuts the middle out of `image`.
+
+    image: uint8 [h, w, 3]  ->  uint8 [H, W, 3]
+
+    Attributes:
+      size: (H, W) in pixels, at most those of the image.
+
+    Raises:
+      ValueError: `size` is not two positive ints.
+    """
+
+    size: Size
+
+    def __post_init__(self) -> None:
+        require_size("CenterCrop(size=...)", "size", self.size)
+
+    def __call__(self, example: Example) -> Example:
+        image = example["image"]
+        top, left = tf.unstack((tf.shape(image)[:2] - self.size) // 2)
+        height, width = self.size
+        return {**example, "image": image[top : top + height, left : left + width]}
+
+
+def require_size(what: str, name: str, size: object) -> None:
+    """Raises a ValueError, about the argument `what`, unless `size` is two positive ints."""
+    valid = isinstance(size, tuple) and len(size) == 2
+    if not valid or not all(isinstance(side, int) and side >= 1 for side in size):  # type: ignore[attr-defined]
+        raise ValueError(f"{what} must be two positive ints (height, width); got {name}={size!r}.")
+
+
+def require_color(what: str, color: object) -> None:
+    """Raises a ValueError, about the argument `what`, unless `color` is RGB, 0-255."""
+    valid = isinstance(color, tuple) and len(color) == 3
+    if not valid or not all(isinstance(c, int) and 0 <= c <= 255 for c in color):  # type: ignore[attr-defined]
+        raise ValueError(f"{what} must be three ints from 0 to 255 (RGB); got {color!r}.")
