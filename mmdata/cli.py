@@ -225,3 +225,46 @@ def _save(task: str, outcome: "Outcome", output: pathlib.Path) -> None:
     outcome.model.save(output / f"{task}.keras")
     save(outcome.picture, output / f"{task}.png")
     click.echo(f"\nwrote {task}.keras, {task}-vocabulary.txt and {task}.png to {output}")
+
+
+@main.group()
+def bench() -> None:
+    """Measure mmdata beside its peers, on this machine."""
+
+
+@bench.command("images")
+@click.argument("images", type=_PATH)
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    nargs=2,
+    default=(224, 224),
+    metavar="H W",
+    show_default=True,
+    help="Height and width to resize to, in pixels.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--images",
+    "most",
+    type=click.IntRange(1),
+    default=512,
+    show_default=True,
+    help="Files of a round, at most; fewer than 256 are repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def bench_images(
+    images: pathlib.Path, size: tuple[int, int], rounds: int, most: int, as_json: bool
+) -> None:
+    """Measure how fast JPEG files become batches of images of one size.
+
+    IMAGES is a folder, searched with its subfolders; files that are no JPEG are left out. Those who
+    are compared run one at a time, in turn. One that is not installed, or fails, is named.
+    """
+    from mmdata.benchmarks.images import compare
+
+    try:
+        comparison = compare(images, size=size, rounds=rounds, most=most)
+    except (OSError, ValueError) as err:
+        raise click.ClickException(str(err)) from err
+    click.echo(json.dumps(comparison.to_dict(), indent=2) if as_json else comparison)

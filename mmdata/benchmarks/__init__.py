@@ -1,0 +1,1 @@
+"""`mmdata bench`: mmdata beside its peers, on the same files and the same cores."""

@@ -1,0 +1,142 @@
+"""A contender's own process: it waits, runs an epoch when asked to, and tells what that took."""
+
+import contextlib
+import dataclasses
+import importlib
+import multiprocessing
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sized
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+Epoch = Callable[[], Iterable[Sized]]
+"""Goes once through the images; gives batches of them."""
+
+_BYTES = 1 if sys.platform == "darwin" else 1024  # of a unit of ru_maxrss
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One of those that are compared.
+
+    Attributes:
+      name: What it is called.
+      prepare: Makes it ready; can be pickled. Nothing that it needs is imported before.
+      count: Images of an epoch.
+      modules: What it runs on, as it is imported; each tells its `__version__`.
+      package: What `pip` installs to have them.
+      note: A word on what it computes.
+    """
+
+    name: str
+    prepare: Callable[[], Epoch]
+    count: int
+    modules: tuple[str, ...]
+    package: str
+    note: str = ""
+
+
+class Sample(NamedTuple):
+    """What one epoch took.
+
+    Attributes:
+      images: How many.
+      cpu: Seconds, of all threads and of the processes that it started.
+      wall: Seconds.
+      peak: Bytes of memory that the largest of its processes has held so far.
+    """
+
+    images: int
+    cpu: float
+    wall: float
+    peak: int
+
+
+class Ready(NamedTuple):
+    """It can begin; `versions` tells what it runs on."""
+
+    versions: str
+
+
+class Failure(NamedTuple):
+    """It cannot go on, and why."""
+
+    reason: str
+
+
+def work(
+    connection: Connection, contender: Contender, log: str, environment: Mapping[str, str]
+) -> None:
+    """Serves the parent until it hangs up.
+
+    Args:
+      connection: Takes anything as "run an epoch", gives a `Ready`, then `Sample`s; a `Failure` is
+        the last.
+      contender: Who works here.
+      log: File for all that its libraries print.
+      environment: Variables that they find.
+    """
+    _detach(log)
+    # Started by "spawn", it would have its own workers start so, too: not what users get.
+    multiprocessing.set_start_method(None, force=True)
+    os.environ.update(environment)
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the parent is gone
+        try:
+            epoch = contender.prepare()
+            connection.send(Ready(_versions(contender.modules)))
+            while True:
+                connection.recv()
+                connection.send(_measure(epoch, contender.count))
+        except (EOFError, BrokenPipeError):
+            raise
+        except Exception as err:  # whatever a peer fails with is its result
+            connection.send(Failure(_reason(err, contender)))
+
+
+def _detach(log: str) -> None:
+    """Leaves the parent's terminal: its Ctrl-C is the parent's to handle, its screen the table's.
+
+    As the leader of a group, it can be ended together with all that it starts.
+    """
+    os.setsid()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+
+
+def _measure(epoch: Epoch, count: int) -> Sample:
+    cpu, wall = _cpu(), time.perf_counter()
+    seen = sum(map(len, epoch()))
+    taken = _cpu() - cpu, time.perf_counter() - wall
+    if seen != count:
+        raise ValueError(f"an epoch must have {count:,} images; got {seen:,}.")
+    return Sample(seen, *taken, _peak())
+
+
+def _cpu() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def _peak() -> int:
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return _BYTES * max(resource.getrusage(who).ru_maxrss for who in whose)
+
+
+def _versions(modules: Iterable[str]) -> str:
+    return ", ".join(f"{name} {importlib.import_module(name).__version__}" for name in modules)
+
+
+def _reason(err: Exception, contender: Contender) -> str:
+    if isinstance(err, ModuleNotFoundError) and _top(err.name) in map(_top, contender.modules):
+        return f"not installed: pip install {contender.package}"
+    last = traceback.format_exception_only(err)[-1].strip().splitlines()[-1].strip()
+    return f"failed: {last}"
+
+
+def _top(module: str | None) -> str:
+    return (module or "").partition(".")[0]

@@ -1,0 +1,45 @@
+"""From samples to figures."""
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+
+from mmdata.benchmarks.contending import Sample
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Medians over the rounds.
+
+    Attributes:
+      cpu_ms: Milliseconds of CPU time an image, on all cores together.
+      cpu_ms_min, cpu_ms_max: The same of the best and the worst round.
+      ratio: CPU time beside that of the floor in the same round; None where there is no floor.
+      images_per_second: By the clock.
+      peak_mb: Megabytes of memory that the largest process has held.
+    """
+
+    cpu_ms: float
+    cpu_ms_min: float
+    cpu_ms_max: float
+    ratio: float | None
+    images_per_second: float
+    peak_mb: float
+
+
+def figures(samples: Sequence[Sample], floor: Sequence[Sample]) -> Figures:
+    """Sums up the rounds of a contender; `floor` has as many, or none."""
+    cpu = [_cpu_ms(sample) for sample in samples]
+    ratios = [ours / _cpu_ms(theirs) for ours, theirs in zip(cpu, floor, strict=bool(floor))]
+    return Figures(
+        cpu_ms=statistics.median(cpu),
+        cpu_ms_min=min(cpu),
+        cpu_ms_max=max(cpu),
+        ratio=statistics.median(ratios) if ratios else None,
+        images_per_second=statistics.median(sample.images / sample.wall for sample in samples),
+        peak_mb=max(sample.peak for sample in samples) / 1e6,
+    )
+
+
+def _cpu_ms(sample: Sample) -> float:
+    return 1e3 * sample.cpu / sample.images

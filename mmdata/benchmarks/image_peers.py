@@ -1,0 +1,258 @@
+"""How mmdata, and others, go from JPEG files to batches of images of one size.
+
+Each function here makes one of them ready, and imports what it needs; what it returns goes through
+the files once, each time it is called. Each is written as its own documentation has it.
+"""
+
+import dataclasses
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.benchmarks.contending import Epoch
+
+BATCH = 32
+
+_Image = NDArray[np.uint8]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """What everyone gets to do.
+
+    Attributes:
+      files: Paths of JPEG files, a multiple of `BATCH`.
+      folder: The folder that holds them, and nothing else.
+      size: (height, width) to resize to, in pixels.
+      threads: Cores, and so threads or processes, to use.
+    """
+
+    files: tuple[str, ...]
+    folder: str
+    size: tuple[int, int]
+    threads: int
+
+
+def decode_only(work: Work) -> Epoch:
+    """libjpeg-turbo alone, exact: accurate DCT and smooth chroma, as everyone else decodes.
+
+    Each thread writes over its image with the next: fresh memory for each would cost, too.
+    """
+    import simplejpeg
+
+    own = threading.local()
+
+    def load(path: str) -> _Image:
+        with open(path, "rb") as file:
+            content = file.read()
+        height, width, *_ = simplejpeg.decode_jpeg_header(content)
+        if len(getattr(own, "buffer", b"")) < height * width * 3:
+            own.buffer = bytearray(height * width * 3)
+        image: _Image = simplejpeg.decode_jpeg(
+            content, colorspace="RGB", fastdct=False, fastupsample=False, buffer=own.buffer
+        )
+        return image
+
+    pool = ThreadPoolExecutor(work.threads)
+    return lambda: ((image,) for image in pool.map(load, work.files))
+
+
+def mmdata_exact(work: Work) -> Epoch:
+    """`mmdata.build`, shuffled."""
+    return _build(work)
+
+
+def mmdata_fast(work: Work) -> Epoch:
+    """`mmdata.build`, shuffled, with `quality="fast"`."""
+    return _build(work, quality="fast")
+
+
+def _build(work: Work, **how: Any) -> Epoch:
+    import pandas as pd
+
+    import mmdata
+
+    frame = pd.DataFrame({"image": work.files, "label": 0})
+    ds = mmdata.build(
+        frame,
+        task=mmdata.Classification(column="label"),
+        pixels=mmdata.Pixels(size=work.size, normalize="uint8", **how),
+        batch_size=BATCH,
+    )
+    return lambda: (images for images, _ in ds)
+
+
+def tf_two_passes(work: Work) -> Epoch:
+    """The method of `mmdata.stages`, with nothing around it."""
+    import tensorflow as tf
+
+    height, width = work.size
+
+    def shrink_rows(image: Any, to: int) -> Any:
+        rows, columns = tf.shape(image)[0], tf.shape(image)[1]
+        resized = tf.raw_ops.ScaleAndTranslate(
+            images=tf.reshape(image, [1, rows, 1, columns * 3]),
+            size=[to, 1],
+            scale=[tf.cast(to / rows, tf.float32), 1.0],
+            translation=[0.0, 0.0],
+            kernel_type="triangle",
+            antialias=True,
+        )
+        return tf.transpose(tf.reshape(resized, [to, columns, 3]), [1, 0, 2])
+
+    def load(path: Any) -> Any:
+        resized = shrink_rows(shrink_rows(_decode(path), height), width)
+        return tf.cast(tf.round(resized), tf.uint8)
+
+    return _tf_data(work, load)
+
+
+def tf_antialiased(work: Work) -> Epoch:
+    """What a careful person writes by hand."""
+    import tensorflow as tf
+
+    def load(path: Any) -> Any:
+        resized = tf.image.resize(_decode(path), work.size, antialias=True)
+        return tf.cast(tf.round(resized), tf.uint8)
+
+    return _tf_data(work, load)
+
+
+def tf_tutorial(work: Work) -> Epoch:
+    """What tutorials write.
+
+    Source: tensorflow.org/tutorials/load_data/images, "Using tf.data for finer control".
+    """
+    import tensorflow as tf
+
+    def load(path: Any) -> Any:
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.image.resize(image, work.size)
+
+    return _tf_data(work, load)
+
+
+def _decode(path: Any) -> Any:
+    import tensorflow as tf
+
+    content = tf.io.read_file(path)
+    return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _tf_data(work: Work, load: Callable[[Any], Any]) -> Epoch:
+    import tensorflow as tf
+
+    ds = tf.data.Dataset.from_tensor_slices(list(work.files))
+    ds = ds.map(load, num_parallel_calls=work.threads).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    return lambda: ds
+
+
+def keras_folder(work: Work) -> Epoch:
+    """Keras' own way from a folder, which shuffles by default."""
+    import keras
+
+    ds = keras.utils.image_dataset_from_directory(
+        work.folder, labels=None, image_size=work.size, batch_size=BATCH, verbose=False
+    )
+    return lambda: ds
+
+
+def pillow(work: Work) -> Epoch:
+    """Pillow in threads."""
+    return _in_threads(work, _PillowLoader(work.size))
+
+
+class _PillowLoader:
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size[::-1]
+
+    def __call__(self, path: str) -> _Image:
+        from PIL import Image
+
+        with Image.open(path) as image:
+            resized = image.convert("RGB").resize(self._size, Image.Resampling.BILINEAR)
+        return np.asarray(resized)
+
+
+def opencv(work: Work) -> Epoch:
+    """OpenCV in threads of ours, with none of its own."""
+    import cv2
+
+    cv2.setNumThreads(0)
+
+    def load(path: str) -> _Image:
+        image = cv2.resize(cv2.imread(path), work.size[::-1], interpolation=cv2.INTER_AREA)
+        converted: _Image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return converted
+
+    return _in_threads(work, load)
+
+
+def _in_threads(work: Work, load: Callable[[str], _Image]) -> Epoch:
+    pool = ThreadPoolExecutor(work.threads)
+
+    def epoch() -> Iterator[_Image]:
+        images = pool.map(load, work.files)
+        while batch := list(itertools.islice(images, BATCH)):
+            yield np.stack(batch)
+
+    return epoch
+
+
+def torch_workers(work: Work) -> Epoch:
+    """PyTorch's DataLoader with Pillow in processes of its own, which end with each epoch."""
+    from torch.utils.data import DataLoader
+
+    loader: Any = DataLoader(_PillowFiles(work), batch_size=BATCH, num_workers=work.threads)
+    return lambda: loader
+
+
+class _PillowFiles:
+    """What torch calls a map-style dataset."""
+
+    def __init__(self, work: Work) -> None:
+        self._files = work.files
+        self._load = _PillowLoader(work.size)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, row: int) -> _Image:
+        return self._load(self._files[row])
+
+
+def dali(work: Work) -> Epoch:
+    """DALI on the CPU; asked for as many batches as an epoch has, so that it begins none beyond."""
+    from nvidia.dali import fn, pipeline_def, types
+
+    def photos() -> Any:
+        encoded, _ = fn.readers.file(files=list(work.files))
+        images = fn.decoders.image(encoded, device="cpu", output_type=types.RGB)
+        return fn.resize(
+            images, size=work.size, interp_type=types.INTERP_TRIANGULAR, antialias=True
+        )
+
+    ahead = 2
+    pipeline = pipeline_def(photos)(
+        batch_size=BATCH,
+        num_threads=work.threads,
+        device_id=None,
+        prefetch_queue_depth=ahead,
+    )
+    pipeline.build()
+    steps = len(work.files) // BATCH
+
+    def epoch() -> Iterator[Any]:
+        for step in range(steps + ahead):
+            if step < steps:
+                pipeline.schedule_run()
+            if step >= ahead:
+                yield pipeline.share_outputs()[0]
+                pipeline.release_outputs()
+
+    return epoch

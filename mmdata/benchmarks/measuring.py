@@ -1,0 +1,156 @@
+"""Measures contenders in turn, each in a process of its own."""
+
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from mmdata.benchmarks.contending import Contender, Failure, Ready, Sample, work
+
+_FRESH = multiprocessing.get_context("spawn")  # nothing imported, no threads
+_ENDING = 5.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a contender did.
+
+    Attributes:
+      contender: Who.
+      versions: What it runs on; "" where it did not get ready.
+      samples: A sample a round; none where it failed.
+      failure: Why there are no samples; else "".
+    """
+
+    contender: Contender
+    versions: str
+    samples: tuple[Sample, ...]
+    failure: str
+
+
+def measure(
+    contenders: Sequence[Contender],
+    *,
+    rounds: int,
+    folder: pathlib.Path,
+    environment: Mapping[str, str],
+    patience: float = 600,
+) -> list[Result]:
+    """Runs an epoch of each contender, then the next of each; the first one warms up.
+
+    One at a time, so that none disturbs another; in turn, so that what else the machine does hits
+    them alike. One that fails is left out from there on. No process is left behind.
+
+    Args:
+      contenders: Who takes part.
+      rounds: Epochs of each that count.
+      folder: Where what they print is kept.
+      environment: Variables for each of them.
+      patience: Seconds that one may take to get ready, and for an epoch.
+    """
+    runs = [
+        _Run(one, folder / f"{number}.log", environment) for number, one in enumerate(contenders)
+    ]
+    bar = tqdm(total=len(runs) * (rounds + 2), unit="epoch", leave=False, disable=None)
+    with bar, contextlib.ExitStack() as stack:
+        for run in runs:
+            stack.callback(run.end)
+            run.start()
+        for run in runs:
+            bar.set_description(f"starting {run.contender.name}")
+            run.await_ready(patience)
+            bar.update()
+        for number in range(rounds + 1):
+            for run in runs:
+                bar.set_description(run.contender.name)
+                run.epoch(patience, counts=number > 0)
+                bar.update()
+    return [run.result() for run in runs]
+
+
+class _Run:
+    """A contender at work; a failure ends it, and is kept."""
+
+    def __init__(
+        self, contender: Contender, log: pathlib.Path, environment: Mapping[str, str]
+    ) -> None:
+        self.contender = contender
+        self._log = log
+        self._versions = ""
+        self._failure = ""
+        self._samples: list[Sample] = []
+        self._ours, self._theirs = _FRESH.Pipe()
+        self._process = _FRESH.Process(
+            target=work, args=(self._theirs, contender, str(log), environment)
+        )
+
+    def start(self) -> None:
+        """Starts the process; does not wait for it."""
+        self._process.start()
+        self._theirs.close()  # so that its end is heard
+
+    def await_ready(self, patience: float) -> None:
+        """Waits until it can begin."""
+        answer = self._answer(patience)
+        if isinstance(answer, Ready):
+            self._versions = answer.versions
+
+    def epoch(self, patience: float, *, counts: bool) -> None:
+        """Runs an epoch, unless it has failed before."""
+        if self._failure:
+            return
+        with contextlib.suppress(BrokenPipeError):  # it has ended: its answer says so
+            self._ours.send(None)
+        answer = self._answer(patience)
+        if isinstance(answer, Sample) and counts:
+            self._samples.append(answer)
+
+    def result(self) -> Result:
+        """How it did so far."""
+        return Result(
+            contender=self.contender,
+            versions=self._versions,
+            samples=() if self._failure else tuple(self._samples),
+            failure=self._failure,
+        )
+
+    def end(self) -> None:
+        """Ends the process and what it started, whatever they are doing."""
+        if self._process.pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()  # it may not lead a group yet
+        self._process.join()
+
+    def _answer(self, patience: float) -> Any:
+        """What the process says next; None where it fails."""
+        answer = self._hear(patience)
+        if not isinstance(answer, Failure):
+            return answer
+        self._failure = answer.reason
+        self.end()
+        return None
+
+    def _hear(self, patience: float) -> Any:
+        try:
+            if self._ours.poll(patience):
+                return self._ours.recv()
+        except (EOFError, OSError):
+            self._process.join(_ENDING)
+            return Failure(f"failed: {self._ending()}")
+        return Failure(f"failed: no answer in {patience:g} seconds")
+
+    def _ending(self) -> str:
+        """How the process ended, and the last that it printed."""
+        code = self._process.exitcode or 0
+        how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+        printed = self._log.read_text("utf-8", errors="replace") if self._log.exists() else ""
+        last = [line.strip() for line in printed.splitlines() if line.strip()][-1:]
+        return ": ".join([f"its process ended with {how}", *last])
