@@ -68,7 +68,8 @@ class Order:
             if 0 < size % self.batch_size < workers:
                 raise ValueError(
                     f"the last batch of {size % self.batch_size} cannot be shared by {workers} "
-                    f"shards; choose another batch_size than {self.batch_size!r} for {size:,}."
+                    f"shards; choose another batch_size than {self.batch_size!r} for {size:,}"
+                    f"{' indices of one bucket' if self.buckets else ''}."
                 )
 
     @property

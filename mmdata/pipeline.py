@@ -22,7 +22,7 @@ from mmdata.pairing.listing import IfAny
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
 from mmdata.pairing.read import read
-from mmdata.shapes import Buckets, decode_ratios
+from mmdata.shapes import Buckets, decode_ratios, upright_sizes
 from mmdata.stages.augment import RandomCrop, Seed
 from mmdata.stages.batches import CutBack, FillUp
 from mmdata.stages.images import Decode
@@ -33,6 +33,8 @@ from mmdata.stages.tokens import Pack, Tokenize
 from mmdata.tasks import Classification, Retrieval, Task
 from mmdata.tokenizers import Tokenizer
 from mmdata.vocabulary import tokenizer_for
+
+_MEASURING = ("validation", "test")
 
 
 def build(
@@ -64,15 +66,17 @@ def build(
       split: None takes everything; a name, e.g. "train", takes that split; a tuple of names gives
         a tuple of datasets. What its source does not split is split 80/10/10 into "train",
         "validation" and "test", see `Pairs.split`.
-      pixels: "unit" (0..1), "signed" (-1..1), "imagenet", "clip", "caffe", "raw" (0..255), "uint8",
-        or a `Pixels`.
-      image_size: (height, width) in pixels; None is (224, 224).
+      pixels: What a model was trained on: "clip", "siglip", "paligemma", "imagenet" (torchvision),
+        "inception_v3", "resnet50", "vgg16", "efficientnet", "mobilenet_v3"; or stretched to a
+        range: "unit" (0..1), "signed" (-1..1), "caffe", "raw" (0..255), "uint8"; or a `Pixels`.
+      image_size: (height, width) in pixels; None is that of `pixels`, mostly (224, 224).
       text: "wordpiece", "word", "byte", a `Tokenizer`, or a `Text`. A vocabulary is learned from
         the split "train" alone, where there are splits, and kept for the next time.
       sequence_length: Tokens of a sequence, start and end included; None is 32.
-      augment: Stages that run on each example after resizing, in order. An example holds `image`
-        (uint8 [H, W, 3]), `caption` (string []) and `seed` (int32 [2]), a key of its own for
-        `tf.random.stateless_*` that differs from epoch to epoch.
+      augment: Stages that run on each example after resizing, in order: `RandomCrop`, `Flip`,
+        `Color`, `Grayscale`, your own. An example holds `image` (uint8 [H, W, 3]), `caption`
+        (string []) and `seed` (int32 [2]), a key of its own for `tf.random.stateless_*` that
+        differs from epoch to epoch. The splits "validation" and "test" are never augmented.
       batch_size: Examples a batch, over all shards; the last batch of an epoch may be shorter.
       shuffle: Whether each epoch has an order of its own.
       seed: Same seed, same batches.
@@ -97,7 +101,7 @@ def build(
         task=task_of(task),
         pixels=pixels_of(pixels, image_size),
         text=text_of(text, sequence_length),
-        augment=tuple(augment),
+        augment=_stages(augment),
         batch_size=batch_size,
         shuffle=shuffle,
         seed=seed,
@@ -114,9 +118,9 @@ def build(
         _require_captions(part, recipe.task)
     tokenizer = tokenizer_for(recipe.text, pairs) if recipe.task.has_text else None
     recipes = [recipe] * len(parts)
-    if isinstance(split, tuple) and "train" in split:
+    if splits is not None:
         unaugmented = dataclasses.replace(recipe, augment=())
-        recipes = [recipe if name == "train" else unaugmented for name in split]
+        recipes = [unaugmented if name in _MEASURING else recipe for name in splits]
     datasets = tuple(
         _dataset(part, tokenizer, allowed, of_part)
         for part, of_part in zip(parts, recipes, strict=True)
@@ -178,6 +182,18 @@ def _paired(
     return pairs, problems.corrupt_allowed(findings, rows=len(pairs))
 
 
+def _stages(augment: Sequence[Stage]) -> tuple[Stage, ...]:
+    stages = tuple(augment) if isinstance(augment, Sequence) else (augment,)
+    if not isinstance(augment, Sequence) or any(
+        isinstance(stage, type) or not callable(stage) for stage in stages
+    ):
+        raise ValueError(
+            "augment=... must be a sequence of stages that map an example to an example, e.g. "
+            f"[RandomCrop(), Flip()]; got {augment!r}."
+        )
+    return stages
+
+
 def _without_bombs(pairs: Pairs, max_pixels: int) -> Pairs:
     """The pairs, scanned, whose larger images must not be decoded."""
     scan, pairs = pairs.scanned()
@@ -219,6 +235,7 @@ def _dataset(
         values["size"] = sizes
     if pixels.quality == "fast" and (ratios := decode_ratios(scan, sizes)).max() > 1:
         values["ratio"] = ratios
+        values["upright"] = upright_sizes(scan)
     order = Order(
         count=int(per_row.sum()),
         batch_size=recipe.batch_size,
@@ -237,7 +254,9 @@ def _dataset(
     load = None
     if pairs.members is not None or Format.PILLOW in scan.formats:
         load = Load(resize=pixels.resize, members=pairs.members)
-    decode = Decode(background=pixels.background, fast="ratio" in values, plain=scan.plain)
+    decode = Decode(
+        background=pixels.background, fast="ratio" in values, plain=scan.plain and not buckets
+    )
 
     def stream(steps: Any) -> Any:
         return _batches(steps, order, look_up, load, decode, corrupt, tokenizer, recipe)
@@ -256,17 +275,21 @@ def _dataset(
 def _with_load_size(recipe: _Recipe) -> _Recipe:
     """The recipe whose `RandomCrop`, if it has one, knows what to cut out of what."""
     pixels = recipe.pixels
-    if not any(isinstance(stage, RandomCrop) for stage in recipe.augment):
+    crops = [stage for stage in recipe.augment if isinstance(stage, RandomCrop)]
+    if not crops:
         return recipe
     if pixels.buckets:
         raise ValueError(
             "augment=... must not hold RandomCrop, which makes one size, with "
             f"Pixels(buckets=...); got {pixels.buckets!r}."
         )
+    if crops[0].size not in (None, pixels.size) or len(crops) > 1:
+        raise ValueError(
+            "augment=... takes one RandomCrop, whose size is None or that of the pixels, "
+            f"{pixels.size!r}; got {crops!r}."
+        )
     augment = tuple(
-        dataclasses.replace(stage, size=stage.size or pixels.size)
-        if isinstance(stage, RandomCrop)
-        else stage
+        dataclasses.replace(stage, size=pixels.size) if stage is crops[0] else stage
         for stage in recipe.augment
     )
     height, width = (-(-side * 8 // 7) for side in pixels.size)
@@ -324,10 +347,9 @@ def _batches(
     on_files: list[Stage] = [decode, pixels.resize]
     if pixels.load_size and not any(isinstance(stage, RandomCrop) for stage in recipe.augment):
         on_files.append(CenterCrop(size=pixels.size))
-    ds = ds.map(_chain(on_files), num_parallel_calls=os.cpu_count())  # all cores, from the start
     if recipe.augment:  # behind resizing, where pixels are few
-        on_images: list[Stage] = [Seed(seed=recipe.seed), *recipe.augment]
-        ds = ds.map(_chain(on_images), num_parallel_calls=tf.data.AUTOTUNE)
+        on_files += [Seed(seed=recipe.seed), *recipe.augment]
+    ds = ds.map(_chain(on_files), num_parallel_calls=os.cpu_count())  # all cores, from the start
     ds = ds.batch(batch_size)
     ds = ds.map(_chain(on_batches), num_parallel_calls=tf.data.AUTOTUNE)
     return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())

@@ -22,6 +22,9 @@ from mmdata.members import Members
 from mmdata.records import Facts, Records
 
 _EDGE = 4096
+_UNPACKED = (Format.BMP, Format.PILLOW)
+"""Formats that may hold bare pixels, in which two images can differ in the middle alone."""
+
 _BLOCK = 256
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 """Of formats whose header says all; a WebP's orientation and all of a TIFF may stand at its end."""
@@ -79,7 +82,8 @@ class Scan:
 def scan(root: str, images: Sequence[str], members: Members | None = None) -> Scan:
     """Scans image files in threads, with a progress bar after two seconds.
 
-    The content key is the 64-bit blake2b of the file's length, first 4 KiB and last 4 KiB. What was
+    The content key is the 64-bit blake2b of the file's length, first 4 KiB and last 4 KiB; of all
+    of it, where pixels may lie in it as they are, e.g. in a TIFF. What was
     seen is kept; a file whose length and time of modification did not change is not opened again.
 
     Args:
@@ -184,8 +188,10 @@ def _see(
         if before is not None and before[0][:2] == source.status(row):
             return before
         size, modified, head, tail = source.edges(row)
-        key = _content_key(size, head, tail)
+        key = _key(size, head, tail)
         header, why = _header(source, row, head, size)
+        if header.format in _UNPACKED:
+            key = _key_of_all(source, row, size)
     except OSError as err:
         return Facts(), err.strerror or str(err)
     except ImportError as err:  # without a time it is not kept: what it lacks may be there tomorrow
@@ -204,9 +210,16 @@ def _is_unchanged(source: _Files | _Members, row: int, facts: Facts) -> bool:
         return False
 
 
-def _content_key(length: int, head: bytes, tail: bytes) -> int:
-    digest = hashlib.blake2b(length.to_bytes(8, "little") + head + tail, digest_size=8)
+def _key(length: int, *parts: bytes) -> int:
+    digest = hashlib.blake2b(length.to_bytes(8, "little"), digest_size=8)
+    for part in parts:
+        digest.update(part)
     return int.from_bytes(digest.digest(), "little", signed=True)
+
+
+def _key_of_all(source: _Files | _Members, row: int, size: int) -> int:
+    with source.open(row) as file:
+        return _key(size, *iter(functools.partial(file.read, 1 << 20), b""))
 
 
 def _header(source: _Files | _Members, row: int, head: bytes, length: int) -> tuple[Header, str]:

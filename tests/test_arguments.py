@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mmdata.arguments import Pixels, Text, pixels_of, task_of, text_of
+from mmdata.arguments import PRESETS, Pixels, Text, pixels_of, task_of, text_of
 from mmdata.stages.pixels import NORMALIZATIONS
+from mmdata.stages.resize import Resize
 from mmdata.stages.text import Clean
 from mmdata.tasks import Captioning, Retrieval
 from mmdata.tokenizers import Byte, Word
@@ -16,16 +17,95 @@ from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS
 WORDS = Word((*SPECIAL_TOKENS, "a"))
 
 
-@pytest.mark.parametrize("name", NORMALIZATIONS)
-def test_pixels_by_name(name: str) -> None:
+RANGES = ("unit", "signed", "raw", "uint8", "caffe")
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_pixels_by_the_name_of_a_range(name: str) -> None:
     assert pixels_of(name, None) == Pixels(size=(224, 224), normalize=name)
     assert pixels_of(name, (32, 48)) == Pixels(size=(32, 48), normalize=name)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_pixels_by_the_name_of_a_preset(name: str) -> None:
+    preset = PRESETS[name]
+    assert pixels_of(name, None) == preset
+    assert pixels_of(name, preset.size) == preset
+    assert pixels_of(name, (112, 448)) == preset.resized((112, 448))
+
+
+def test_each_normalization_is_a_name() -> None:
+    assert {*NORMALIZATIONS} == {*RANGES, "clip", "imagenet"}
+    assert {name: PRESETS[name].normalize for name in NORMALIZATIONS} == {
+        name: name for name in NORMALIZATIONS
+    }
 
 
 def test_pixels_by_value() -> None:
     pixels = Pixels(size=(8, 9), normalize="caffe")
     assert pixels_of(pixels, None) is pixels
-    assert Pixels() == Pixels(size=(224, 224), normalize="unit")
+    assert Pixels() == Pixels(
+        size=(224, 224),
+        fit="stretch",
+        interpolation="bilinear",
+        normalize="unit",
+        background=(255, 255, 255),
+        load_size=None,
+        buckets=(),
+        max_crop=None,
+        quality="exact",
+    )
+
+
+# The fields of a Pixels, and the stage that they make.
+
+BUCKETS = ((4, 8), (8, 4))
+STAGES: list[tuple[dict[str, Any], Resize]] = [
+    ({}, Resize(size=(224, 224))),
+    ({"size": (8, 9)}, Resize(size=(8, 9))),
+    ({"size": (8, 9), "load_size": (8, 12)}, Resize(size=(8, 12))),
+    (
+        {"fit": "pad", "background": (1, 2, 3)},
+        Resize(size=(224, 224), fit="pad", background=(1, 2, 3)),
+    ),
+    ({"interpolation": "bicubic"}, Resize(size=(224, 224), interpolation="bicubic")),
+    ({"fit": "crop"}, Resize(size=(224, 224), fit="crop", max_crop=1)),
+    ({"fit": "crop", "max_crop": 0.1}, Resize(size=(224, 224), fit="crop", max_crop=0.1)),
+    ({"buckets": BUCKETS}, Resize(size=None, max_crop=0.25)),
+    ({"buckets": BUCKETS, "fit": "crop"}, Resize(size=None, fit="crop", max_crop=0.25)),
+    (
+        {"buckets": BUCKETS, "fit": "crop", "max_crop": 1},
+        Resize(size=None, fit="crop", max_crop=1),
+    ),
+    (
+        {"buckets": BUCKETS, "fit": "crop", "max_crop": 0},
+        Resize(size=None, fit="crop", max_crop=0),
+    ),
+    ({"quality": "fast", "normalize": "clip"}, Resize(size=(224, 224))),
+]
+
+
+@pytest.mark.parametrize(("fields", "stage"), STAGES, ids=str)
+def test_the_stage_of_pixels(fields: dict[str, Any], stage: Resize) -> None:
+    assert Pixels(**fields).resize == stage
+
+
+@pytest.mark.parametrize(
+    ("size", "load_size", "to", "expected"),
+    [
+        ((224, 224), None, (32, 48), None),
+        ((224, 224), (256, 256), (448, 448), (512, 512)),
+        ((224, 224), (256, 256), (112, 336), (128, 384)),
+        ((224, 224), (256, 256), (1, 1), (1, 1)),
+        ((224, 224), (256, 256), (384, 100), (439, 114)),
+        ((10, 20), (15, 20), (30, 7), (45, 7)),
+    ],
+    ids=str,
+)
+def test_load_size_goes_with_the_size(size: Any, load_size: Any, to: Any, expected: Any) -> None:
+    before = Pixels(size=size, load_size=load_size, fit="crop", normalize="clip", quality="fast")
+    after = dataclasses.replace(before, size=to, load_size=expected)
+    assert before.resized(to) == after
 
 
 @pytest.mark.parametrize("text", ["word", "wordpiece", "byte", WORDS, Byte()], ids=str)
@@ -70,17 +150,73 @@ def test_length_said_twice(length: int) -> None:
 
 @pytest.mark.parametrize("pixels", ["", "Unit", None, 224, ["unit"], Pixels], ids=repr)
 def test_pixels_that_are_refused(pixels: Any) -> None:
-    with pytest.raises(ValueError, match=r"pixels=\.\.\. must be one of \['raw', 'unit', .*; got"):
+    with pytest.raises(
+        ValueError, match=r"pixels=\.\.\. must be one of \['unit', 'signed', .*; got"
+    ):
         pixels_of(pixels, None)
 
 
 @pytest.mark.parametrize("size", [(0, 224), (224,), 224, [32, 32], (1.5, 2), "224"], ids=repr)
 def test_sizes_that_are_refused(size: Any) -> None:
-    message = r"size=\.\.\.\) must be two positive ints \(height, width\); got"
-    with pytest.raises(ValueError, match=message):
+    message = r"size=\.\.\.\)? must be two positive ints \(height, width\); got .*size="
+    with pytest.raises(ValueError, match=rf"Pixels\({message}"):
         Pixels(size=size)
+    for name in PRESETS:
+        with pytest.raises(ValueError, match=f"image_{message}"):
+            pixels_of(name, size)
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    *(
+        ({"load_size": size}, r"load_size=\.\.\.\) must be two positive ints")
+        for size in ((0, 256), (256,), 256, [256, 256], (256.0, 256.0), "256")
+    ),
+    *(
+        ({"load_size": size}, r"load_size=\.\.\.\) must be at least size=\(224, 224\); got \(")
+        for size in ((223, 224), (224, 223), (1, 1), (512, 223))
+    ),
+    (
+        {"load_size": (256, 256), "buckets": ((32, 32),)},
+        r"load_size=\.\.\.\) must be None with buckets=\.\.\.; got \(256, 256\)",
+    ),
+    *(
+        ({"buckets": buckets}, r"buckets=\.\.\.\) must be a tuple of different sizes")
+        for buckets in (((8, 4), (8, 4)), [(8, 4)], None, {(8, 4)})
+    ),
+    *(
+        ({"buckets": buckets}, r"buckets=\.\.\.\) must be two positive ints")
+        for buckets in (((8, 4), (0, 4)), ((8, 4), (8,)), (8, 4), ((8.0, 4.0),), ((8, -4),))
+    ),
+    *(
+        ({"quality": quality}, r'quality=\.\.\.\) must be "exact" or "fast"; got')
+        for quality in ("", "Fast", None, True, 1, ["fast"])
+    ),
+    *(
+        ({"background": color}, r"background=\.\.\.\) must be three ints from 0 to 255")
+        for color in ("white", None, (0, 0), (0, 0, 256), (0, 0, -1), (0.0, 0, 0), [0, 0, 0])
+    ),
+    ({"max_crop": 0.1}, r'max_crop=\.\.\.\) needs fit="crop"; got fit=.stretch., max_crop=0.1'),
+    *(
+        ({"fit": "crop", "max_crop": share}, r"max_crop=\.\.\.\) must be a share from 0 to 1; got")
+        for share in (-0.01, 1.01, float("nan"), "1", [0.5])
+    ),
+    *(
+        ({"fit": fit}, r"fit=\.\.\.\) must be one of \['stretch', 'crop', 'pad'\]; got")
+        for fit in ("", "Crop", None, "cover", ["pad"])
+    ),
+    *(
+        ({"interpolation": name}, r"interpolation=\.\.\.\) must be one of \['bilinear', 'bic")
+        for name in ("", "nearest", None, "lanczos3", ["bicubic"])
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED, ids=str)
+def test_fields_of_pixels_that_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        pixels_of("unit", size)
+        Pixels(**fields)
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(Pixels(), **fields)
 
 
 @pytest.mark.parametrize("name", ["", "Unit", None, ["unit"]], ids=repr)
@@ -124,7 +260,14 @@ def test_tasks_that_are_refused(task: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [Pixels(size=(8, 9)), Text(tokenizer=WORDS, length=5), Captioning(), Retrieval()],
+    [
+        Pixels(size=(8, 9)),
+        Pixels(buckets=BUCKETS, fit="crop", max_crop=0.1, quality="fast", background=(0, 1, 2)),
+        *PRESETS.values(),
+        Text(tokenizer=WORDS, length=5),
+        Captioning(),
+        Retrieval(),
+    ],
     ids=repr,
 )
 def test_are_values(value: Any) -> None:
@@ -134,3 +277,22 @@ def test_are_values(value: Any) -> None:
     assert repr(copy) == repr(value)
     with pytest.raises(dataclasses.FrozenInstanceError):
         value.size = (1, 1)
+
+
+def test_pixels_print_every_field() -> None:
+    assert repr(PRESETS["imagenet"]) == (
+        "Pixels(size=(224, 224), fit='crop', interpolation='bilinear', normalize='imagenet', "
+        "background=(255, 255, 255), load_size=(256, 256), buckets=(), max_crop=None, "
+        "quality='exact')"
+    )
+    assert len({*PRESETS.values()}) == 9
+
+
+def test_preset_with_changes() -> None:
+    fast = Pixels.preset("clip", quality="fast")
+    assert fast == dataclasses.replace(PRESETS["clip"], quality="fast")
+    assert pixels_of(fast, None) is fast
+    with pytest.raises(ValueError, match=r"pixels=\.\.\. must be one of .*; got 'vit'"):
+        Pixels.preset("vit")
+    with pytest.raises(ValueError, match=r"quality=\.\.\.\) must be"):
+        Pixels.preset("clip", quality="good")

@@ -174,9 +174,13 @@ BY_PILLOW: dict[str, Files] = {
     },
     "HEIC, with `mmdata[heic]`": {"heic": encoded(PICTURE, "HEIF", quality=80)},
 }
-CUT = encoded(PICTURE, "JPEG")
+CUT, JXL = encoded(PICTURE, "JPEG"), encoded(PICTURE, "JXL", quality=90)
 REFUSED: dict[str, Files] = {
-    "a file cut off": {"jpeg": CUT[: len(CUT) // 2], "png": encoded(PICTURE, "PNG")[:-500]},
+    "a file cut off": {
+        "jpeg": CUT[: len(CUT) // 2],
+        "png": encoded(PICTURE, "PNG")[:-500],
+        "jxl": JXL[: len(JXL) // 2],
+    },
     "JPEG XL: animation": {
         "animated": bytes.fromhex(
             "ff0a09050158505c1208080000005c004b188b1500d41f638c1f63fc0b48000028d01b433a60ea08"

@@ -1,5 +1,6 @@
 """`Problems`: which problems stop, which are dropped or filled, and how many may be."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
@@ -168,6 +169,14 @@ def test_without_errors() -> None:
     assert Problems(budget=3).without_errors() == problems_of("drop")
     filling = Problems(missing="folder", empty="blank", budget=0.1)
     assert filling.without_errors() == Problems(missing="folder", empty="blank", corrupt="drop")
+    few = Problems(max_pixels=300)
+    assert few.without_errors() == dataclasses.replace(problems_of("drop"), max_pixels=300)
+
+
+@pytest.mark.parametrize("most", [1, 300, 178_956_970])
+def test_max_pixels_that_are_taken(most: int) -> None:
+    assert Problems(max_pixels=most).max_pixels == most
+    assert Problems().max_pixels == problems_of("drop").max_pixels == 178_956_970
 
 
 def test_named() -> None:
@@ -185,6 +194,7 @@ def test_named() -> None:
         *(("corrupt", value) for value in ("blank", "folder", "file", None, "")),
         *(("budget", value) for value in (-1, -0.1, 1.0, 1.5, True, "1", float("nan"))),
         *(("budget", value) for value in (float("inf"), [1])),
+        *(("max_pixels", value) for value in (0, -1, 178_956_971, 1e6, None, "1000", [1])),
     ],
     ids=repr,
 )

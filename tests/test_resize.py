@@ -198,7 +198,7 @@ def test_size_of_each_example(fit: Any) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "size", "top", "left"),
-    [((10, 10), (10, 10), 0, 0), ((10, 12), (4, 6), 3, 3), ((11, 8), (4, 7), 3, 0)],
+    [((10, 10), (10, 10), 0, 0), ((10, 12), (4, 6), 3, 3), ((11, 8), (4, 7), 4, 0)],
 )
 def test_center_crop(shape: Size, size: Size, top: int, left: int) -> None:
     pixels = made_pixels(*shape)

@@ -152,6 +152,21 @@ def test_what_pillow_decodes_is_read_to_its_end(tmp_path: pathlib.Path) -> None:
     assert (found.heights.tolist(), found.widths.tolist()) == ([99, 99, 99], [88, 88, 88])
 
 
+@pytest.mark.parametrize("kind", ["TIFF", "BMP", "PPM"])
+def test_images_that_differ_in_the_middle_alone_have_keys_of_their_own(
+    kind: str, tmp_path: pathlib.Path
+) -> None:
+    contents = []
+    for level in (0, 1, 1):
+        picture, buffer = Image.new("RGB", (100, 100)), io.BytesIO()
+        picture.putpixel((50, 50), (level, 0, 0))
+        picture.save(buffer, kind)
+        contents.append(buffer.getvalue())
+    first, second, third = scan_bytes(tmp_path, *contents).keys
+    assert first != second
+    assert second == third
+
+
 def png(width: int, height: int) -> bytes:
     size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return PNG[:8] + chunk(b"IHDR", size) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")

@@ -9,7 +9,8 @@ from mmdata.pairing.findings import Finding
 
 DECODED = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif"),
-    *(".jp2", ".jxl", ".ppm", ".tif", ".tiff"),
+    *(".apng", ".avifs", ".dib", ".hif", ".j2c", ".j2k", ".jif", ".jp2", ".jpf", ".jpx", ".jxl"),
+    *(".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff"),
 )
 _SYSTEM = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 

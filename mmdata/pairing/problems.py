@@ -62,7 +62,6 @@ class Problems:
                 "Problems(budget=...) must be an int of at least 0, a float from 0 to below 1, or "
                 f"None; got {self.budget!r}."
             )
-
         if not (isinstance(self.max_pixels, int) and 1 <= self.max_pixels <= MAX_PIXELS):
             raise ValueError(
                 f"Problems(max_pixels=...) must be an int from 1 to {MAX_PIXELS:,}; got "

@@ -14,8 +14,8 @@ from mmdata.stages.wording import (
     ENGLISH_SIDE_PHRASES,
     ENGLISH_SIDES,
     ENGLISH_WRITING,
-    Pairs,
     Patterns,
+    Swaps,
     mentions,
     mirror,
     require_pairs,
@@ -52,7 +52,8 @@ class RandomCrop:
 
     image: uint8 [h, w, 3]; seed: int32 [2]  ->  image: uint8 [H, W, 3]; seed: int32 [2], another
 
-    Does not look at the caption: what it names may lie outside of the box.
+    Does not look at the caption: what it names may lie outside of the box. In `build` the image is
+    already `Pixels.load_size`, and cropped if `fit` is "crop": small boxes are enlarged.
 
     Attributes:
       size: (H, W) in pixels, both >= 1; None is the size that `mmdata.build` is asked for.
@@ -132,7 +133,7 @@ class Flip:
     Attributes:
       p: How likely an image is mirrored, 0 to 1, among those that may be.
       captions_aware: Whether to look at captions; else they stay as they are.
-      swap: Pairs of words, in lower case, that trade places; found in lower case, Capitalised and
+      swap: Swaps of words, in lower case, that trade places; found in lower case, Capitalised and
         in UPPER CASE.
       within: Regular expressions (RE2, any case) of the phrases in which these words are sides; ()
         is everywhere. None is `ENGLISH_SIDE_PHRASES` for `ENGLISH_SIDES`, else ().
@@ -144,7 +145,7 @@ class Flip:
 
     p: float = 0.5
     captions_aware: bool = True
-    swap: Pairs = ENGLISH_SIDES
+    swap: Swaps = ENGLISH_SIDES
     within: Patterns | None = None
     skip: Patterns = ENGLISH_WRITING
 

@@ -13,7 +13,7 @@ from PIL import Image
 from mmdata import pillow
 from mmdata.example import Example
 from mmdata.headers import Format
-from mmdata.stages.resize import WHITE, Color, require_color
+from mmdata.stages.resize import WHITE, Rgb, require_color
 
 _PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]| name: .*")
 
@@ -27,8 +27,8 @@ class Decode:
       ->  image: uint8 [h, w, 3], RGB, 0-255; valid: bool []; `content` goes
 
     A file that cannot be read or decoded, or whose format is UNKNOWN or PILLOW, gives one black
-    pixel and `valid` False. Takes format and orientation from a scan; does not look for them. First
-    frame of a GIF; 16 bits are scaled to 8. Applies no colour profile.
+    pixel and `valid` False. Takes format and orientation from a scan; does not look
+    for them. First frame of a GIF; 16 bits are scaled to 8. Applies no colour profile.
 
     Attributes:
       background: RGB behind transparent pixels, 0-255.
@@ -42,7 +42,7 @@ class Decode:
     within 1 grey level, tests/test_formats.py.
     """
 
-    background: Color = WHITE
+    background: Rgb = WHITE
     fast: bool = False
     plain: bool = False
 
@@ -62,7 +62,8 @@ class Decode:
                 lambda: _decode_and_turn(file, kind, orientation, self.background),
             )
         rest = {key: value for key, value in example.items() if key != "content"}
-        return {**rest, "image": tf.ensure_shape(image, [None, None, 3]), "valid": valid}
+        image.set_shape([None, None, 3])
+        return {**rest, "image": image, "valid": valid}
 
 
 def why_corrupt(content: bytes, kind: Format) -> str | None:
@@ -90,10 +91,8 @@ def _is_cut(content: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
-    except OSError as err:
+    except Exception as err:  # whatever plugins the user has registered may raise
         return "truncated" in str(err)
-    except (ValueError, SyntaxError, Image.DecompressionBombError):
-        pass
     return False
 
 
@@ -126,13 +125,12 @@ def _attempt(decode: Callable[[Example], Any], file: Example) -> tuple[Any, Any]
     """
 
     def succeed(file: Example) -> tuple[Any, bool]:
-        image = decode({**file, "content": _content(file)})
-        return tf.ensure_shape(image, [None, None, 3]), True
+        return decode({**file, "content": _content(file)}), True
 
-    decoded = tf.data.Dataset.from_tensors(file).map(succeed).ignore_errors()
+    decoded = tf.data.Dataset.from_tensors(file).map(succeed)
     blank = tf.data.Dataset.from_tensors(_black())
-    image, valid = decoded.concatenate(blank).take(1).get_single_element()
-    return tf.ensure_shape(image, [None, None, 3]), valid
+    image, valid = decoded.ignore_errors().concatenate(blank).take(1).get_single_element()
+    return image, valid
 
 
 def _content(file: Example) -> Any:
@@ -150,7 +148,7 @@ def _black() -> tuple[Any, Any]:
 
 # Inlined, this branch would cost even where it is not taken: a graph visits each of its nodes.
 @functools.partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
-def _decode_and_turn(file: Example, kind: Any, orientation: Any, background: Color) -> Any:
+def _decode_and_turn(file: Example, kind: Any, orientation: Any, background: Rgb) -> Any:
     def attempting(decode: Callable[[Any], Any]) -> Callable[[], Any]:
         return lambda: _attempt(lambda e: _on_background(decode(e["content"]), background), file)
 
@@ -160,7 +158,7 @@ def _decode_and_turn(file: Example, kind: Any, orientation: Any, background: Col
     return _turn_upright(image, orientation), valid
 
 
-def _on_background(image: Any, background: Color) -> Any:
+def _on_background(image: Any, background: Rgb) -> Any:
     """Gives 1 to 4 channels their 3: uint8 [h, w, c] -> uint8 [h, w, 3]."""
     if image.shape[-1] == 3:
         return image

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import os
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -57,33 +58,44 @@ class Load:
         formats: NDArray[np.int8],
         sizes: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.int8]]:
-        contents, formats = self._contents(rows), formats.copy()
-        for place in np.flatnonzero(formats == Format.PILLOW).tolist():
+        contents, formats = np.full(len(rows), b"", np.object_), formats.copy()
+        by_pillow = formats == Format.PILLOW
+        if self.members is not None:
+            contents[~by_pillow] = _read_many(self.members, rows[~by_pillow])
+
+        def convert(place: int) -> bytes:
             size = {} if sizes is None else {"size": tf.constant(sizes[place])}
-            try:
-                contents[place] = self._converted(contents[place], paths[place], size)
-                formats[place] = Format.BMP
-            except (OSError, ValueError):
-                formats[place] = Format.UNKNOWN
+            return self._converted(int(rows[place]), paths[place], size)
+
+        places = np.flatnonzero(by_pillow)
+        if places.size:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                contents[places] = list(pool.map(convert, places.tolist()))
+        formats[places] = np.where(contents[places] == b"", Format.UNKNOWN, Format.BMP)
         return contents, formats
 
-    def _contents(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """The bytes of members, "" where one cannot be read."""
-        if self.members is None:
-            return np.full(len(rows), b"", np.object_)
+    def _converted(self, row: int, path: bytes, size: Example) -> bytes:
+        """A BMP file; "" where reading or decoding fails."""
         try:
-            return np.array(self.members.read_many(rows), np.object_)
-        except OSError:
-            return np.array([_read(self.members, row) for row in rows.tolist()], np.object_)
-
-    def _converted(self, content: bytes, path: bytes, size: Example) -> bytes:
-        if self.members is None:
-            content = pathlib.Path(os.fsdecode(path)).read_bytes()
-        pixels = pillow.decode(content, self.resize.background)
+            if self.members is None:
+                content = pathlib.Path(os.fsdecode(path)).read_bytes()
+            else:
+                content = self.members.read(row)
+            pixels = pillow.decode(content, self.resize.background)
+        except (OSError, ValueError):
+            return b""
         resized = self.resize({"image": tf.constant(pixels), **size})["image"]
         file = io.BytesIO()
         Image.fromarray(resized.numpy()).save(file, "BMP")
         return file.getvalue()
+
+
+def _read_many(members: Members, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """The bytes of members, "" where one cannot be read."""
+    try:
+        return np.array([*members.read_many(rows), None], np.object_)[:-1]
+    except OSError:
+        return np.array([*(_read(members, row) for row in rows.tolist()), None], np.object_)[:-1]
 
 
 def _read(members: Members, row: int) -> bytes:

@@ -19,8 +19,8 @@ def resample(image: Any, size: Any, scale: Any, offset: Any, interpolation: Inte
     Args:
       image: uint8 [h, w, 3].
       size: (H, W), the frame: two ints, or int32 [2].
-      scale: float32 [2], for rows and columns.
-      offset: float32 [2], for rows and columns, in pixels of the result.
+      scale: Of rows and of columns, float32 [2].
+      offset: Of rows and of columns, in pixels of the result, float32 [2].
       interpolation: "bilinear", or "bicubic" (a = -0.5).
 
     Returns:
@@ -45,16 +45,15 @@ def _along_rows(image: Any, height: Any, scale: Any, offset: Any, kernel: str) -
     Seen as one column of pixels with w * 3 channels, for which the kernel runs along whole rows;
     along columns it would go pixel by pixel.
     """
-    rows, columns = tf.shape(image)[0], tf.shape(image)[1]
     resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.reshape(image, [1, rows, 1, columns * 3]),
+        images=tf.reshape(image, [1, tf.shape(image)[0], 1, -1]),
         size=[height, 1],
         scale=[scale, 1.0],
         translation=[offset, 0.0],
         kernel_type=kernel,
         antialias=True,
     )
-    return tf.reshape(resized, [height, columns, 3])
+    return tf.reshape(resized, [height, -1, 3])
 
 
 def _transposed(image: Any) -> Any:

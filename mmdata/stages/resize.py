@@ -10,9 +10,9 @@ from mmdata.stages.resampling import INTERPOLATIONS, Interpolation, resample
 
 Fit = Literal["stretch", "crop", "pad"]
 Size = tuple[int, int]
-Color = tuple[int, int, int]
+Rgb = tuple[int, int, int]
 
-WHITE: Color = (255, 255, 255)
+WHITE: Rgb = (255, 255, 255)
 
 _FITS = ("stretch", "crop", "pad")
 
@@ -21,7 +21,8 @@ _FITS = ("stretch", "crop", "pad")
 class Resize:
     """Resizes `image`, antialiased as Pillow does.
 
-    image: uint8 [h, w, 3], RGB, 0-255; size: int32 [2], if the field is None
+    image: uint8 [h, w, 3], RGB, 0-255; size: int32 [2], if the field is None; upright: int32 [2],
+    height and width before decoding made it smaller, if it did
       ->  image: uint8 [H, W, 3], RGB, 0-255
 
     Does not normalize, and keeps the aspect ratio only by cropping or padding.
@@ -45,7 +46,7 @@ class Resize:
     size: Size | None
     fit: Fit = "stretch"
     interpolation: Interpolation = "bilinear"
-    background: Color = WHITE
+    background: Rgb = WHITE
     max_crop: float = 1.0
 
     def __post_init__(self) -> None:
@@ -68,21 +69,25 @@ class Resize:
         image = example["image"]
         size = example["size"] if self.size is None else self.size
         shape = tf.shape(image)[:2]
-        fitted = self._fitted(shape, size)
+        if self.fit == "stretch":
+            scale = tf.cast(size, tf.float32) / tf.cast(shape, tf.float32)
+            resized = resample(image, size, scale, (0.0, 0.0), self.interpolation)
+        else:
+            fitted = self._fitted(example.get("upright", shape), size)
+            resized = self._fit_in(image, shape, size, fitted)
+        resized.set_shape([*(self.size or (None, None)), 3])
+        return {**example, "image": resized}
+
+    def _fit_in(self, image: Any, shape: Any, size: Any, fitted: Any) -> Any:
         scale = tf.cast(fitted / shape, tf.float32)
-        # Python and torchvision round halves to even, too.
-        offset = tf.zeros([2]) if self.fit == "stretch" else tf.round((size - fitted) / 2)
-        offset = tf.cast(offset, tf.float32)
+        offset = tf.cast(_half(size - fitted), tf.float32)
         resized = resample(image, size, scale, offset, self.interpolation)
-        if self.fit == "pad" or (self.fit == "crop" and self.max_crop < 1):
-            resized = self._on_background(resized, fitted, offset)
-        height_width = (None, None) if self.size is None else self.size
-        return {**example, "image": tf.ensure_shape(resized, [*height_width, 3])}
+        if self.fit == "crop" and self.max_crop == 1:
+            return resized
+        return self._on_background(resized, fitted, offset)
 
     def _fitted(self, shape: Any, size: Any) -> Any:
         """Height and width of the whole image at the scale of the result, int32 [2]."""
-        if self.fit == "stretch":
-            return tf.convert_to_tensor(size)
         size, shape = tf.cast(size, tf.float64), tf.cast(shape, tf.float64)
         if self.fit == "pad":
             sides = tf.round(shape * tf.reduce_min(size / shape))
@@ -125,9 +130,14 @@ class CenterCrop:
 
     def __call__(self, example: Example) -> Example:
         image = example["image"]
-        top, left = tf.unstack((tf.shape(image)[:2] - self.size) // 2)
+        top, left = tf.unstack(tf.cast(_half(tf.shape(image)[:2] - self.size), tf.int32))
         height, width = self.size
         return {**example, "image": image[top : top + height, left : left + width]}
+
+
+def _half(pixels: Any) -> Any:
+    """Half of a number of pixels, rounded to even, as torchvision and Pillow do."""
+    return tf.round(pixels / 2)
 
 
 def require_size(what: str, name: str, size: object) -> None:

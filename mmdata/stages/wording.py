@@ -6,10 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-Pairs = tuple[tuple[str, str], ...]
+Swaps = tuple[tuple[str, str], ...]
 Patterns = tuple[str, ...]
 
-ENGLISH_SIDES: Pairs = (
+ENGLISH_SIDES: Swaps = (
     ("left", "right"),
     ("leftmost", "rightmost"),
     ("leftward", "rightward"),
@@ -52,6 +52,7 @@ ENGLISH_WRITING: Patterns = (
     r"\bwrit(?:e|es|ing|ings|ten)\b|\bwrote\b|\btexts?\b|\bletter|\bword(?:s|ed|ing|y)?\b",
     r"\bspel(?:ls?|led|ling|t)\b|\blabel|\binscri(?:be|pt)|\bengrav|\blogos?\b|\binitials?\b",
     r"\balphabet|\bcaption|\bslogan|\bmessages?\b|\bname[sd]?\b|\b(?:en)?titled?\b|\bfonts?\b",
+    r"\bgraffiti\b|\bnews\s?papers?\b|\bmagazines?\b|\bmark(?:ed|ings?)\b|\bbillboards?\b|\bbanners?\b",
     r"\bquot(?:e|es|ed|ing)\b|\bmonogram|\badverti[sz]|\bnumbers\b|\bnumber(?:ed|ing)\b|\bnumeral",
     r"\bnumber\s+(?:\d|one|two|three|four|five|six|seven|eight|nine|ten)|\bdigits?\b|#\s*\d",
     r"""["“”„‟«»]|``|(?:^|[\s(])['\x{2018}][^\s'\x{2018}\x{2019}][^'\x{2018}\x{2019}]*"""
@@ -138,12 +139,12 @@ def mentions(caption: Any, patterns: Patterns) -> Any:
     return tf.strings.regex_full_match(caption, rf"(?i)\C*(?:{_any(patterns)})\C*")
 
 
-def mirror(caption: Any, swap: Pairs, within: Patterns) -> tuple[Any, Any]:
+def mirror(caption: Any, swap: Swaps, within: Patterns) -> tuple[Any, Any]:
     """Swaps the words for sides in a caption, and tells whether that makes it true of a mirror.
 
     Args:
       caption: string [].
-      swap: Pairs of words.
+      swap: Swaps of words.
       within: Regular expressions (RE2) of the phrases in which these words are sides; () is
         everywhere.
 
@@ -161,7 +162,7 @@ def mirror(caption: Any, swap: Pairs, within: Patterns) -> tuple[Any, Any]:
 
 # Inlined, this would cost even where no word needs it: a graph visits each of its nodes.
 @functools.partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
-def _mirror(caption: Any, swap: Pairs, within: Patterns) -> tuple[Any, Any]:
+def _mirror(caption: Any, swap: Swaps, within: Patterns) -> tuple[Any, Any]:
     words = tuple(word for pair in swap for word in pair)
     outside = tf.strings.regex_replace(caption, f"(?i){_any(within)}", " ") if within else ""
     forms = "|".join(form for pair in _forms(swap) for form in pair)
@@ -170,14 +171,14 @@ def _mirror(caption: Any, swap: Pairs, within: Patterns) -> tuple[Any, Any]:
     return swap_words(caption, swap), ~tf.reduce_any(missed)
 
 
-def swap_words(caption: Any, swap: Pairs) -> Any:
+def swap_words(caption: Any, swap: Swaps) -> Any:
     """Puts one word of each pair for the other, in lower case, Capitalised and in UPPER CASE.
 
     Swapping twice gives any text back, valid UTF-8 or not.
 
     Args:
       caption: string [].
-      swap: Pairs of words in lower case.
+      swap: Swaps of words in lower case.
 
     Returns:
       string [].
@@ -195,7 +196,7 @@ def _marked(text: Any) -> Any:
     return tf.strings.regex_replace(text, f"({_WORD})", "\1\\1\1")
 
 
-def _forms(swap: Pairs) -> Iterator[tuple[str, str]]:
+def _forms(swap: Swaps) -> Iterator[tuple[str, str]]:
     """The pairs in each case; but no form twice, or swapping twice would not give it back."""
     taken: set[str] = set()
     for case in (str.lower, str.capitalize, str.upper):
