@@ -1,5 +1,8 @@
 """Remembers the images that could not be decoded, while a pipeline runs."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from mmdata.example import Example
@@ -8,6 +11,43 @@ from mmdata.pairing.findings import Finding
 from mmdata.pairing.pairs import Pairs
 from mmdata.scan import Scan
 from mmdata.stages.images import why_corrupt
+
+
+class Missed:
+    """Finds the image that a strict pipeline has passed over, since it failed; for `Dataset.scan`.
+
+    step, row: int64 [b]; path: string [b]; place: int32 [b], 0, 1, 2, ... but for what is missing;
+    real, valid: bool [b]  ->  row, path, valid of the first example: those of what is missing
+
+    What fills a batch up counts as valid. Each batch must have one such example at its end, which
+    cannot fail: by that a gap shows in its own batch. Those behind it are out of step.
+
+    Args:
+      look_up: From a step, int64 [], to `row` and `path` of its examples.
+    """
+
+    def __init__(self, look_up: Callable[[Any], Example]) -> None:
+        self._look_up = look_up
+
+    def __call__(self, missed: Any, example: Example) -> tuple[Any, tuple[Example, Any]]:
+        """Takes whether an image was missed before; gives it, now, and then as it came, back."""
+        gaps = tf.not_equal(example["place"], tf.range(tf.size(example["place"])))
+        has_gap = tf.reduce_any(gaps)
+        valid = example["valid"] | ~example["real"]
+        first = {"row": example["row"][0], "path": example["path"][0], "valid": valid[0]}
+        told = tf.cond(has_gap, lambda: self._missing(example, gaps), lambda: first)
+        example = {**example, "valid": valid}
+        seen = {name: tf.concat([[told[name]], example[name][1:]], 0) for name in told}
+        return missed | has_gap, ({**example, **seen}, missed)
+
+    def _missing(self, example: Example, gaps: Any) -> Example:
+        place = tf.argmax(gaps)
+        asked = self._look_up(example["step"][tf.maximum(place - 1, 0)])
+        return {
+            "row": asked["row"][place],
+            "path": asked["path"][place],
+            "valid": tf.constant(False),
+        }
 
 
 class Corrupt:

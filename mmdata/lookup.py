@@ -19,7 +19,7 @@ from mmdata.tasks import Task
 class Lookup:
     """Looks up the examples of a step inside the graph: pairs, or images with one caption each.
 
-    step: int64 []  ->  epoch, index, row, image_id: int64 [b]; format, orientation: int8 [b];
+    step: int64 []  ->  step, epoch, index, row, image_id: int64 [b]; format, orientation: int8 [b];
     path: string [b]; caption: string [b], if the task has text; and each of `values` [b, ...]
 
     Keeps paths and captions as the two buffers that `Pairs` has them in. Of an image with n
@@ -66,6 +66,7 @@ class Lookup:
         else:
             row = index
         example = {
+            "step": tf.fill(tf.shape(index), step),
             "epoch": tf.fill(tf.shape(index), epoch),
             "index": index,
             "row": row,

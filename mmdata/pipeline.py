@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmdata.arguments import Pixels, Text, pixels_of, task_of, text_of
-from mmdata.corrupt import Corrupt
+from mmdata.corrupt import Corrupt, Missed
 from mmdata.dataset import Dataset
 from mmdata.example import Example, Stage
 from mmdata.headers import Format
@@ -255,7 +255,10 @@ def _dataset(
     if pairs.members is not None or Format.PILLOW in scan.formats:
         load = Load(resize=pixels.resize, members=pairs.members)
     decode = Decode(
-        background=pixels.background, fast="ratio" in values, plain=scan.plain and not buckets
+        background=pixels.background,
+        fast="ratio" in values,
+        plain=scan.plain,
+        strict=allowed == 0 and not buckets,  # a gap would draw images of other sizes nearer
     )
 
     def stream(steps: Any) -> Any:
@@ -318,10 +321,13 @@ def _batches(
 ) -> Any:
     """From the numbers of steps to their batches: all that happens to an example, in order."""
     text, task, pixels = recipe.text, recipe.task, recipe.pixels
-    batch_size = order.batch_size // order.shard[1]
+    # One more where images may fail: it cannot, and so shows whether all before it are there.
+    batch_size = order.batch_size // order.shard[1] + decode.strict
+    is_filled = decode.strict or bool(order.buckets)
     on_batches: list[Callable[[Example], Any] | None] = [
-        CutBack() if order.buckets else None,
-        corrupt,  # a batch at a time, since each note is a write to a variable
+        corrupt if decode.strict else None,
+        CutBack() if is_filled else None,
+        None if decode.strict else corrupt,  # by batches, since each note is a write to a variable
     ]
     if tokenizer is not None:
         on_batches += [
@@ -341,16 +347,23 @@ def _batches(
     ds = steps.map(look_up)  # a block of integers a step: no buffer to fill
     if load is not None:  # one call a batch into Python, for what no op can read
         ds = ds.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    if order.buckets:  # each ends with a short batch, and those behind it must not move up
+    if is_filled:  # short batches, or those with a gap, must not draw others nearer
         ds = ds.map(FillUp(size=batch_size))
     ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
     on_files: list[Stage] = [decode, pixels.resize]
     if pixels.load_size and not any(isinstance(stage, RandomCrop) for stage in recipe.augment):
         on_files.append(CenterCrop(size=pixels.size))
-    if recipe.augment:  # behind resizing, where pixels are few
-        on_files += [Seed(seed=recipe.seed), *recipe.augment]
     ds = ds.map(_chain(on_files), num_parallel_calls=os.cpu_count())  # all cores, from the start
+    if decode.strict:
+        ds = ds.ignore_errors()  # `Missed` finds them, and knows their names
+    if recipe.augment:  # behind resizing, where pixels are few
+        on_images: list[Stage] = [Seed(seed=recipe.seed), *recipe.augment]
+        ds = ds.map(_chain(on_images), num_parallel_calls=tf.data.AUTOTUNE)
     ds = ds.batch(batch_size)
+    if decode.strict:
+        ds = ds.scan(tf.constant(False), Missed(look_up))
+        ds = ds.take_while(lambda _, missed: ~missed)
+        ds = ds.map(lambda example, _: example)
     ds = ds.map(_chain(on_batches), num_parallel_calls=tf.data.AUTOTUNE)
     return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())
 

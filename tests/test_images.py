@@ -335,7 +335,7 @@ def test_stages_touch_nothing_else(stage: Any, changes: set[str], files: dict[st
 
 def test_is_a_value() -> None:
     stage = Decode(fast=True)
-    assert repr(stage) == "Decode(background=(255, 255, 255), fast=True, plain=False)"
+    assert repr(stage) == "Decode(background=(255, 255, 255), fast=True, plain=False, strict=False)"
     copy = pickle.loads(pickle.dumps(stage))
     assert copy == stage
     assert hash(copy) == hash(stage)

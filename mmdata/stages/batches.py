@@ -1,4 +1,4 @@
-"""Batches of less than full size between full ones, for a pipeline that takes them apart."""
+"""Batches filled up for a pipeline that takes them apart, so that they come together again."""
 
 import dataclasses
 
@@ -12,7 +12,8 @@ from mmdata.headers import Format
 class FillUp:
     """Fills a batch up, with examples that decode to nothing.
 
-    format: int8 [b]; each feature [b, ...]  ->  each [size, ...]; real: bool [size]
+    format: int8 [b]; each feature [b, ...]
+      ->  each [size, ...]; place: int32 [size], its number in the batch; real: bool [size]
 
     Attributes:
       size: Examples of a full batch, >= b.
@@ -22,20 +23,24 @@ class FillUp:
 
     def __call__(self, example: Example) -> Example:
         count = tf.shape(example["format"])[0]
-        real = tf.range(self.size) < count
-        places = tf.minimum(tf.range(self.size), count - 1)
-        full = {name: tf.gather(column, places) for name, column in example.items()}
-        unknown = tf.cast(Format.UNKNOWN, tf.int8)
-        return {**full, "format": tf.where(real, full["format"], unknown), "real": real}
+        place = tf.range(self.size)
+        real = place < count
+        full = {
+            name: tf.gather(column, tf.minimum(place, count - 1))
+            for name, column in example.items()
+        }
+        kind = tf.where(real, full["format"], tf.cast(Format.UNKNOWN, tf.int8))
+        return {**full, "format": kind, "place": place, "real": real}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CutBack:
     """Takes from a batch what filled it up.
 
-    real: bool [size]; each feature [size, ...]  ->  each [b, ...]; `real` goes
+    real: bool [size]; each feature [size, ...]  ->  each [b, ...]; `place` and `real` go
     """
 
     def __call__(self, example: Example) -> Example:
         count = tf.math.count_nonzero(example["real"])
-        return {name: column[:count] for name, column in example.items() if name != "real"}
+        rest = {name: example[name] for name in example.keys() - {"place", "real"}}
+        return {name: column[:count] for name, column in rest.items()}
