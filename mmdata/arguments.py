@@ -32,8 +32,8 @@ class Pixels:
       max_crop: The share of an image that fit="crop" may cut off; where it would be more, the image
         is made smaller and padded. None is 1, or 0.25 with `buckets`.
       quality: "exact"; or "fast", which decodes a JPEG at 1/2, 1/4 or 1/8 of its size where that is
-        still 1.5 times the size that is asked for. COCO photos at 80 x 80 differ from
-        exact by 1 grey level on average, 66 at most.
+        still 1.5 times the size that is asked for. COCO photos at 80 x 80 differ from exact by 1
+        grey level on average, 66 at most.
 
     Raises:
       ValueError: A field is out of range, or two of them exclude each other.

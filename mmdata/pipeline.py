@@ -321,13 +321,11 @@ def _batches(
 ) -> Any:
     """From the numbers of steps to their batches: all that happens to an example, in order."""
     text, task, pixels = recipe.text, recipe.task, recipe.pixels
-    # One more where images may fail: it cannot, and so shows whether all before it are there.
-    batch_size = order.batch_size // order.shard[1] + decode.strict
-    is_filled = decode.strict or bool(order.buckets)
+    batch_size = order.batch_size // order.shard[1]
     on_batches: list[Callable[[Example], Any] | None] = [
-        corrupt if decode.strict else None,
-        CutBack() if is_filled else None,
-        None if decode.strict else corrupt,  # by batches, since each note is a write to a variable
+        CutBack() if order.buckets else None,
+        corrupt,  # a batch at a time, since each note is a write to a variable
+        CutBack() if decode.strict else None,
     ]
     if tokenizer is not None:
         on_batches += [
@@ -347,8 +345,10 @@ def _batches(
     ds = steps.map(look_up)  # a block of integers a step: no buffer to fill
     if load is not None:  # one call a batch into Python, for what no op can read
         ds = ds.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    if is_filled:  # short batches, or those with a gap, must not draw others nearer
+    if order.buckets:  # each ends with a short batch, and those behind it must not move up
         ds = ds.map(FillUp(size=batch_size))
+    if decode.strict:  # one more, which cannot fail, and shows whether all before it are there
+        ds = ds.map(FillUp())
     ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
     on_files: list[Stage] = [decode, pixels.resize]
     if pixels.load_size and not any(isinstance(stage, RandomCrop) for stage in recipe.augment):
@@ -359,7 +359,7 @@ def _batches(
     if recipe.augment:  # behind resizing, where pixels are few
         on_images: list[Stage] = [Seed(seed=recipe.seed), *recipe.augment]
         ds = ds.map(_chain(on_images), num_parallel_calls=tf.data.AUTOTUNE)
-    ds = ds.batch(batch_size)
+    ds = ds.batch(batch_size + decode.strict)
     if decode.strict:
         ds = ds.scan(tf.constant(False), Missed(look_up))
         ds = ds.take_while(lambda _, missed: ~missed)

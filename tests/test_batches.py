@@ -38,3 +38,10 @@ def test_cut_back_gives_the_batch_again(count: int) -> None:
     assert again.keys() == batch(count).keys()
     for name, column in batch(count).items():
         np.testing.assert_array_equal(again[name], column)
+
+
+def test_one_more() -> None:
+    full = FillUp()(batch(3))
+    assert full["real"].numpy().tolist() == [True, True, True, False]
+    assert full["place"].numpy().tolist() == [0, 1, 2, 3]
+    assert full["format"].numpy().tolist() == [0, 0, 0, Format.UNKNOWN]

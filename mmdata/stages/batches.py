@@ -16,14 +16,14 @@ class FillUp:
       ->  each [size, ...]; place: int32 [size], its number in the batch; real: bool [size]
 
     Attributes:
-      size: Examples of a full batch, >= b.
+      size: Examples of a full batch, >= b; None is b + 1.
     """
 
-    size: int
+    size: int | None = None
 
     def __call__(self, example: Example) -> Example:
         count = tf.shape(example["format"])[0]
-        place = tf.range(self.size)
+        place = tf.range(count + 1 if self.size is None else self.size)
         real = place < count
         full = {
             name: tf.gather(column, tf.minimum(place, count - 1))
