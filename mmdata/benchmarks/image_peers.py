@@ -186,9 +186,10 @@ def opencv(work: Work) -> Epoch:
     cv2.setNumThreads(0)
 
     def load(path: str) -> _Image:
-        image = cv2.resize(cv2.imread(path), work.size[::-1], interpolation=cv2.INTER_AREA)
-        converted: _Image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        return converted
+        whole: Any = cv2.imread(path)
+        image: Any = cv2.resize(whole, work.size[::-1], interpolation=cv2.INTER_AREA)
+        converted: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return np.asarray(converted)
 
     return _in_threads(work, load)
 
