@@ -188,14 +188,14 @@ def _see(
         if before is not None and before[0][:2] == source.status(row):
             return before
         size, modified, head, tail = source.edges(row)
-        key = _key(size, head, tail)
-        header, why = _header(source, row, head, size)
-        if header.format in _UNPACKED:
-            key = _key_of_all(source, row, size)
+        try:
+            header, why = _header(source, row, head, size)
+        except ImportError as err:  # without a time it is not kept: a library may be there tomorrow
+            return Facts(size, key=_key_of_all(source, row, size)), str(err)
+        unpacked = header.format in _UNPACKED
+        key = _key_of_all(source, row, size) if unpacked else _key(size, head, tail)
     except OSError as err:
         return Facts(), err.strerror or str(err)
-    except ImportError as err:  # without a time it is not kept: what it lacks may be there tomorrow
-        return Facts(size, key=key), str(err)
     except ValueError as err:  # a name that no file system takes, e.g. with a NUL
         return Facts(), str(err)
     return Facts(
