@@ -192,8 +192,8 @@ def _turn_upright(image: Any, orientation: Any) -> Any:
         lambda: tf.reverse(image, [0, 1]),
         lambda: tf.reverse(image, [0]),
         lambda: tf.transpose(image, [1, 0, 2]),
-        lambda: tf.image.rot90(image, 3),
+        lambda: tf.transpose(tf.reverse(image, [0]), [1, 0, 2]),
         lambda: tf.transpose(tf.reverse(image, [0, 1]), [1, 0, 2]),
-        lambda: tf.image.rot90(image, 1),
+        lambda: tf.transpose(tf.reverse(image, [1]), [1, 0, 2]),
     ]
     return tf.switch_case(tf.cast(orientation, tf.int32) - 1, turns)
