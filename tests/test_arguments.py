@@ -12,7 +12,7 @@ from mmdata.stages.resize import Resize
 from mmdata.stages.text import Clean
 from mmdata.tasks import Captioning, Retrieval
 from mmdata.tokenizers import Byte, Word
-from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS
+from mmdata.tokenizers.listed import SPECIAL_TOKENS
 
 WORDS = Word((*SPECIAL_TOKENS, "a"))
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from mmdata.stages.text import Clean
 from mmdata.stages.tokens import Pack
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
-from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS
+from mmdata.tokenizers.listed import SPECIAL_TOKENS
 
 KINDS = ["word", "wordpiece", "byte"]
 FORGED = ["[PAD] a [START] boat [END]", "[UNK]", "[pad]", "[START][END]", "[PAD]"]
@@ -175,7 +175,7 @@ def test_ids_out_of_range_in_graph(tokenizer: Tokenizer) -> None:
 def test_is_a_value(tokenizer: Tokenizer) -> None:
     tokenizer.tokenize("a boat")  # whatever that keeps is no part of the value
     same = [
-        type(tokenizer)(tokenizer.vocabulary),
+        type(tokenizer)(tokenizer.vocabulary),  # type: ignore[call-arg]
         copy.deepcopy(tokenizer),
         pickle.loads(pickle.dumps(tokenizer)),
     ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmdata.stages.tokens import Pack, Tokenize
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
-from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS
+from mmdata.tokenizers.listed import SPECIAL_TOKENS
 
 VOCABULARY = (*SPECIAL_TOKENS, "a", "red", "boat", "s")
 TOKENIZERS: list[Tokenizer] = [Word(VOCABULARY), WordPiece(VOCABULARY), Byte()]

@@ -12,7 +12,7 @@ from mmdata.arguments import Text
 from mmdata.pairing.pairs import Pairs, Row
 from mmdata.stages.text import Clean
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
-from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS
+from mmdata.tokenizers.listed import SPECIAL_TOKENS
 from mmdata.vocabulary import tokenizer_for
 
 CAPTIONS = ["A red boat.", "a RED car", "two boats", "a zebra at night"]

@@ -6,14 +6,14 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS, Tokenizer
+from mmdata.tokenizers.listed import SPECIAL_TOKENS, Listed
 
 _FIRST = len(SPECIAL_TOKENS)
 _VOCABULARY = (*SPECIAL_TOKENS, *(f"<0x{byte:02X}>" for byte in range(256)))
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Byte(Tokenizer):
+class Byte(Listed):
     """One id a byte of UTF-8: byte + 4. Lossless, nothing to learn, no text is unknown.
 
     Raises:

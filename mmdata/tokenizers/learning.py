@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 from tqdm import tqdm
 
-from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS
+from mmdata.tokenizers.listed import SPECIAL_TOKENS
 
 _BATCH = 4096
 

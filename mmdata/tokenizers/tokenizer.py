@@ -1,60 +1,49 @@
 """What every tokenizer is: a vocabulary, and two functions inside the graph."""
 
 import abc
-import dataclasses
 import hashlib
 import os
-import pathlib
-import tempfile
-from collections import Counter
+from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
-"""The first four tokens of each vocabulary; their places are `pad_id` to `end_id`."""
 
-
-@dataclasses.dataclass(frozen=True, repr=False)
 class Tokenizer(abc.ABC):
     """Text to ids and back, inside the graph.
 
-    Two tokenizers of one class are equal when their vocabularies are.
+    Tokenizers are values: two of one class are equal when their files are.
 
     Attributes:
-      vocabulary: Each token once; a token's place is its id. Begins with `SPECIAL_TOKENS`. No line
-        feeds.
-
-    Raises:
-      ValueError: The vocabulary is not as described.
+      vocabulary: Each token; a token's place is its id.
+      cleaning: The preset of `Clean` whose text it was made for.
+      sequence_length: Tokens of a sequence of the model it belongs to; None where it has none.
     """
 
-    pad_id: ClassVar[int] = 0
-    unknown_id: ClassVar[int] = 1
-    start_id: ClassVar[int] = 2
-    end_id: ClassVar[int] = 3
+    cleaning: ClassVar[str] = "lower"
+    sequence_length: ClassVar[int | None] = None
 
     vocabulary: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        who = f"{type(self).__name__}(vocabulary=...)"
-        if self.vocabulary[:4] != SPECIAL_TOKENS or len(self.vocabulary) == 4:
-            raise ValueError(
-                f"{who} must begin with {', '.join(SPECIAL_TOKENS)} and go on with tokens; got "
-                f"{len(self.vocabulary):,} token(s), the first being {list(self.vocabulary[:4])}."
-            )
-        twice = [token for token, count in Counter(self.vocabulary).items() if count > 1]
-        if twice:
-            raise ValueError(f"{who} must hold each token once; got more of {sorted(twice)[:5]}.")
-        broken = [token for token in self.vocabulary if "\n" in token]
-        if broken:
-            raise ValueError(f"{who} must hold no line feed; got {broken[:5]}.")
+    @property
+    @abc.abstractmethod
+    def pad_id(self) -> int:
+        """What fills a sequence up."""
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} tokenizer, {self.vocabulary_size:,} tokens>"
+    @property
+    @abc.abstractmethod
+    def start_id(self) -> int | None:
+        """What stands in front of a sequence; None for models that want nothing there."""
 
-    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
-        return type(self), (self.vocabulary,)
+    @property
+    @abc.abstractmethod
+    def end_id(self) -> int | None:
+        """What stands behind a sequence; None for models that want nothing there."""
+
+    @property
+    @abc.abstractmethod
+    def unknown_id(self) -> int | None:
+        """What the vocabulary lacks becomes this; None where it lacks nothing."""
 
     @property
     def vocabulary_size(self) -> int:
@@ -63,16 +52,22 @@ class Tokenizer(abc.ABC):
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits that differ when the class or the vocabulary does."""
-        return hashlib.blake2b(
-            "\n".join([type(self).__name__, *self.vocabulary]).encode(), digest_size=16
-        ).hexdigest()
+        """32 hex digits that differ when the class or what it was made from does."""
+        digest = hashlib.blake2b(type(self).__name__.encode(), digest_size=16)
+        for part in self._parts():
+            digest.update(b"\n" + part)
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} tokenizer, {self.vocabulary_size:,} tokens>"
 
     def tokenize(self, text: Any) -> Any:
         """Splits text into ids: string [...] -> int32 [..., None], ragged; [n] for a scalar.
 
         Adds no special tokens. What the vocabulary lacks becomes `unknown_id`.
         """
+        if isinstance(text, tf.RaggedTensor):
+            return tf.ragged.map_flat_values(self.tokenize, text)
         text = tf.convert_to_tensor(text, tf.string)
         ids = self._tokenize(tf.reshape(text, [-1]))
         if text.shape.rank == 0:
@@ -85,7 +80,7 @@ class Tokenizer(abc.ABC):
     def detokenize(self, ids: Any) -> Any:
         """Turns ids back into text: int [..., t], dense or ragged -> string [...].
 
-        Leaves out the special tokens but "[UNK]".
+        Leaves out the special tokens but the unknown one.
 
         Raises:
           tf.errors.InvalidArgumentError: An id is not in the vocabulary.
@@ -94,12 +89,25 @@ class Tokenizer(abc.ABC):
             ids = tf.cast(tf.convert_to_tensor(ids), tf.int64)
             rows = tf.RaggedTensor.from_tensor(tf.reshape(ids, [-1, tf.shape(ids)[-1]]))
             return tf.reshape(self.detokenize(rows), tf.shape(ids)[:-1])
+        if ids.ragged_rank > 1:
+            return tf.RaggedTensor.from_row_splits(self.detokenize(ids.values), ids.row_splits)
         limit = tf.constant(self.vocabulary_size, ids.dtype)
         message = f"detokenize(ids) takes ids below vocabulary_size={self.vocabulary_size}."
         tf.debugging.assert_less(ids.flat_values, limit, message)
-        special = tf.constant([self.pad_id, self.start_id, self.end_id], ids.dtype)
-        said = tf.reduce_all(ids[..., tf.newaxis] != special, axis=-1)
-        return self._join(tf.ragged.boolean_mask(ids, said))
+        tf.debugging.assert_non_negative(
+            ids.flat_values, "detokenize(ids) takes ids of at least 0."
+        )
+        return self._join(tf.ragged.boolean_mask(ids, self._is_text(ids)))
+
+    def _is_text(self, ids: Any) -> Any:
+        """Which ids say something: int [n, None], ragged -> bool, as ragged."""
+        silent = {self.pad_id, self.start_id, self.end_id} - {None}
+        special = tf.constant(sorted(silent), ids.dtype)  # type: ignore[type-var]
+        return tf.reduce_all(ids[..., tf.newaxis] != special, axis=-1)
+
+    @abc.abstractmethod
+    def _parts(self) -> Iterable[bytes]:
+        """What it was made from, without line feeds or of fixed number: for the fingerprint."""
 
     @abc.abstractmethod
     def _tokenize(self, text: Any) -> Any:
@@ -107,27 +115,18 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def _join(self, ids: Any) -> Any:
-        """int32 [n, None], ragged, without pad, start and end -> string [n]."""
+        """Int [n, None], ragged, without pad, start and end -> string [n]."""
 
+    @abc.abstractmethod
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the vocabulary as UTF-8 text, one token a line; the file is never half-written."""
-        target = pathlib.Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            written = pathlib.Path(folder, target.name)
-            written.write_bytes("".join(f"{token}\n" for token in self.vocabulary).encode())
-            os.replace(written, target)
+        """Writes the files that `load` reads; none is ever half-written."""
 
     @classmethod
+    @abc.abstractmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads what `save` wrote.
+        """Reads files as the ecosystem has them, or as `save` wrote them.
 
         Raises:
           FileNotFoundError: There is no such file.
-          ValueError: The file is not such a vocabulary.
+          ValueError: The file is not of this kind; the message says where.
         """
-        content = pathlib.Path(path).read_bytes()
-        try:
-            return cls(tuple(content.decode().removesuffix("\n").split("\n")))
-        except ValueError as err:
-            raise ValueError(f"{path}: not a vocabulary of {cls.__name__}: {err}") from err

@@ -8,12 +8,12 @@ from typing import Any, Self
 import tensorflow as tf
 
 from mmdata.tokenizers.learning import count, require_vocabulary_size
-from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS, Tokenizer
+from mmdata.tokenizers.listed import SPECIAL_TOKENS, Listed
 from mmdata.tokenizers.words import join_words, split_words
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Word(Tokenizer):
+class Word(Listed):
     """One id a word or punctuation mark; what was not learned becomes "[UNK]"."""
 
     @classmethod

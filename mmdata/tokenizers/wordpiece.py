@@ -11,14 +11,12 @@ import tensorflow_text as tf_text
 from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
 
 from mmdata.tokenizers.learning import count, require_vocabulary_size
-from mmdata.tokenizers.tokenizer import SPECIAL_TOKENS, Tokenizer
+from mmdata.tokenizers.listed import SPECIAL_TOKENS, Listed
 from mmdata.tokenizers.words import join_words, split_parts
-
-_UNKNOWN = SPECIAL_TOKENS[Tokenizer.unknown_id]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class WordPiece(Tokenizer):
+class WordPiece(Listed):
     """BERT's tokenizer: the longest pieces of a word that the vocabulary holds, from the left.
 
     Source: Wu et al. 2016, "Google's Neural Machine Translation System", section 4.1; linear-time
@@ -51,7 +49,7 @@ class WordPiece(Tokenizer):
             return tf_text.FastBertTokenizer(
                 vocab=list(self.vocabulary),
                 token_out_type=tf.int32,
-                unknown_token=_UNKNOWN,
+                unknown_token=self.vocabulary[self.unknown_id],
                 lower_case_nfd_strip_accents=False,
             )
 

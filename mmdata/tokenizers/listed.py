@@ -1,0 +1,90 @@
+"""Tokenizers that are a list of tokens."""
+
+import dataclasses
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Iterable
+from typing import Self
+
+from mmdata.tokenizers.files import write
+from mmdata.tokenizers.tokenizer import Tokenizer
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
+"""The first four tokens of each learned vocabulary."""
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Listed(Tokenizer):
+    """A tokenizer that is its vocabulary: a text file of one token a line.
+
+    Attributes:
+      vocabulary: Each token once; a token's place is its id. Begins with `SPECIAL_TOKENS`. No line
+        feeds.
+
+    Raises:
+      ValueError: The vocabulary is not as described.
+    """
+
+    vocabulary: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        who = f"{type(self).__name__}(vocabulary=...)"
+        self._require_special_tokens(who)
+        twice = [token for token, count in Counter(self.vocabulary).items() if count > 1]
+        if twice:
+            raise ValueError(f"{who} must hold each token once; got more of {sorted(twice)[:5]}.")
+        broken = [token for token in self.vocabulary if "\n" in token]
+        if broken:
+            raise ValueError(f"{who} must hold no line feed; got {broken[:5]}.")
+
+    def _require_special_tokens(self, who: str) -> None:
+        if self.vocabulary[:4] != SPECIAL_TOKENS or len(self.vocabulary) == 4:
+            raise ValueError(
+                f"{who} must begin with {', '.join(SPECIAL_TOKENS)} and go on with tokens; got "
+                f"{len(self.vocabulary):,} token(s), the first being {list(self.vocabulary[:4])}."
+            )
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
+        return type(self), (self.vocabulary,)
+
+    @property
+    def pad_id(self) -> int:
+        """The id of "[PAD]"."""
+        return 0
+
+    @property
+    def unknown_id(self) -> int:
+        """The id of "[UNK]"."""
+        return 1
+
+    @property
+    def start_id(self) -> int:
+        """The id of "[START]"."""
+        return 2
+
+    @property
+    def end_id(self) -> int:
+        """The id of "[END]"."""
+        return 3
+
+    def _parts(self) -> Iterable[bytes]:
+        return (token.encode() for token in self.vocabulary)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the vocabulary as UTF-8 text, one token a line; the file is never half-written."""
+        write(path, "".join(f"{token}\n" for token in self.vocabulary).encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a vocabulary of one token a line.
+
+        Raises:
+          FileNotFoundError: There is no such file.
+          ValueError: The file is not such a vocabulary.
+        """
+        content = pathlib.Path(path).read_bytes()
+        try:
+            return cls(tuple(content.decode().removesuffix("\n").split("\n")))
+        except ValueError as err:
+            raise ValueError(f"{path}: not a vocabulary of {cls.__name__}: {err}") from err
