@@ -76,7 +76,7 @@ def test_learns_from_the_training_captions_alone() -> None:
     pairs = pairs_of(CAPTIONS, ("train", "validation", "test"), "0021")
     tokenizer = tokenizer_for(WORDS, pairs)
     assert set(tokenizer.vocabulary[4:]) == {"a", "red", "boat", ".", "car"}
-    assert tokenizer.tokenize("a zebra").numpy().tolist() == [4, Tokenizer.unknown_id]
+    assert tokenizer.tokenize("a zebra").numpy().tolist() == [4, tokenizer.unknown_id]
     # And whatever stands in the others.
     other = pairs_of([*CAPTIONS[:2], "x y", "z"], ("train", "validation", "test"), "0021")
     assert tokenizer_for(WORDS, other) == tokenizer
