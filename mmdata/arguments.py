@@ -7,11 +7,14 @@ from mmdata.stages.pixels import Normalize
 from mmdata.stages.resampling import Interpolation
 from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size
 from mmdata.stages.text import Clean
+from mmdata.stages.tokens import Pack, Padding, Side, require_padding
 from mmdata.tasks import TASKS, Task
 from mmdata.tokenizers import LEARNED, Tokenizer
 from mmdata.tokenizers.learning import require_vocabulary_size
 
-_TOKENIZERS = (*LEARNED, "byte")
+_TOKENIZERS = (*LEARNED, "byte", "clip")
+_CLEANING = {"bytepair": "light", "clip": "clip", "sentencepiece": "light"}
+_LENGTH = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -148,19 +151,30 @@ class Text:
     """How captions become ids.
 
     Attributes:
-      clean: What runs before the tokenizer; None leaves captions as they are.
-      tokenizer: "word" or "wordpiece", learned from the training captions; "byte"; a `Tokenizer`.
+      clean: What runs before the tokenizer: the name of a preset of `Clean`, or a `Clean`; "auto" is
+        what the tokenizer was made for; None leaves captions as they are.
+      tokenizer: "word", "wordpiece", "character", "sentencepiece" or "bytepair", learned from the
+        training captions; "byte"; "clip", whose merges are looked for in installed packages and in
+        the cache of Hugging Face; or a `Tokenizer`.
       vocabulary_size: Tokens at most, special ones included; for a tokenizer that is learned.
-      length: Tokens of a sequence, start and end included; longer captions are cut.
+      length: Tokens of a sequence, special ones included; longer captions are cut. None is that of
+        the tokenizer's model (CLIP: 77), else 32.
+      padding: "length" fills sequences up to `length`; "longest", to the longest of the batch.
+      padding_side: "right" fills up behind a sequence; "left", before it, as for writing on.
+      buckets: Lengths below `length`, instead of it alone: each caption goes to the shortest that
+        holds it, and each batch holds captions of one.
 
     Raises:
-      ValueError: `tokenizer` is unknown, or `length` or `vocabulary_size` too small.
+      ValueError: A field is none of these, or two of them exclude each other.
     """
 
-    clean: Clean | None = Clean()
+    clean: Clean | str | None = "auto"
     tokenizer: str | Tokenizer = "wordpiece"
     vocabulary_size: int = 8000
-    length: int = 32
+    length: int | None = None
+    padding: Padding = "length"
+    padding_side: Side = "right"
+    buckets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.tokenizer, Tokenizer) and self.tokenizer not in _TOKENIZERS:
@@ -168,14 +182,71 @@ class Text:
                 f"text=... must be one of {list(_TOKENIZERS)}, a Tokenizer or a Text; got "
                 f"{self.tokenizer!r}."
             )
-        if not (self.clean is None or isinstance(self.clean, Clean)):
-            raise ValueError(f"Text(clean=...) must be a Clean or None; got {self.clean!r}.")
-        if not (isinstance(self.length, int) and self.length >= 3):
+        if not (self.clean is None or isinstance(self.clean, (str, Clean))):
+            raise ValueError(
+                f'Text(clean=...) must be a Clean, the name of one, "auto" or None; got '
+                f"{self.clean!r}."
+            )
+        _ = self.cleaner
+        if self.length is not None and not (isinstance(self.length, int) and self.length >= 3):
             raise ValueError(
                 "sequence_length=... must be an int of at least 3, for start, a token and end; got "
                 f"{self.length!r}."
             )
+        require_padding("Text", self.padding, self.padding_side)
+        ascending = isinstance(self.buckets, tuple) and all(
+            isinstance(low, int) and 3 <= low < high
+            for low, high in zip(self.buckets, (*self.buckets[1:], self.sequence_length))
+        )
+        if not ascending or (self.buckets and self.padding != "length"):
+            raise ValueError(
+                "Text(buckets=...) must be ascending lengths from 3 to below "
+                f'length={self.sequence_length!r}, with padding="length"; got {self.buckets!r}, '
+                f"padding={self.padding!r}."
+            )
         require_vocabulary_size(self.vocabulary_size)
+
+    @property
+    def cleaner(self) -> Clean | None:
+        """The stage that cleans; None where captions stay as they are."""
+        if self.clean != "auto":
+            return Clean.preset(self.clean) if isinstance(self.clean, str) else self.clean
+        if isinstance(self.tokenizer, Tokenizer):
+            return Clean.preset(self.tokenizer.cleaning)
+        return Clean.preset(_CLEANING.get(self.tokenizer, "lower"))
+
+    @property
+    def sequence_length(self) -> int:
+        """Tokens of a sequence, as `length` has it, or the tokenizer's model."""
+        if self.length is not None:
+            return self.length
+        if isinstance(self.tokenizer, Tokenizer):
+            return self.tokenizer.sequence_length or _LENGTH
+        return 77 if self.tokenizer == "clip" else _LENGTH
+
+    def pack(self, tokenizer: Tokenizer, *, lookahead: int = 0, prompt: str = "") -> Pack:
+        """The stage that packs.
+
+        Args:
+          tokenizer: What splits captions.
+          lookahead: By how many tokens sequences are longer than `length`.
+          prompt: What stands before each caption.
+
+        Raises:
+          ValueError: The length leaves no room for a token.
+        """
+        lengths = [length + lookahead for length in (*self.buckets, self.sequence_length)]
+        ids = tokenizer.tokenize(prompt).numpy().tolist() if prompt else []
+        return Pack(
+            length=lengths[-1],
+            start_id=tokenizer.start_id,
+            end_id=tokenizer.end_id,
+            pad_id=tokenizer.pad_id,
+            prompt=tuple(ids),
+            padding=self.padding,
+            padding_side=self.padding_side,
+            buckets=tuple(lengths) if self.buckets else (),
+        )
 
 
 def pixels_of(pixels: str | Pixels, image_size: tuple[int, int] | None) -> Pixels:
@@ -192,7 +263,7 @@ def text_of(text: str | Tokenizer | Text, sequence_length: int | None) -> Text:
     if isinstance(text, Text):
         _refuse_both("sequence_length", sequence_length, "text=Text(length=...)")
         return text
-    return Text(tokenizer=text, length=32 if sequence_length is None else sequence_length)
+    return Text(tokenizer=text, length=sequence_length)
 
 
 def task_of(task: str | Task) -> Task:
@@ -201,8 +272,8 @@ def task_of(task: str | Task) -> Task:
         return task
     if task not in tuple(TASKS):
         raise ValueError(
-            f"task=... must be one of {list(TASKS)}, or a Captioning, Retrieval or Classification; "
-            f"got {task!r}."
+            f"task=... must be one of {list(TASKS)}, or a Captioning, Prefix, Retrieval, References, "
+            f"TextToImage or Classification; got {task!r}."
         )
     return TASKS[task]
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from mmdata.arguments import Pixels, Text
 from mmdata.corrupt import Corrupt
+from mmdata.fit_report import FitReport
 from mmdata.pairing.findings import Report
 from mmdata.pairing.pairs import Pairs
 from mmdata.tasks import Classification, Task
@@ -25,6 +27,8 @@ class Dataset(tf.data.Dataset):
     Attributes:
       pairs: The images and captions behind the batches.
       task: What a batch holds.
+      pixels: How images become numbers.
+      text: How captions become ids.
       image_sizes: (height, width) of the images: of a batch, one of these.
     """
 
@@ -35,6 +39,9 @@ class Dataset(tf.data.Dataset):
         pairs: Pairs,
         tokenizer: Tokenizer | None,
         task: Task,
+        pixels: Pixels,
+        text: Text,
+        fit_report: FitReport | None,
         corrupt: Corrupt,
         steps_per_epoch: int,
         image_sizes: tuple[tuple[int, int], ...],
@@ -44,6 +51,9 @@ class Dataset(tf.data.Dataset):
         self.image_sizes = image_sizes
         self._tokenizer = tokenizer
         self.task = task
+        self.pixels = pixels
+        self.text = text
+        self._fit_report = fit_report
         self._stream = stream
         self._corrupt = corrupt
         self._steps_per_epoch = steps_per_epoch
@@ -76,6 +86,17 @@ class Dataset(tf.data.Dataset):
         return self._tokenizer
 
     @property
+    def fit_report(self) -> FitReport:
+        """How well the sequence length fits the captions.
+
+        Raises:
+          AttributeError: The task has no text.
+        """
+        if self._fit_report is None:
+            raise AttributeError(f"a Dataset of {self.task} has no text, and no lengths.")
+        return self._fit_report
+
+    @property
     def class_names(self) -> list[str]:
         """The classes in the order of their labels; empty unless they were texts."""
         return list(self.task.classes or ()) if isinstance(self.task, Classification) else []
@@ -101,6 +122,9 @@ class Dataset(tf.data.Dataset):
             pairs=self.pairs,
             tokenizer=self._tokenizer,
             task=self.task,
+            pixels=self.pixels,
+            text=self.text,
+            fit_report=self._fit_report,
             corrupt=self._corrupt,
             steps_per_epoch=self._steps_per_epoch,
             image_sizes=self.image_sizes,

@@ -9,27 +9,35 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mmdata.example import Example
-from mmdata.order import Order
+from mmdata.order import Order, random_numbers
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.strings import Strings
 from mmdata.scan import Scan
-from mmdata.tasks import Task
+from mmdata.tasks import Classification, Task
+from mmdata.visits import Visits
+
+GATHERED = b"\xff"
+"""What parts the captions of one image, where a task takes all of them: never in UTF-8."""
 
 
 class Lookup:
-    """Looks up the examples of a step inside the graph: pairs, or images with one caption each.
+    """Looks up the examples of a step inside the graph: pairs, or images with their captions.
 
     step: int64 []  ->  step, epoch, index, row, image_id: int64 [b]; format, orientation: int8 [b];
-    path: string [b]; caption: string [b], if the task has text; and each of `values` [b, ...]
+    path: string [b]; caption: string [b], if the task has text; and each of `by_row` and `by_index`
+    [b, ...]
 
-    Keeps paths and captions as the two buffers that `Pairs` has them in. Of an image with n
-    captions, epoch e takes caption (row + e) % n.
+    Keeps paths and captions as the two buffers that `Pairs` has them in. Of index i, which has n
+    captions, epoch e takes caption (i + e) % n for "cycle", and one that is a function of (seed, e,
+    i) for "random".
 
     Args:
       pairs, scan: The images and captions.
-      order: What `index` a step has.
-      task: What is permuted, pairs or images, and whether it has text.
-      values: More columns, [rows, ...].
+      visits: What an index is.
+      order: What indices a step has.
+      task: Which captions it takes.
+      by_row: More columns, [rows, ...].
+      by_index: More columns, [indices, ...].
       by_bucket: All indices, bucket by bucket, if `order` has buckets.
     """
 
@@ -37,51 +45,88 @@ class Lookup:
         self,
         pairs: Pairs,
         scan: Scan,
+        visits: Visits,
         order: Order,
         task: Task,
-        values: Mapping[str, NDArray[np.generic]],
+        by_row: Mapping[str, NDArray[np.generic]],
+        by_index: Mapping[str, NDArray[np.generic]],
         by_bucket: NDArray[np.int64] | None = None,
     ) -> None:
         self._order = order
-        self._task = task
+        self._captioned = visits.captioned
+        self._which = "" if isinstance(task, Classification) else task.captions
         with tf.device("CPU:0"):
             self._root = tf.constant(os.fsencode(os.path.join(pairs.root, "")))
             self._images = _column(pairs.images)
             self._captions = _column(pairs.captions)
-            self._first = tf.constant(pairs.offsets)
-            self._by_bucket = None if by_bucket is None else tf.constant(by_bucket)
-            self._facts = {
+            self._row_begins = tf.constant(pairs.offsets)
+            self._first = _constant(visits.first)
+            self._pairs = _constant(visits.pairs)
+            self._by_bucket = _constant(by_bucket)
+            self._by_index = {name: tf.constant(column) for name, column in by_index.items()}
+            self._by_row = {
                 "image_id": tf.constant(scan.keys),
                 "format": tf.constant(scan.formats),
                 "orientation": tf.constant(scan.orientations),
-                **{name: tf.constant(column) for name, column in values.items()},
+                **{name: tf.constant(column) for name, column in by_row.items()},
             }
 
     def __call__(self, step: Any) -> Example:
         epoch, index = self._order.epoch(step), self._order.indices(step)
         if self._by_bucket is not None:
             index = tf.gather(self._by_bucket, index)
-        if self._task.permutes == "pairs":
-            row = tf.searchsorted(self._first, index, side="right", out_type=tf.int64) - 1
-        else:
-            row = index
-        example = {
+        said = self._said(index, epoch)
+        row = said.pop("row")
+        return {
             "step": tf.fill(tf.shape(index), step),
             "epoch": tf.fill(tf.shape(index), epoch),
             "index": index,
             "row": row,
             "path": self._root + _texts(self._images, row),
-            **{name: tf.gather(column, row) for name, column in self._facts.items()},
+            **{name: tf.gather(column, row) for name, column in self._by_row.items()},
+            **{name: tf.gather(column, index) for name, column in self._by_index.items()},
+            **said,
         }
-        if self._task.has_text:
-            pair = index if self._task.permutes == "pairs" else self._turn(row, epoch)
-            example["caption"] = _texts(self._captions, pair)
-        return example
 
-    def _turn(self, row: Any, epoch: Any) -> Any:
-        """The pair of each row whose turn it is."""
-        first, end = tf.gather(self._first, row), tf.gather(self._first, row + 1)
-        return first + (row + epoch) % (end - first)
+    def _said(self, index: Any, epoch: Any) -> Example:
+        """The row of each index, and its caption."""
+        if not self._captioned:
+            return {"row": index}
+        if self._which in ("join", "gather"):
+            return self._joined(index)
+        place = index if self._first is None else self._turn(index, epoch)
+        pair = self._pair(place)
+        return {"row": self._row(pair), "caption": _texts(self._captions, pair)}
+
+    def _turn(self, index: Any, epoch: Any) -> Any:
+        """The place of each index whose turn it is."""
+        begin, end = self._places(index)
+        if self._which == "random":
+            number = random_numbers(index, self._order.seed, epoch)
+        else:
+            number = index + epoch
+        return begin + number % (end - begin)
+
+    def _joined(self, index: Any) -> Example:
+        begin, end = self._places(index)
+        pairs = tf.ragged.map_flat_values(self._pair, tf.ragged.range(begin, end))
+        texts = tf.ragged.map_flat_values(lambda pair: _texts(self._captions, pair), pairs)
+        separator = GATHERED if self._which == "gather" else " "
+        caption = tf.strings.reduce_join(texts, axis=-1, separator=separator)
+        return {"row": self._row(self._pair(begin)), "caption": caption}
+
+    def _places(self, index: Any) -> tuple[Any, Any]:
+        return tf.gather(self._first, index), tf.gather(self._first, index + 1)
+
+    def _pair(self, place: Any) -> Any:
+        return place if self._pairs is None else tf.gather(self._pairs, place)
+
+    def _row(self, pair: Any) -> Any:
+        return tf.searchsorted(self._row_begins, pair, side="right", out_type=tf.int64) - 1
+
+
+def _constant(column: NDArray[np.int64] | None) -> Any:
+    return None if column is None else tf.constant(column)
 
 
 def _column(strings: Strings) -> tuple[Any, Any]:

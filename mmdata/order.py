@@ -4,15 +4,14 @@ A step counts batches from the beginning of training, so epoch = step // steps_p
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-Permutes = Literal["pairs", "images"]
-"""What an epoch visits once each: every pair, or every image with one of its captions."""
-
 _ROUNDS = 8
+_ROUNDS_OF_NUMBERS = 32
+_LARGEST = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,11 +107,23 @@ class Order:
     def _permuted(self, places: Any, epoch: Any, count: Any) -> Any:
         if not self.shuffle:
             return places
-        # RandomIndexShuffle looks at the low 8 bits of each seed word only, so hash first.
-        words = tf.random.stateless_uniform([3], [self.seed, epoch], None, None, tf.int32)
-        return tf.raw_ops.RandomIndexShuffle(
-            index=places,
-            seed=tf.bitcast(words, tf.uint32),
-            max_index=tf.cast(count, tf.int64) - 1,
-            rounds=_ROUNDS,
-        )
+        return _shuffled(places, [self.seed, epoch], tf.cast(count, tf.int64) - 1, _ROUNDS)
+
+
+def random_numbers(index: Any, seed: int, epoch: Any) -> Any:
+    """Numbers from 0 to 2^31 - 1 at random, each a function of (seed, epoch, index).
+
+    index: int64 [b], below 2^31  ->  int64 [b]
+
+    A permutation of so many numbers, looked up where it is needed, is a draw for each index by
+    itself, whatever batch it is in. Independent of the order of the same seed.
+    """
+    return _shuffled(index, [seed, -1 - epoch], tf.constant(_LARGEST, tf.int64), _ROUNDS_OF_NUMBERS)
+
+
+def _shuffled(index: Any, key: Any, largest: Any, rounds: int) -> Any:
+    # RandomIndexShuffle looks at the low 8 bits of each seed word only, so hash first.
+    words = tf.random.stateless_uniform([3], key, None, None, tf.int32)
+    return tf.raw_ops.RandomIndexShuffle(
+        index=index, seed=tf.bitcast(words, tf.uint32), max_index=largest, rounds=rounds
+    )

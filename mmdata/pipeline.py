@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,29 +13,35 @@ import tensorflow as tf
 from mmdata.arguments import Pixels, Text, pixels_of, task_of, text_of
 from mmdata.corrupt import Corrupt, Missed
 from mmdata.dataset import Dataset
+from mmdata.emptied import without_emptied
 from mmdata.example import Example, Stage
 from mmdata.headers import Format
+from mmdata.fit_report import FitReport
 from mmdata.labels import values_of, with_classes
-from mmdata.lookup import Lookup
+from mmdata.lengths import Lengths
+from mmdata.lookup import GATHERED, Lookup
 from mmdata.order import Order
-from mmdata.pairing.findings import PairingError
+from mmdata.pairing.findings import Finding, PairingError
 from mmdata.pairing.listing import IfAny
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
 from mmdata.pairing.read import read
-from mmdata.shapes import Buckets, decode_ratios, upright_sizes
-from mmdata.stages.augment import RandomCrop, Seed
+from mmdata.shapes import Buckets, decode_ratios, nearest_sizes, upright_sizes
+from mmdata.stages.augment import Flip, RandomCrop, Seed
 from mmdata.stages.batches import CutBack, FillUp
+from mmdata.stages.captions import DropCaption, Gathered, ShuffleTags, Template
 from mmdata.stages.images import Decode
 from mmdata.stages.loading import Load
 from mmdata.stages.pixels import Normalize
 from mmdata.stages.resize import CenterCrop
 from mmdata.stages.tokens import Pack, Tokenize
-from mmdata.tasks import Classification, Retrieval, Task
+from mmdata.tasks import Captioned, Classification, References, Retrieval, Task, TextToImage
 from mmdata.tokenizers import Tokenizer
+from mmdata.visits import Visits
 from mmdata.vocabulary import tokenizer_for
 
 _MEASURING = ("validation", "test")
+_FIXED = ("all", "first", "longest", "join")
 
 
 def build(
@@ -61,8 +68,9 @@ def build(
       images: A folder of images, tar shards or a DataFrame, see `mmdata.read`; or the `Pairs` that
         it returns, which is how to say more about reading.
       captions: See `mmdata.read`; None beside `Pairs`.
-      task: What a batch holds: "captioning", "retrieval", or a `Captioning`, `Retrieval` or
-        `Classification`.
+      task: What a batch holds: "captioning", "retrieval", "references", "text_to_image"; or a
+        `Captioning`, `Prefix`, `Retrieval`, `References`, `TextToImage` or `Classification`, which
+        also say which captions of an image are taken.
       split: None takes everything; a name, e.g. "train", takes that split; a tuple of names gives
         a tuple of datasets. What its source does not split is split 80/10/10 into "train",
         "validation" and "test", see `Pairs.split`.
@@ -70,9 +78,11 @@ def build(
         "inception_v3", "resnet50", "vgg16", "efficientnet", "mobilenet_v3"; or stretched to a
         range: "unit" (0..1), "signed" (-1..1), "caffe", "raw" (0..255), "uint8"; or a `Pixels`.
       image_size: (height, width) in pixels; None is that of `pixels`, mostly (224, 224).
-      text: "wordpiece", "word", "byte", a `Tokenizer`, or a `Text`. A vocabulary is learned from
-        the split "train" alone, where there are splits, and kept for the next time.
-      sequence_length: Tokens of a sequence, start and end included; None is 32.
+      text: "wordpiece", "word", "character", "sentencepiece" or "bytepair", learned; "byte";
+        "clip"; a `Tokenizer`, or a `Text`. A vocabulary is learned from the split "train" alone,
+        where there are splits, and kept for the next time.
+      sequence_length: Tokens of a sequence, start and end included; None is that of the tokenizer's
+        model (CLIP: 77), else 32. Warns where more than 1 % of the captions are longer, and cut.
       augment: Stages that run on each example after resizing, in order: `RandomCrop`, `Flip`,
         `Color`, `Grayscale`, your own. An example holds `image` (uint8 [H, W, 3]), `caption`
         (string []) and `seed` (int32 [2]), a key of its own for `tf.random.stateless_*` that
@@ -108,8 +118,9 @@ def build(
         shard=shard,
         problems=problems,
     )
+    _require_that_fit(recipe)
     splits = (split,) if isinstance(split, str) else split
-    pairs, allowed = _paired(images, captions, splits, recipe)
+    pairs, findings = _paired(images, captions, splits, recipe)
     if splits is not None:
         pairs = pairs.split()
     recipe = dataclasses.replace(recipe, task=with_classes(recipe.task, pairs))
@@ -117,10 +128,12 @@ def build(
     for part in parts:
         _require_captions(part, recipe.task)
     tokenizer = tokenizer_for(recipe.text, pairs) if recipe.task.has_text else None
+    if tokenizer is not None:
+        parts, findings = _without_emptied(parts, tokenizer, findings, recipe)
+    allowed = problems.corrupt_allowed(findings, rows=len(pairs))
     recipes = [recipe] * len(parts)
     if splits is not None:
-        unaugmented = dataclasses.replace(recipe, augment=())
-        recipes = [unaugmented if name in _MEASURING else recipe for name in splits]
+        recipes = [_measuring(recipe) if name in _MEASURING else recipe for name in splits]
     datasets = tuple(
         _dataset(part, tokenizer, allowed, of_part)
         for part, of_part in zip(parts, recipes, strict=True)
@@ -145,13 +158,13 @@ class _Recipe:
 
 def _paired(
     images: Any, captions: Any, splits: tuple[str, ...] | None, recipe: _Recipe
-) -> tuple[Pairs, int | None]:
+) -> tuple[Pairs, list[Finding]]:
     """Reads and scans; one error names what does not pair together with what is no image.
 
     What does not pair was accepted by whoever made `Pairs`; what is no image was not.
 
     Returns:
-      The pairs, and how many of their images may be corrupt; None is any number.
+      The pairs, and the findings of which `recipe.problems` judges.
     """
     problems = recipe.problems
     if isinstance(images, Pairs):
@@ -179,7 +192,58 @@ def _paired(
             '"byte" needs none.',
             err.findings,
         ) from err
-    return pairs, problems.corrupt_allowed(findings, rows=len(pairs))
+    return pairs, findings
+
+
+def _without_emptied(
+    parts: list[Pairs], tokenizer: Tokenizer, findings: list[Finding], recipe: _Recipe
+) -> tuple[list[Pairs], list[Finding]]:
+    """The parts without captions of which cleaning leaves nothing, and all findings.
+
+    Raises:
+      PairingError: There are some, and they are errors; it names those of all parts.
+    """
+    left = []
+    for part in parts:
+        empty = Lengths.of(part.captions, recipe.text, tokenizer).empty
+        part, found = without_emptied(part, empty, recipe.problems)
+        left.append(part)
+        findings = [*findings, *found]
+    if findings:
+        recipe.problems.check(
+            findings, rows=sum(map(len, left)), where=f"{parts[0].root!r}, cleaned"
+        )
+    return left, findings
+
+
+def _measuring(recipe: _Recipe) -> _Recipe:
+    """The recipe of a split that is measured: its examples are what they are."""
+    task = recipe.task
+    if isinstance(task, Captioned):
+        task = dataclasses.replace(task, dropout=0.0, shuffle_tags=False, keep_tags=0)
+    return dataclasses.replace(recipe, augment=(), task=task)
+
+
+def _require_that_fit(recipe: _Recipe) -> None:
+    """Raises a ValueError where two arguments exclude each other."""
+    task, text, normalize = recipe.task, recipe.text, recipe.pixels.normalize
+    if isinstance(task, TextToImage) and normalize != "signed":
+        raise ValueError(
+            'task=TextToImage(...) takes pixels from -1 to 1, pixels="signed"; got '
+            f"pixels={normalize!r}."
+        )
+    if isinstance(task, References) and recipe.augment:
+        raise ValueError(
+            f"augment=... must be empty with task=References(...); got {recipe.augment!r}."
+        )
+    if text.buckets and isinstance(task, (Captioned, References)):
+        flips = [stage for stage in recipe.augment if isinstance(stage, Flip)]
+        if task.captions not in _FIXED or task.shuffle_tags or any(f.captions_aware for f in flips):
+            raise ValueError(
+                "Text(buckets=...) needs captions that stay the same from epoch to epoch: "
+                f"captions=... one of {list(_FIXED)}, no shuffle_tags and no "
+                f"Flip(captions_aware=True); got {task!r}, augment={recipe.augment!r}."
+            )
 
 
 def _stages(augment: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -227,52 +291,102 @@ def _dataset(
     scan, pairs = pairs.scanned()
     recipe = _with_load_size(recipe)
     task, pixels = recipe.task, recipe.pixels
-    per_row = np.diff(pairs.offsets) if task.permutes == "pairs" else np.ones(len(pairs), np.int64)
-    buckets = Buckets.of(scan, pixels.buckets, per_row) if pixels.buckets else None
-    values = values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
-    sizes = buckets.sizes if buckets else np.array([pixels.load_size or pixels.size])
-    if buckets:
-        values["size"] = sizes
+    visits = Visits.of(task, pairs, scan.keys)
+    pack = _pack(tokenizer, recipe)
+    fit = _fit(pairs, visits, tokenizer, pack, recipe)
+    by_row = values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
+    by_index: dict[str, Any] = {}
+    shapes = np.zeros(visits.count, np.int64)
+    sizes = np.array([pixels.load_size or pixels.size])
+    if pixels.buckets:
+        nearest = nearest_sizes(scan, pixels.buckets)
+        by_row["size"] = sizes = np.array(pixels.buckets, np.int32)[nearest]
+        shapes = nearest[visits.rows(pairs)]
+    if fit is not None and pack is not None and pack.buckets:
+        which = np.searchsorted(fit.buckets, np.minimum(fit.token_counts, fit.buckets[-1]))
+        by_index["length"] = np.array(pack.buckets)[which]
+        shapes = shapes * len(fit.buckets) + which
+    buckets = Buckets.of(shapes) if pixels.buckets or by_index else None
     if pixels.quality == "fast" and (ratios := decode_ratios(scan, sizes)).max() > 1:
-        values["ratio"] = ratios
-        values["upright"] = upright_sizes(scan)
+        by_row["ratio"] = ratios
+        by_row["upright"] = upright_sizes(scan)
     order = Order(
-        count=int(per_row.sum()),
+        count=visits.count,
         batch_size=recipe.batch_size,
         shuffle=recipe.shuffle,
         seed=recipe.seed,
         shard=recipe.shard,
         buckets=buckets.counts if buckets else (),
     )
-    if isinstance(task, Retrieval) and recipe.batch_size > len(pairs):
+    if isinstance(task, Retrieval) and task.once_a_file and recipe.batch_size > visits.count:
         raise ValueError(
-            f"batch_size=... must be at most the number of images, {len(pairs):,}, so that no "
+            f"batch_size=... must be at most the number of images, {visits.count:,}, so that no "
             f"batch holds an image twice; got {recipe.batch_size!r}."
         )
     corrupt = Corrupt(pairs, scan, allowed)
-    look_up = Lookup(pairs, scan, order, task, values, buckets.indices if buckets else None)
+    by_bucket = buckets.indices if buckets else None
+    look_up = Lookup(pairs, scan, visits, order, task, by_row, by_index, by_bucket)
     load = None
     if pairs.members is not None or Format.PILLOW in scan.formats:
         load = Load(resize=pixels.resize, members=pairs.members)
     decode = Decode(
         background=pixels.background,
-        fast="ratio" in values,
+        fast="ratio" in by_row,
         plain=scan.plain,
-        strict=allowed == 0 and not buckets,  # a gap would draw images of other sizes nearer
+        strict=allowed == 0 and not buckets,  # a gap would draw other shapes nearer
     )
 
+    on_captions = _on_captions(tokenizer, pack, recipe)
+
     def stream(steps: Any) -> Any:
-        return _batches(steps, order, look_up, load, decode, corrupt, tokenizer, recipe)
+        return _batches(steps, order, look_up, load, decode, corrupt, on_captions, recipe)
 
     return Dataset(
         stream,
         pairs=pairs,
         tokenizer=tokenizer,
         task=task,
+        pixels=pixels,
+        text=recipe.text,
+        fit_report=fit,
         corrupt=corrupt,
         steps_per_epoch=order.steps_per_epoch,
-        image_sizes=buckets.occurring if buckets else (pixels.size,),
+        image_sizes=tuple(pixels.buckets[i] for i in np.unique(nearest))
+        if pixels.buckets
+        else (pixels.size,),
     )
+
+
+def _pack(tokenizer: Tokenizer | None, recipe: _Recipe) -> Pack | None:
+    task = recipe.task
+    if tokenizer is None or isinstance(task, Classification):
+        return None
+    return recipe.text.pack(tokenizer, lookahead=task.lookahead, prompt=task.prompt)
+
+
+def _fit(
+    pairs: Pairs,
+    visits: Visits,
+    tokenizer: Tokenizer | None,
+    pack: Pack | None,
+    recipe: _Recipe,
+) -> FitReport | None:
+    """How the captions fit their length; warns where many are cut."""
+    task, text = recipe.task, recipe.text
+    if tokenizer is None or pack is None or isinstance(task, Classification):
+        return None
+    lengths = Lengths.of(visits.said(task, pairs), text, tokenizer, task.template)
+    special = pack.special_tokens - task.lookahead
+    fit = FitReport(
+        token_counts=lengths.tokens + np.int32(special),
+        unknown_counts=lengths.unknown,
+        special_tokens=special,
+        sequence_length=text.sequence_length,
+        buckets=(*text.buckets, text.sequence_length) if text.buckets else (),
+    )
+    if (warning := fit.warning()) is not None:
+        warnings.warn(warning, stacklevel=4)
+    return fit
 
 
 def _with_load_size(recipe: _Recipe) -> _Recipe:
@@ -316,29 +430,19 @@ def _batches(
     load: Load | None,
     decode: Decode,
     corrupt: Corrupt,
-    tokenizer: Tokenizer | None,
+    on_captions: Sequence[Stage],
     recipe: _Recipe,
 ) -> Any:
     """From the numbers of steps to their batches: all that happens to an example, in order."""
-    text, task, pixels = recipe.text, recipe.task, recipe.pixels
+    task, pixels = recipe.task, recipe.pixels
     batch_size = order.batch_size // order.shard[1]
     on_batches: list[Callable[[Example], Any] | None] = [
         CutBack() if order.buckets else None,
         corrupt,  # a batch at a time, since each note is a write to a variable
         CutBack() if decode.strict else None,
     ]
-    if tokenizer is not None:
-        on_batches += [
-            text.clean,  # text runs on batches: ten times as fast as one by one
-            Tokenize(tokenizer=tokenizer),
-            Pack(
-                length=text.length + task.lookahead,
-                start_id=tokenizer.start_id,
-                end_id=tokenizer.end_id,
-                pad_id=tokenizer.pad_id,
-            ),
-        ]
     on_batches += [
+        *on_captions,  # text runs on batches: ten times as fast as one by one
         Normalize(to=pixels.normalize),  # last: all before it moves bytes, not floats
         task,
     ]
@@ -356,9 +460,8 @@ def _batches(
     ds = ds.map(_chain(on_files), num_parallel_calls=os.cpu_count())  # all cores, from the start
     if decode.strict:
         ds = ds.ignore_errors()  # `Missed` finds them, and knows their names
-    if recipe.augment:  # behind resizing, where pixels are few
-        on_images: list[Stage] = [Seed(seed=recipe.seed), *recipe.augment]
-        ds = ds.map(_chain(on_images), num_parallel_calls=tf.data.AUTOTUNE)
+    if on_examples := _on_examples(recipe):  # behind resizing, where pixels are few
+        ds = ds.map(_chain(on_examples), num_parallel_calls=tf.data.AUTOTUNE)
     ds = ds.batch(batch_size + decode.strict)
     if decode.strict:
         ds = ds.scan(tf.constant(False), Missed(look_up))
@@ -366,6 +469,29 @@ def _batches(
         ds = ds.map(lambda example, _: example)
     ds = ds.map(_chain(on_batches), num_parallel_calls=tf.data.AUTOTUNE)
     return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _on_examples(recipe: _Recipe) -> list[Stage]:
+    """What happens to each example by itself: augmentation, then the words around its caption."""
+    stages, task = list(recipe.augment), recipe.task
+    if not isinstance(task, Captioned):
+        return [Seed(seed=recipe.seed), *stages] if stages else []
+    if task.shuffle_tags:
+        stages.append(ShuffleTags(keep=task.keep_tags))
+    if task.template != "{caption}":
+        stages.append(Template(text=task.template))
+    if task.dropout:
+        stages.append(DropCaption(rate=task.dropout))
+    return [Seed(seed=recipe.seed), *stages] if stages else []
+
+
+def _on_captions(tokenizer: Tokenizer | None, pack: Pack | None, recipe: _Recipe) -> list[Stage]:
+    """What makes ids of the captions of a batch."""
+    if tokenizer is None or pack is None:
+        return []
+    gathered = [Gathered(separator=GATHERED)] if isinstance(recipe.task, References) else []
+    clean = [recipe.text.cleaner] if recipe.text.cleaner is not None else []
+    return [*gathered, *clean, Tokenize(tokenizer=tokenizer), pack]
 
 
 def _chain(stages: Sequence[Callable[[Example], Any] | None]) -> Callable[[Example], Any]:

@@ -59,44 +59,36 @@ def upright_sizes(scan: Scan) -> NDArray[np.int32]:
     return np.where(lies[:, np.newaxis], stored[:, ::-1], stored)
 
 
+def nearest_sizes(scan: Scan, sizes: tuple[Size, ...]) -> NDArray[np.int64]:
+    """Which of `sizes` has the aspect ratio nearest to that of each image, int64 [rows].
+
+    Images whose size is not known, since they cannot be decoded, count as square.
+    """
+    height, width = np.maximum(upright_sizes(scan), 1).T
+    aspects = np.log([size[0] / size[1] for size in sizes])
+    chosen: NDArray[np.int64] = (
+        np.abs(np.log(height / width)[:, np.newaxis] - aspects).argmin(1).astype(np.int64)
+    )
+    return chosen
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Buckets:
-    """Images, or their captions, put together by the size that their images become.
+    """Indices put together by the shapes that their examples have.
 
     Attributes:
-      sizes: int32 [rows, 2], the size of each image.
-      indices: int64 [indices], those of one size behind one another.
-      counts: How many indices of each size there are, in that order.
-      occurring: Which sizes these are.
+      indices: int64 [indices], those of one shape behind one another.
+      counts: How many indices of each shape there are, in that order.
     """
 
-    sizes: NDArray[np.int32]
     indices: NDArray[np.int64]
     counts: tuple[int, ...]
-    occurring: tuple[Size, ...]
 
     @classmethod
-    def of(cls, scan: Scan, sizes: tuple[Size, ...], per_row: NDArray[np.int64]) -> "Buckets":
-        """Puts each image where the aspect ratio is nearest to its own.
-
-        Images whose size is not known, since they cannot be decoded, count as square.
-
-        Args:
-          scan: The images.
-          sizes: (height, width) to choose from.
-          per_row: int64 [rows], how many indices each image has, one behind another.
-        """
-        height, width = np.maximum(upright_sizes(scan), 1).T
-        aspects = np.log([size[0] / size[1] for size in sizes])
-        chosen = np.abs(np.log(height / width)[:, np.newaxis] - aspects).argmin(1)
-        bucket_of = np.repeat(chosen, per_row)
-        occurring, counts = np.unique(bucket_of, return_counts=True)
-        return cls(
-            sizes=np.array(sizes, np.int32)[chosen],
-            indices=np.argsort(bucket_of, kind="stable"),
-            counts=tuple(counts.tolist()),
-            occurring=tuple(sizes[bucket] for bucket in occurring.tolist()),
-        )
+    def of(cls, shapes: NDArray[np.int64]) -> "Buckets":
+        """Puts indices together whose shapes, int64 [indices], are equal."""
+        _, counts = np.unique(shapes, return_counts=True)
+        return cls(np.argsort(shapes, kind="stable"), tuple(counts.tolist()))
 
 
 def decode_ratios(scan: Scan, sizes: NDArray[np.integer]) -> NDArray[np.int8]:

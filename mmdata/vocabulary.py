@@ -28,6 +28,10 @@ def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
         return text.tokenizer
     if text.tokenizer == "byte":
         return Byte()
+    if text.tokenizer == "clip":
+        from mmdata.tokenizers.clip_bpe import ClipBpe, find_merges
+
+        return ClipBpe.load(find_merges())
     if pairs.split_names and "train" not in pairs.split_names:
         raise ValueError(
             f"text={text.tokenizer!r} learns its vocabulary from the split 'train'; got the splits "
@@ -49,7 +53,7 @@ def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
 
 
 def _fingerprint(text: Text, captions: Strings) -> str:
-    settings = (text.tokenizer, text.clean, text.vocabulary_size, tf_text.__version__)
+    settings = (text.tokenizer, text.cleaner, text.vocabulary_size, tf_text.__version__)
     digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
     digest.update(captions.offsets.tobytes())
     digest.update(captions.data)
@@ -59,6 +63,6 @@ def _fingerprint(text: Text, captions: Strings) -> str:
 def _cleaned(text: Text, captions: Strings) -> Iterator[str]:
     for begin in range(0, len(captions), _BATCH):
         batch = tf.constant(captions[begin : begin + _BATCH])
-        if text.clean is not None:
-            batch = text.clean({"caption": batch})["caption"]
+        if text.cleaner is not None:
+            batch = text.cleaner({"caption": batch})["caption"]
         yield from (caption.decode("utf-8", "replace") for caption in batch.numpy())

@@ -110,14 +110,17 @@ def test_load_size_goes_with_the_size(size: Any, load_size: Any, to: Any, expect
 
 @pytest.mark.parametrize("text", ["word", "wordpiece", "byte", WORDS, Byte()], ids=str)
 def test_text_by_tokenizer(text: Any) -> None:
-    assert text_of(text, None) == Text(tokenizer=text, length=32)
+    assert text_of(text, None) == Text(tokenizer=text)
+    assert text_of(text, None).sequence_length == 32
     assert text_of(text, 3) == Text(tokenizer=text, length=3)
+    assert text_of(text, 3).sequence_length == 3
 
 
 def test_text_by_value() -> None:
     text = Text(clean=None, tokenizer="byte", vocabulary_size=300, length=9)
     assert text_of(text, None) is text
-    assert Text() == Text(clean=Clean(), tokenizer="wordpiece", vocabulary_size=8000, length=32)
+    assert Text().cleaner == Clean()
+    assert Text().sequence_length == 32
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,7 @@ def test_normalizations_that_are_refused(name: Any) -> None:
 @pytest.mark.parametrize("text", ["", "words", "bytes", None, 32, Word, ["word"]], ids=repr)
 def test_tokenizers_that_are_refused(text: Any) -> None:
     message = (
-        r"text=\.\.\. must be one of \['word', 'wordpiece', 'byte'\], a Tokenizer or a Text; got"
+        r"text=\.\.\. must be one of \['word', 'wordpiece', .*\], a Tokenizer or a Text; got"
     )
     with pytest.raises(ValueError, match=message):
         text_of(text, None)
@@ -253,7 +256,7 @@ def test_vocabulary_sizes_that_are_refused(size: Any) -> None:
 
 @pytest.mark.parametrize("task", ["", "Captioning", None, 1, Captioning, ["retrieval"]], ids=repr)
 def test_tasks_that_are_refused(task: Any) -> None:
-    message = r"task=\.\.\. must be one of \['captioning', 'retrieval'\], or a Captioning, .*; got"
+    message = r"task=\.\.\. must be one of \['captioning', 'retrieval', .*\], or a Captioning, .*; got"
     with pytest.raises(ValueError, match=message):
         task_of(task)
 

@@ -91,7 +91,7 @@ class TestRealPhotos:
         seen = collections.Counter(pictures_of(batches))
         assert len(seen) == 79
         assert sorted(seen.values()) == sorted(np.diff(ds.pairs.offsets))
-        clean = mmdata.Text().clean
+        clean = mmdata.Text().cleaner
         assert clean is not None
         told = clean({"caption": tf.constant(list(ds.pairs.captions))})["caption"].numpy()
         ids = ds.tokenizer.tokenize(told)[:, :23]
@@ -273,8 +273,9 @@ class TestBatches:
         counts = sorted(len(set(texts)) for texts in told.values())
         assert counts == sorted(np.diff(ds.pairs.offsets))
 
+    @pytest.mark.parametrize("captions", ["cycle", "all"])
     def test_retrieval_knows_copies_and_masks_corrupt_images(
-        self, folder: pathlib.Path, tmp_path: pathlib.Path
+        self, folder: pathlib.Path, tmp_path: pathlib.Path, captions: Any
     ) -> None:
         mess = tmp_path / "mess"
         shutil.copytree(folder, mess)
@@ -283,15 +284,25 @@ class TestBatches:
         (mess / "copy.txt").write_text("the same picture again")
         second.write_bytes(second.read_bytes()[:700])
         ds = mmdata.build(
-            mess, task="retrieval", shuffle=False, on_problem="drop", batch_size=13, **SMALL
+            mess,
+            task=mmdata.Retrieval(captions=captions),
+            shuffle=False,
+            on_problem="drop",
+            batch_size=12,
+            **SMALL,
         )
-        (batch,) = list(ds)
-        rows = {name: row for row, name in enumerate(ds.pairs.images)}
-        ids = batch["image_id"].numpy()
-        assert ids[rows["copy.jpg"]] == ids[rows[first.name]]
+        batches = list(ds)
+        ids = np.concatenate([batch["image_id"] for batch in batches])
         assert len(set(ids.tolist())) == 12
-        masked = np.flatnonzero(~batch["padding_mask"].numpy().any(axis=1)).tolist()
-        assert masked == [rows[second.name]]
+        assert len(ids) == (12 if captions == "cycle" else ds.pairs.pair_count)
+        scan, _ = ds.pairs.scanned()
+        masked = [bool(mask.any()) for b in batches for mask in b["padding_mask"].numpy()]
+        corrupt = scan.keys[list(ds.pairs.images).index(second.name)]
+        assert masked == [key != corrupt for key in ids]
+        for batch in batches:
+            same = batch["image_id"][:, None] == batch["image_id"][None]
+            said = batch.get("positives", tf.eye(len(same), dtype=tf.bool))
+            np.testing.assert_array_equal(said, same)
 
     def test_retrieval_refuses_a_batch_larger_than_the_set(self, folder: pathlib.Path) -> None:
         with pytest.raises(ValueError, match="12"):

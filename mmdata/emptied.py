@@ -1,0 +1,59 @@
+"""Captions of which cleaning leaves nothing: found before training, and told like empty ones."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.pairing.findings import Finding, Report
+from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.problems import Problems
+from mmdata.pairing.strings import Strings
+
+
+def without_emptied(
+    pairs: Pairs, empty: NDArray[np.bool_], problems: Problems
+) -> tuple[Pairs, list[Finding]]:
+    """Leaves out captions that are empty, and images that have no other, or fills those.
+
+    Args:
+      pairs: The pairs.
+      empty: bool [pairs].
+      problems: What an image gets that has no other caption.
+
+    Returns:
+      The pairs that are left, and what was found, which their report holds as well.
+    """
+    if not empty.any():
+        return pairs, []
+    findings: list[Finding] = []
+    captions: list[str] = []
+    counts: list[int] = []
+    for row, (begin, end) in enumerate(zip(pairs.offsets, pairs.offsets[1:], strict=False)):
+        said = [pairs.captions[pair] for pair in range(begin, end) if not empty[pair]]
+        if len(said) < end - begin:
+            said = said or _filled(pairs, row, problems)
+            findings.append(_finding(pairs, row, said, bool(empty[begin:end].all())))
+        captions += said
+        counts.append(len(said))
+    report = pairs.report
+    left = dataclasses.replace(
+        pairs,
+        captions=Strings.of(captions),
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+    ).take(np.flatnonzero(counts))
+    report = Report(report.layout, len(left), left.pair_count, (*left.report.findings, *findings))
+    return dataclasses.replace(left, report=report), findings
+
+
+def _filled(pairs: Pairs, row: int, problems: Problems) -> list[str]:
+    caption = problems.fill("empty_caption", pairs.images[row])
+    return [] if caption is None else [caption]
+
+
+def _finding(pairs: Pairs, row: int, said: list[str], all_empty: bool) -> Finding:
+    first = next(iter(pairs.captions_of(row)))
+    if not all_empty:
+        return Finding("blank_caption", pairs.images[row], "cleaning leaves nothing of it")
+    detail = f"cleaning leaves nothing of {first!r}"
+    return Finding("filled" if said else "empty_caption", pairs.images[row], detail)

@@ -1,0 +1,95 @@
+"""How many tokens captions have: counted once, and kept by fingerprint."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as tf_text
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mmdata.arguments import Text
+from mmdata.home import home, load_arrays, save_arrays
+from mmdata.pairing.strings import Strings
+from mmdata.stages.captions import Template
+from mmdata.tokenizers import Tokenizer
+
+_BATCH = 4096
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Lengths:
+    """What was counted of n captions.
+
+    Attributes:
+      tokens: int32 [n], the tokens of each, special ones not included; before cutting.
+      unknown: int32 [n], how many of them the vocabulary lacks.
+      empty: bool [n], whether cleaning leaves nothing of a caption that held text.
+    """
+
+    tokens: NDArray[np.int32]
+    unknown: NDArray[np.int32]
+    empty: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, captions: Strings, text: Text, tokenizer: Tokenizer, template: str = "{caption}"
+    ) -> "Lengths":
+        """Counts, with a progress bar after two seconds; or takes what was counted before.
+
+        Args:
+          captions: As they were read.
+          text: How they are cleaned.
+          tokenizer: What splits them.
+          template: What they are put into.
+        """
+        path = home() / "lengths" / f"{_fingerprint(captions, text, tokenizer, template)}.npz"
+        kept = load_arrays(path)
+        names = [field.name for field in dataclasses.fields(cls)]
+        if any(kept.get(name, np.empty(0)).shape != (len(captions),) for name in names):
+            kept = _counted(captions, text, tokenizer, template)
+            save_arrays(path, kept)
+        return cls(**{name: kept[name] for name in names})
+
+    def take(self, places: NDArray[Any]) -> "Lengths":
+        """Those at `places`, ints [k] or bool [n]."""
+        return Lengths(
+            tokens=self.tokens[places], unknown=self.unknown[places], empty=self.empty[places]
+        )
+
+
+def _counted(
+    captions: Strings, text: Text, tokenizer: Tokenizer, template: str
+) -> dict[str, NDArray[Any]]:
+    parts = []
+    bar = tqdm(total=len(captions), desc="counting tokens", unit="caption", delay=2, leave=False)
+    with bar:
+        for begin in range(0, len(captions), _BATCH):
+            batch = tf.constant(captions[begin : begin + _BATCH], tf.string)
+            parts.append([column.numpy() for column in _count(batch, text, tokenizer, template)])
+            bar.update(len(batch))
+    tokens, unknown, empty = map(np.concatenate, zip(*parts, strict=True))
+    return {"tokens": tokens, "unknown": unknown, "empty": empty}
+
+
+def _count(captions: Any, text: Text, tokenizer: Tokenizer, template: str) -> tuple[Any, Any, Any]:
+    clean = text.cleaner or (lambda example: example)
+    cleaned = clean({"caption": captions})["caption"]
+    empty = (cleaned == "") & (tf.strings.strip(captions) != "")
+    if template != "{caption}":
+        cleaned = clean(Template(text=template)({"caption": captions}))["caption"]
+    ids = tokenizer.tokenize(cleaned)
+    unknown = tf.zeros_like(captions, tf.int32)
+    if tokenizer.unknown_id is not None:
+        unknown = tf.reduce_sum(tf.cast(ids == tokenizer.unknown_id, tf.int32), axis=-1)
+    return tf.cast(ids.row_lengths(), tf.int32), unknown, empty
+
+
+def _fingerprint(captions: Strings, text: Text, tokenizer: Tokenizer, template: str) -> str:
+    settings = (text.cleaner, tokenizer.fingerprint, template, tf_text.__version__)
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
+    digest.update(captions.offsets.tobytes())
+    digest.update(captions.data)
+    return digest.hexdigest()

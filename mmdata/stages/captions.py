@@ -1,0 +1,91 @@
+"""Captions in other words: tags in another order, a template around them, or nothing."""
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from mmdata.example import Example
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShuffleTags:
+    """Puts the tags of `caption`, between commas, into another order.
+
+    caption: string []; seed: int32 [2]  ->  caption: string []; seed: int32 [2], another
+
+    Spaces around a tag become one space behind each comma; empty tags go.
+
+    Attributes:
+      keep: How many tags keep their place at the front, >= 0.
+    """
+
+    keep: int = 0
+
+    def __call__(self, example: Example) -> Example:
+        key, rest = tf.unstack(tf.random.split(example["seed"], 2))
+        tags = tf.strings.regex_replace(
+            tf.strings.split(example["caption"], ","), r"^[\p{Z}\s]+|[\p{Z}\s]+$", ""
+        )
+        tags = tf.boolean_mask(tags, tags != "")
+        kept, others = tags[: self.keep], tags[self.keep :]
+        order = tf.argsort(tf.random.stateless_uniform(tf.shape(others), key))
+        shuffled = tf.concat([kept, tf.gather(others, order)], axis=0)
+        return {
+            **example,
+            "seed": rest,
+            "caption": tf.strings.reduce_join(shuffled, separator=", "),
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Template:
+    """Puts `caption` into a text.
+
+    caption: string [...]  ->  string [...]
+
+    Attributes:
+      text: What holds "{caption}" once.
+    """
+
+    text: str
+
+    def __call__(self, example: Example) -> Example:
+        before, after = self.text.split("{caption}")
+        return {**example, "caption": tf.strings.join([before, example["caption"], after])}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DropCaption:
+    """Makes `caption` empty at random.
+
+    caption: string []; seed: int32 [2]  ->  caption: string []; seed: int32 [2], another
+
+    Attributes:
+      rate: How likely, 0 to 1.
+    """
+
+    rate: float
+
+    def __call__(self, example: Example) -> Example:
+        key, rest = tf.unstack(tf.random.split(example["seed"], 2))
+        dropped: Any = tf.random.stateless_uniform([], key) < self.rate
+        caption = tf.where(dropped, "", example["caption"])
+        return {**example, "seed": rest, "caption": caption}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """Takes captions apart that were joined.
+
+    caption: string [b]  ->  caption, references: string [b, n], ragged, the same
+
+    Attributes:
+      separator: What stands between two captions, and in none.
+    """
+
+    separator: bytes
+
+    def __call__(self, example: Example) -> Example:
+        captions = tf.strings.split(example["caption"], self.separator)
+        return {**example, "caption": captions, "references": captions}

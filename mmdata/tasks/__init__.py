@@ -1,0 +1,33 @@
+"""Tasks: a batch as `fit` wants it."""
+
+from mmdata.tasks.captioned import Captioned
+from mmdata.tasks.captioning import Captioning, Prefix
+from mmdata.tasks.classification import Classification
+from mmdata.tasks.retrieval import References, Retrieval
+from mmdata.tasks.text_to_image import TextToImage
+
+TextTask = Captioning | Prefix | Retrieval | References | TextToImage
+"""Tasks that read captions."""
+
+Task = TextTask | Classification
+
+TASKS: dict[str, Task] = {
+    "captioning": Captioning(),
+    "retrieval": Retrieval(),
+    "references": References(),
+    "text_to_image": TextToImage(),
+}
+"""The tasks that have a name."""
+
+__all__ = [
+    "TASKS",
+    "Captioned",
+    "Captioning",
+    "Classification",
+    "Prefix",
+    "References",
+    "Retrieval",
+    "Task",
+    "TextTask",
+    "TextToImage",
+]

@@ -1,0 +1,34 @@
+"""Models that draw images from captions."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from mmdata.example import Example
+from mmdata.tasks.captioned import Captioned
+from mmdata.tasks.columns import carried
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextToImage(Captioned):
+    """A caption, and the image to draw: what diffusion models are trained on.
+
+    An epoch visits each pair once, unless `captions` says otherwise; see `Captioned` for the
+    fields, of which `dropout` is what classifier-free guidance needs. Adds no noise. A batch is a
+    dict:
+
+      images: float32 [b, H, W, 3], -1 to 1.
+      token_ids: int32 [b, t].
+      padding_mask: bool [b, t], True at real tokens.
+      weight: float32 [b], if rows have weights, or corrupt images may be passed over: the weight of
+        the row, 0 where the image is corrupt.
+
+    Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", arXiv:2207.12598.
+    """
+
+    def __call__(self, example: Example) -> Example:
+        batch = {name: example[name] for name in ("token_ids", "padding_mask")}
+        batch["images"] = example["image"]
+        if "weight" in example:
+            batch["weight"] = example["weight"] * tf.cast(example["valid"], tf.float32)
+        return batch | carried(self, example)
