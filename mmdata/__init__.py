@@ -17,15 +17,25 @@ if TYPE_CHECKING:
     from mmdata import tokenizers
     from mmdata.arguments import Pixels, Text
     from mmdata.dataset import Dataset
+    from mmdata.fit_report import FitReport
     from mmdata.models import Captioner, DualEncoder, captioner, dual_encoder, recall_at_k
     from mmdata.pairing.findings import Finding, PairingError, Report
     from mmdata.pairing.pairs import Pairs
     from mmdata.pairing.problems import Problems
     from mmdata.pairing.read import read
     from mmdata.pipeline import build
+    from mmdata.serving import ImageConverter, TextConverter, export_preprocessing
     from mmdata.shapes import aspect_buckets
     from mmdata.stages.augment import Color, Flip, Grayscale, RandomCrop
-    from mmdata.tasks import Captioning, Classification, Retrieval
+    from mmdata.stages.text import Clean
+    from mmdata.tasks import (
+        Captioning,
+        Classification,
+        Prefix,
+        References,
+        Retrieval,
+        TextToImage,
+    )
     from mmdata.verification import verify
 
 __version__ = importlib.metadata.version("mmdata")
@@ -34,24 +44,32 @@ __all__ = [
     "Captioner",
     "Captioning",
     "Classification",
+    "Clean",
     "Color",
     "Dataset",
     "DualEncoder",
     "Finding",
+    "FitReport",
     "Flip",
     "Grayscale",
+    "ImageConverter",
     "PairingError",
     "Pairs",
     "Pixels",
+    "Prefix",
     "Problems",
     "RandomCrop",
+    "References",
     "Report",
     "Retrieval",
     "Text",
+    "TextConverter",
+    "TextToImage",
     "aspect_buckets",
     "build",
     "captioner",
     "dual_encoder",
+    "export_preprocessing",
     "read",
     "recall_at_k",
     "tokenizers",
@@ -62,24 +80,32 @@ _HOMES = {
     "Captioner": "mmdata.models",
     "Captioning": "mmdata.tasks",
     "Classification": "mmdata.tasks",
+    "Clean": "mmdata.stages.text",
     "Color": "mmdata.stages.augment",
     "Dataset": "mmdata.dataset",
     "DualEncoder": "mmdata.models",
     "Finding": "mmdata.pairing.findings",
+    "FitReport": "mmdata.fit_report",
     "Flip": "mmdata.stages.augment",
     "Grayscale": "mmdata.stages.augment",
+    "ImageConverter": "mmdata.serving",
     "PairingError": "mmdata.pairing.findings",
     "Pairs": "mmdata.pairing.pairs",
     "Pixels": "mmdata.arguments",
+    "Prefix": "mmdata.tasks",
     "Problems": "mmdata.pairing.problems",
     "RandomCrop": "mmdata.stages.augment",
+    "References": "mmdata.tasks",
     "Report": "mmdata.pairing.findings",
     "Retrieval": "mmdata.tasks",
     "Text": "mmdata.arguments",
+    "TextConverter": "mmdata.serving",
+    "TextToImage": "mmdata.tasks",
     "aspect_buckets": "mmdata.shapes",
     "build": "mmdata.pipeline",
     "captioner": "mmdata.models",
     "dual_encoder": "mmdata.models",
+    "export_preprocessing": "mmdata.serving",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",
     "verify": "mmdata.verification",

@@ -151,17 +151,27 @@ class FitReport:
         """What `padding_share` would be with `recommended_buckets`, 0 to 1."""
         return self._padding_share(self.recommended_buckets)
 
-    def warning(self) -> str | None:
-        """What to say and do about captions that are cut; None where they are at most 1 %."""
+    def warning(self, most: int | None = None) -> str | None:
+        """What to say and do about captions that are cut; None where they are at most 1 %.
+
+        Args:
+          most: The longest sequence that the model takes, if there is a limit.
+        """
         if self.cut <= self.captions // _OFTEN:
             return None
-        length = self.recommended_length
-        left = f"{self._cut_at(length):,}" if self._cut_at(length) else "none"
-        return (
+        told = (
             f"sequence_length={self.sequence_length} cuts {self.cut:,} of {self.captions:,} "
             f"captions ({_percent(self.cut_share)}); the longest has {self.longest:,} tokens, "
-            f"special ones included. sequence_length={length}, or text=Text(length={length}), cuts "
-            f"{left} of them."
+            "special ones included."
+        )
+        length = self.recommended_length
+        if most is not None:
+            length = min(length, most)
+        if length <= self.sequence_length:
+            return told
+        left = f"{self._cut_at(length):,}" if self._cut_at(length) else "none"
+        return (
+            f"{told} sequence_length={length}, or text=Text(length={length}), cuts {left} of them."
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from mmdata.visits import Visits
 from mmdata.vocabulary import tokenizer_for
 
 _MEASURING = ("validation", "test")
+_CALLER = 5  # whoever called `build`, seen from where it warns
 _FIXED = ("all", "first", "longest", "join")
 
 
@@ -384,8 +385,14 @@ def _fit(
         sequence_length=text.sequence_length,
         buckets=(*text.buckets, text.sequence_length) if text.buckets else (),
     )
-    if (warning := fit.warning()) is not None:
-        warnings.warn(warning, stacklevel=4)
+    if (warning := fit.warning(tokenizer.sequence_length)) is not None:
+        warnings.warn(warning, stacklevel=_CALLER)
+    if pack.prompt and tokenizer.unknown_id in pack.prompt:
+        warnings.warn(
+            f"Prefix(prompt={task.prompt!r}) has {pack.prompt.count(tokenizer.unknown_id)} token(s) "
+            f"that {tokenizer!r} does not know.",
+            stacklevel=_CALLER,
+        )
     return fit
 
 

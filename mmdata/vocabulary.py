@@ -11,7 +11,7 @@ from mmdata.arguments import Text
 from mmdata.home import home
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.strings import Strings
-from mmdata.tokenizers import LEARNED, Byte, Tokenizer
+from mmdata.tokenizers import LEARNED, Byte, ClipBpe, Tokenizer, find_merges
 
 _BATCH = 4096
 
@@ -29,7 +29,6 @@ def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
     if text.tokenizer == "byte":
         return Byte()
     if text.tokenizer == "clip":
-        from mmdata.tokenizers.clip_bpe import ClipBpe, find_merges
 
         return ClipBpe.load(find_merges())
     if pairs.split_names and "train" not in pairs.split_names:

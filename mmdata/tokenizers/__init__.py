@@ -1,11 +1,34 @@
 """Tokenizers that run inside the graph: text -> ragged int32 and back."""
 
 from mmdata.tokenizers.byte import Byte
+from mmdata.tokenizers.byte_pair import BytePair
+from mmdata.tokenizers.character import Character
+from mmdata.tokenizers.clip_bpe import ClipBpe, find_merges
+from mmdata.tokenizers.sentence_piece import SentencePiece
 from mmdata.tokenizers.tokenizer import Tokenizer
 from mmdata.tokenizers.word import Word
 from mmdata.tokenizers.wordpiece import WordPiece
 
-LEARNED: dict[str, type[Word] | type[WordPiece]] = {"word": Word, "wordpiece": WordPiece}
+Learned = type[Word] | type[WordPiece] | type[Character] | type[SentencePiece] | type[BytePair]
+
+LEARNED: dict[str, Learned] = {
+    "word": Word,
+    "wordpiece": WordPiece,
+    "character": Character,
+    "sentencepiece": SentencePiece,
+    "bytepair": BytePair,
+}
 """The tokenizers that are learned from captions, by name."""
 
-__all__ = ["LEARNED", "Byte", "Tokenizer", "Word", "WordPiece"]
+__all__ = [
+    "LEARNED",
+    "Byte",
+    "BytePair",
+    "Character",
+    "ClipBpe",
+    "SentencePiece",
+    "Tokenizer",
+    "Word",
+    "WordPiece",
+    "find_merges",
+]

@@ -1,17 +1,23 @@
 """Tokenizers that are a list of tokens."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections import Counter
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
+
+import tensorflow as tf
 
 from mmdata.tokenizers.files import write
 from mmdata.tokenizers.tokenizer import Tokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
 """The first four tokens of each learned vocabulary."""
+
+RESERVED_TOKEN = r"\[\S+\]|<\S+>"
+"""Tokens for a model's own use: text never becomes them, since brackets stand alone in it."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -67,6 +73,16 @@ class Listed(Tokenizer):
     def end_id(self) -> int:
         """The id of "[END]"."""
         return 3
+
+    @functools.cached_property
+    def _ids(self) -> Any:
+        """A table of the id of each token but the special ones."""
+        with tf.init_scope(), tf.device("CPU:0"):
+            keys = tf.constant(self.vocabulary[len(SPECIAL_TOKENS) :])
+            values = tf.range(len(SPECIAL_TOKENS), self.vocabulary_size)
+            return tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(keys, values), self.unknown_id
+            )
 
     def _parts(self) -> Iterable[bytes]:
         return (token.encode() for token in self.vocabulary)

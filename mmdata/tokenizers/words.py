@@ -6,6 +6,11 @@ import tensorflow as tf
 
 _WORD = r"[\p{L}\p{M}\p{N}]+(?:['\x{2019}-][\p{L}\p{M}\p{N}]+)*|[^\s]"
 _PART = r"[\p{L}\p{M}\p{N}]+|[^\s]"
+_HAN = (
+    r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}"
+    r"\x{20000}-\x{2A6DF}\x{2A700}-\x{2CEAF}\x{2F800}-\x{2FA1F}"
+)
+_ALONE = rf"[\s\p{{Z}}\p{{P}}$+<=>^`|~{_HAN}]"
 
 
 def split_words(text: Any) -> Any:
@@ -19,6 +24,14 @@ def split_words(text: Any) -> Any:
 def split_parts(text: Any) -> Any:
     """As `split_words`, but apostrophes, hyphens and Han characters stand alone, as in BERT."""
     return _split(tf.strings.regex_replace(text, r"\p{Han}", r" \0 "), _PART)
+
+
+def stand_alone(text: Any) -> Any:
+    """Puts spaces around what is a word of its own in BERT: string [n] -> string [n].
+
+    Source: BERT `tokenization.py`: punctuation, ASCII symbols, and blocks of Han characters.
+    """
+    return tf.strings.regex_replace(text, _ALONE, r" \0 ")
 
 
 def _split(text: Any, pattern: str) -> Any:

@@ -1,0 +1,112 @@
+"""Byte-pair encoding inside the graph."""
+
+import struct
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from mmdata.tokenizers import model_proto
+from mmdata.tokenizers.merges import Merge, to_bytes
+
+MARK = b"\xff"
+"""Stands behind each word. No valid UTF-8 holds this byte."""
+
+WIDE = r"\t-\r\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+"""White space but U+0020, for a class of RE2, whose own white space is ASCII's.
+
+Source: Unicode, property White_Space.
+"""
+
+SPACE = f" {WIDE}"
+"""White space, for a class of RE2."""
+
+_NEVER = "\u0100"  # No byte is spelled so: pieces with this character are never met.
+
+# A table of no entries, as SentencePiece logs a line where there is no table: its size in bytes,
+# the smallest trie that it takes, and the texts to put in, of which there are none.
+_NO_CHANGES = struct.pack("<I1024x1x", 1024)
+
+
+def spell(token: str) -> str:
+    """Spells a token's bytes as characters U+0000 to U+00FE; 0xFF is left to `MARK`."""
+    return to_bytes(token).decode("latin-1").replace(MARK.decode("latin-1"), _NEVER)
+
+
+class Merger:
+    """Merges the bytes of words, lowest rank first, through a SentencePiece model.
+
+    SentencePiece knows ranks of pieces, not of pairs. Both come to the same when each piece is made
+    when its own bytes are a word: whatever two neighbours then join to it are the pair that its
+    merge names, as nothing outside of them has touched them yet. So the pieces that are not made
+    even then, and thus nowhere, are left out.
+
+    Args:
+      pieces: Each id's spelling, with `MARK` spelled too; None for ids that are not to be made.
+      merges: Merges in that spelling, by rank.
+      fixed: Pieces that are there before any merge, and are never merged.
+
+    Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units".
+    """
+
+    def __init__(
+        self, pieces: Sequence[str | None], merges: Sequence[Merge], fixed: Collection[str] = ()
+    ) -> None:
+        ranks = {left + right: rank for rank, (left, right) in enumerate(merges)}
+        unmade = _unmade(merges)
+        model = model_proto.Model()
+        for place, piece in enumerate(pieces):
+            if piece is None or piece in unmade:
+                model.pieces.add(piece=f"{_NEVER}{place}", type=model_proto.CONTROL)
+            elif piece in fixed:
+                model.pieces.add(piece=piece, type=model_proto.USER_DEFINED)
+            else:
+                model.pieces.add(piece=piece, score=-ranks.get(piece, 0))
+        model.pieces.add(piece=f"{_NEVER}?", type=model_proto.UNKNOWN)
+        model.trainer_spec.model_type = model_proto.BPE
+        model.normalizer_spec.precompiled_charsmap = _NO_CHANGES
+        model.normalizer_spec.add_dummy_prefix = False
+        model.normalizer_spec.remove_extra_whitespaces = False
+        model.normalizer_spec.escape_whitespaces = False
+        self._unknown = len(pieces)
+        with tf.init_scope(), tf.device("CPU:0"):
+            self._merger = tf_text.SentencepieceTokenizer(model.SerializeToString())
+
+    def encode(self, chunks: Any, mark: Callable[[Any], Any]) -> Any:
+        """Turns chunks of text into ids: string [n, None], ragged -> int32 [n, None], ragged.
+
+        Args:
+          chunks: Text, cut somewhere between words.
+          mark: Puts `MARK` behind each word of the chunks: string [m] -> string [m].
+        """
+        distinct, places = tf.unique(chunks.flat_values)  # most words of a batch come many times
+        spelled = tf.strings.unicode_transcode(mark(distinct), "ISO-8859-1", "UTF-8")
+        ids = self._merger.tokenize(spelled)
+        ids = tf.ragged.boolean_mask(ids, ids != self._unknown)
+        return chunks.with_values(tf.gather(ids, places)).merge_dims(1, 2)
+
+
+def _unmade(merges: Sequence[Merge]) -> set[str]:
+    """The products that do not come out even when they are a word of their own.
+
+    Such is one with a part that is not made, or whose parts never meet: a lower merge takes the
+    last part of its left side and the first part of its right side, while both are there. A part
+    is there until the next larger one is made of it.
+    """
+    ranks = {merge: rank for rank, merge in enumerate(merges)}
+    lasts: dict[str, list[tuple[str, int]]] = {}
+    firsts: dict[str, list[tuple[str, int]]] = {}
+    unmade: set[str] = set()
+    for rank, (left, right) in enumerate(merges):
+        lasts[left + right] = [(right, rank), *lasts.get(right, ())]
+        firsts[left + right] = [(left, rank), *firsts.get(left, ())]
+        if {left, right} & unmade or any(
+            # Of equal pairs the leftmost goes first, hence < on the left and <= on the right.
+            ranks[pair] < last_until and ranks[pair] <= first_until
+            for last, last_until in [(left, rank), *lasts.get(left, ())]
+            for first, first_until in [(right, rank), *firsts.get(right, ())]
+            if (pair := (last, first)) in ranks
+        ):
+            unmade.add(left + right)
+    return unmade

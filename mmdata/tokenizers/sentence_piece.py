@@ -1,0 +1,226 @@
+"""SentencePiece's models: those of T5, SigLIP, Gemma and LLaMA, and learned ones."""
+
+import dataclasses
+import functools
+import io
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+from google.protobuf.message import DecodeError
+
+from mmdata.optional import require
+from mmdata.tokenizers import model_proto
+from mmdata.tokenizers.files import write
+from mmdata.tokenizers.learning import (
+    NO_TEXT,
+    progress,
+    require_reserved_tokens,
+    require_vocabulary_size,
+)
+from mmdata.tokenizers.tokenizer import Tokenizer
+
+SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
+"""The first four tokens of each learned model."""
+
+_SPACE = "\u2581"
+_LONGEST_CAPTION = 1 << 30  # bytes; sentencepiece leaves longer ones out, and takes no larger limit
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class SentencePiece(Tokenizer):
+    """A model of the library sentencepiece, unigram or BPE; its ids and its text.
+
+    The model holds its own normalizer. Control pieces in a text, as "<s>", are text.
+
+    Attributes:
+      model: The content of a `.model` file.
+      start_id, end_id: None where the model has no such piece; T5's and SigLIP's have no start.
+      pad_id: The model's; where it has none, as LLaMA's, `end_id`.
+
+    Raises:
+      ValueError: `model` is empty, cut short, or no model.
+
+    Source: Kudo and Richardson 2018, "SentencePiece".
+    """
+
+    cleaning: ClassVar[str] = "light"
+
+    model: bytes
+
+    def __post_init__(self) -> None:
+        who = "SentencePiece(model=...) must be the content of a .model file"
+        if not self.model:
+            raise ValueError(f"{who}; got none.")
+        try:
+            parsed = self._parsed
+        except DecodeError as err:
+            raise ValueError(
+                f"{who}; got {len(self.model):,} bytes that are cut short or of another kind."
+            ) from err
+        if not (parsed.HasField("trainer_spec") and parsed.HasField("normalizer_spec")):
+            raise ValueError(
+                f"{who}; got {len(self.model):,} bytes that end before its trainer and normalizer."
+            )
+        unknown = sum(piece.type == model_proto.UNKNOWN for piece in parsed.pieces)
+        if unknown != 1:
+            raise ValueError(f"{who}, with one unknown piece; got {unknown}.")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
+        return type(self), (self.model,)
+
+    @classmethod
+    def learn(
+        cls,
+        captions: Iterable[str],
+        *,
+        vocabulary_size: int = 8000,
+        reserved_tokens: tuple[str, ...] = (),
+    ) -> Self:
+        """Learns a unigram model from captions as they come.
+
+        Each character of the captions is a piece, but those that stand only in special or reserved
+        tokens, from which sentencepiece learns nothing. Where the captions do not give as many
+        pieces as asked for, it takes all that a unigram model keeps: 650 of 300 COCO captions,
+        6,269 of 25,014. The same captions give the same model, in any order.
+
+        Args:
+          captions: Text, held in memory.
+          vocabulary_size: Tokens at most, special and reserved ones included.
+          reserved_tokens: Tokens in brackets, as "[NAME]" or "<name>", for a model's own use. Their
+            ids begin at 4. No text becomes them, and they become no text.
+
+        Raises:
+          ImportError: sentencepiece is not installed.
+          ValueError: The captions hold no text, the size is too small for their characters, or a
+            reserved token is not as described, there twice, or special.
+        """
+        require_reserved_tokens(reserved_tokens, SPECIAL_TOKENS)
+        require_vocabulary_size(vocabulary_size, len(reserved_tokens))
+        trainer = require("sentencepiece", extra="text").SentencePieceTrainer
+        texts = sorted(caption for caption in progress(captions) if caption.strip())
+        if not texts:
+            raise ValueError(NO_TEXT)
+        model = io.BytesIO()
+        try:
+            trainer.train(
+                sentence_iterator=iter(texts),
+                model_writer=model,
+                vocab_size=vocabulary_size,
+                hard_vocab_limit=False,
+                character_coverage=1.0,
+                max_sentence_length=_LONGEST_CAPTION,
+                control_symbols=list(reserved_tokens),
+                pad_id=0,
+                unk_id=1,
+                bos_id=2,
+                eos_id=3,
+                num_threads=1,
+                minloglevel=2,
+            )
+        except RuntimeError as err:
+            raise ValueError(
+                "SentencePiece.learn(captions, vocabulary_size=...) needs text, and room for each "
+                f"of its characters; got vocabulary_size={vocabulary_size}. sentencepiece says: "
+                f"{err}"
+            ) from err
+        return cls(model.getvalue())
+
+    @functools.cached_property
+    def _parsed(self) -> Any:
+        return model_proto.Model.FromString(self.model)
+
+    @functools.cached_property
+    def vocabulary(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Each piece; a piece's place is its id."""
+        return tuple(piece.piece for piece in self._parsed.pieces)
+
+    def _control(self, place: int) -> int | None:
+        """The place itself, if a piece is there that text never becomes."""
+        pieces = self._parsed.pieces
+        there = 0 <= place < len(pieces) and pieces[place].type == model_proto.CONTROL
+        return place if there else None
+
+    @functools.cached_property
+    def pad_id(self) -> int:
+        """What fills a sequence up: the model's pad, else its end, else its unknown piece."""
+        ids = (self._control(self._parsed.trainer_spec.pad_id), self.end_id, self.unknown_id)
+        return next(place for place in ids if place is not None)
+
+    @functools.cached_property
+    def start_id(self) -> int | None:
+        """The model's "<s>", or None."""
+        return self._control(self._parsed.trainer_spec.bos_id)
+
+    @functools.cached_property
+    def end_id(self) -> int | None:
+        """The model's "</s>", or None."""
+        return self._control(self._parsed.trainer_spec.eos_id)
+
+    @functools.cached_property
+    def unknown_id(self) -> int:
+        """The model's "<unk>"."""
+        types = [piece.type for piece in self._parsed.pieces]
+        return types.index(model_proto.UNKNOWN)
+
+    def _parts(self) -> Iterable[bytes]:
+        return (self.model,)
+
+    @functools.cached_property
+    def _processor(self) -> Any:
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf_text.SentencepieceTokenizer(self.model, out_type=tf.int32)
+
+    def _tokenize(self, text: Any) -> Any:
+        return self._processor.tokenize(text)
+
+    def _join(self, ids: Any) -> Any:
+        ids = tf.cast(ids, tf.int32)
+        text = self._decoder.detokenize(ids)
+        if not self._adds_one_space:
+            return text
+        types = [piece.type for piece in self._parsed.pieces]
+        says = tf.constant([kind != model_proto.CONTROL for kind in types])
+        begins = tf.constant([piece.startswith(_SPACE) for piece in self.vocabulary])
+        first = tf.ragged.boolean_mask(ids, tf.gather(says, ids))[:, :1]
+        added = tf.reduce_any(tf.gather(begins, first), axis=-1)
+        return tf.where(added, tf.strings.regex_replace(text, "^ ", ""), text)
+
+    @property
+    def _adds_one_space(self) -> bool:
+        """Whether it puts a space before a text and keeps all others, as LLaMA's."""
+        normalizer = self._parsed.normalizer_spec
+        return bool(normalizer.add_dummy_prefix and not normalizer.remove_extra_whitespaces)
+
+    @functools.cached_property
+    def _decoder(self) -> Any:
+        """Where a model adds one space, tensorflow-text would take all of them off: it takes none.
+
+        sentencepiece takes off that one.
+        """
+        if not self._adds_one_space:
+            return self._processor
+        model = model_proto.Model.FromString(self.model)
+        model.normalizer_spec.add_dummy_prefix = False
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf_text.SentencepieceTokenizer(model.SerializeToString(), out_type=tf.int32)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the `.model` file; it is never half-written."""
+        write(path, self.model)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a `.model` file.
+
+        Raises:
+          FileNotFoundError: There is no such file.
+          ValueError: The file is no such model.
+        """
+        try:
+            return cls(pathlib.Path(path).read_bytes())
+        except ValueError as err:
+            raise ValueError(f"{path}: not a model of {cls.__name__}: {err}") from err
