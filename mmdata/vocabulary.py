@@ -38,7 +38,7 @@ def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
         )
     captions = (pairs.subset("train") if pairs.split_names else pairs).captions
     kind = LEARNED[text.tokenizer]
-    path = home() / "vocabularies" / f"{text.tokenizer}-{_fingerprint(text, captions)}.txt"
+    path = home() / "vocabularies" / f"{text.tokenizer}-{_fingerprint(text, captions)}"
     if path.exists():
         return kind.load(path)
     tokenizer = kind.learn(_cleaned(text, captions), vocabulary_size=text.vocabulary_size)

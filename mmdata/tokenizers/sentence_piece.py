@@ -61,9 +61,9 @@ class SentencePiece(Tokenizer):
             raise ValueError(
                 f"{who}; got {len(self.model):,} bytes that are cut short or of another kind."
             ) from err
-        if not (parsed.HasField("trainer_spec") and parsed.HasField("normalizer_spec")):
+        if not parsed.HasField("normalizer_spec"):  # the last part of the file
             raise ValueError(
-                f"{who}; got {len(self.model):,} bytes that end before its trainer and normalizer."
+                f"{who}; got {len(self.model):,} bytes that end before its normalizer."
             )
         unknown = sum(piece.type == model_proto.UNKNOWN for piece in parsed.pieces)
         if unknown != 1:

@@ -29,11 +29,11 @@ class WordPiece(Listed):
     A word of more than 100 characters is unknown. Reads BERT's vocabularies as well: their special
     tokens are "[PAD]", "[UNK]", "[CLS]" and "[SEP]", at any place.
 
-    On text from `Clean.preset("bert")`, its ids are those of Hugging Face's `BertWordPieceTokenizer`
-    on the raw text, but for two things. No text becomes a special token. And 953 of the 1,112,064
-    characters come out otherwise: 256 Han characters, U+2B820 to U+2B91F, stand alone here as in
-    BERT; 691 marks, capitals and punctuation marks are newer than Unicode 8, after which Hugging
-    Face's tables end; 6 have changed their category since.
+    On text from `Clean.preset("bert")`, its ids are those that Hugging Face's
+    `BertWordPieceTokenizer` gives for the raw text, but for two things. No text becomes a special
+    token. And 953 of the 1,112,064 characters come out otherwise: 256 Han characters, U+2B820 to
+    U+2B91F, stand alone here as in BERT; 691 marks, capitals and punctuation marks are newer than
+    Unicode 8, after which Hugging Face's tables end; 6 have changed their category since.
 
     Attributes:
       vocabulary: Each token once; a token's place is its id. Holds the four `SPECIAL_TOKENS` or

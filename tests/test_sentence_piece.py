@@ -1,0 +1,334 @@
+"""SentencePiece, against the library sentencepiece."""
+
+import io
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentencepiece
+import tensorflow as tf
+
+from mmdata.tokenizers import model_proto
+from mmdata.tokenizers.sentence_piece import SentencePiece
+
+KINDS: dict[str, dict[str, Any]] = {
+    "unigram": {},
+    "bpe": {"model_type": "bpe"},
+    "unigram with bytes": {"vocab_size": 700, "byte_fallback": True},
+    "t5": {
+        "pad_id": 0,
+        "eos_id": 1,
+        "unk_id": 2,
+        "bos_id": -1,
+        "user_defined_symbols": ["<extra_id_0>"],
+    },
+    "siglip": {"pad_id": -1, "eos_id": 1, "unk_id": 2, "bos_id": -1, "unk_surface": "?"},
+    "gemma": {
+        "pad_id": 0,
+        "eos_id": 1,
+        "bos_id": 2,
+        "unk_id": 3,
+        "model_type": "bpe",
+        "vocab_size": 900,
+        "byte_fallback": True,
+        "split_digits": True,
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "add_dummy_prefix": False,
+        "user_defined_symbols": ["  ", "<image>", "\n"],
+        "control_symbols": ["<start_of_turn>"],
+    },
+    "llama": {
+        "pad_id": -1,
+        "unk_id": 0,
+        "bos_id": 1,
+        "eos_id": 2,
+        "model_type": "bpe",
+        "vocab_size": 900,
+        "byte_fallback": True,
+        "split_digits": True,
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "control_symbols": ["[INST]"],
+    },
+}
+LOSSLESS = ["gemma", "llama"]
+SPECIAL_IDS = {  # pad, unknown, start, end
+    **dict.fromkeys(["unigram", "bpe", "unigram with bytes"], (0, 1, 2, 3)),
+    "t5": (0, 2, None, 1),
+    "siglip": (1, 2, None, 1),
+    "gemma": (0, 3, 2, 1),
+    "llama": (2, 0, 1, 2),
+}
+ODD = (
+    *("<s>", "</s>", "<unk>", "<pad>", "<0x41>", "<extra_id_0>", "<image>", "[INST]"),
+    *("\u2581", "👩‍🚀", "👍🏽", "❤️", "漢字", "日本語", "Café", "e\u0301", "ﬁ", "①", "½", "İ", "ß"),
+    *("  ", "    ", "\t", "\n", "\u3000", "\xa0", "\u200b", "\0", "...", "…", "don't", "12.5"),
+)
+
+
+def captions_of(count: int) -> list[str]:
+    """Captions with a few hundred different words."""
+    rng = random.Random(0)
+    syllables = [first + second for first in "bdfgklmnprst" for second in "aeiou"]
+    words = ["".join(rng.choices(syllables, k=rng.randint(1, 4))) for _ in range(400)]
+
+    def caption() -> str:
+        said = rng.choices(words, [1 / place for place in range(1, 401)], k=rng.randint(3, 12))
+        end = rng.choice([".", "!", f", {rng.randint(0, 999)}", ""])
+        return " ".join(said).capitalize() + end
+
+    return [caption() for _ in range(count)]
+
+
+CAPTIONS = captions_of(2000)
+
+
+def strings_of(count: int) -> list[str]:
+    rng = random.Random(1)
+    codes = [code for code in range(0x30000) if not 0xD800 <= code < 0xE000]
+
+    def part() -> str:
+        kind = rng.random()
+        if kind < 0.4:
+            return rng.choice(CAPTIONS)[: rng.randint(1, 20)]
+        return rng.choice(ODD) if kind < 0.8 else chr(rng.choice(codes))
+
+    return [
+        " " * rng.choice([0, 0, 1, 3])
+        + "".join(part() + rng.choice(["", " ", "  "]) for _ in range(rng.randint(0, 10)))
+        for _ in range(count)
+    ]
+
+
+def model_of(**arguments: Any) -> bytes:
+    model = io.BytesIO()
+    common = {"vocab_size": 500, "pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CAPTIONS),
+        model_writer=model,
+        num_threads=1,
+        minloglevel=2,
+        **{**common, **arguments},
+    )
+    return model.getvalue()
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, bytes]:
+    return {name: model_of(**arguments) for name, arguments in KINDS.items()}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def peer(kind: str, models: dict[str, bytes]) -> Any:
+    return sentencepiece.SentencePieceProcessor(model_proto=models[kind])
+
+
+@pytest.fixture
+def tokenizer(kind: str, models: dict[str, bytes]) -> SentencePiece:
+    return SentencePiece(models[kind])
+
+
+def said(tokenizer: SentencePiece, rows: list[list[int]]) -> list[str]:
+    flat = tf.constant([place for row in rows for place in row], tf.int32)
+    ids = tf.RaggedTensor.from_row_lengths(flat, [len(row) for row in rows])
+    return [text.decode() for text in tokenizer.detokenize(ids).numpy()]
+
+
+# --- loaded models --------------------------------------------------------------------------------
+
+
+def test_equals_sentencepiece(tokenizer: SentencePiece, peer: Any, kind: str) -> None:
+    texts = CAPTIONS + strings_of(3000)
+    ids = tokenizer.tokenize(texts)
+    rows = peer.encode(texts)
+    assert ids.dtype == tf.int32
+    assert ids.to_list() == rows
+    assert said(tokenizer, rows) == peer.decode(rows)
+    has_unknown = tokenizer.unknown_id in ids.flat_values.numpy()
+    assert has_unknown == (not KINDS[kind].get("byte_fallback"))
+
+
+def test_any_ids_are_said_as_sentencepiece_does(tokenizer: SentencePiece, peer: Any) -> None:
+    rng = random.Random(2)
+    places = range(tokenizer.vocabulary_size)
+    controls = [place for place in places if peer.is_control(place)]
+    special = [*controls, peer.unk_id(), peer.piece_to_id("\u2581"), *places[3:8]]
+    rows = [
+        [rng.choice(special if rng.random() < 0.5 else places) for _ in range(rng.randint(0, 7))]
+        for _ in range(3000)
+    ]
+    assert said(tokenizer, rows) == peer.decode(rows)
+
+
+def test_the_vocabulary_and_special_ids(tokenizer: SentencePiece, peer: Any, kind: str) -> None:
+    assert tokenizer.vocabulary == tuple(peer.id_to_piece(list(range(peer.vocab_size()))))
+    found = (tokenizer.pad_id, tokenizer.unknown_id, tokenizer.start_id, tokenizer.end_id)
+    assert found == SPECIAL_IDS[kind]
+    named = (peer.unk_id(), peer.bos_id(), peer.eos_id())
+    assert tuple(-1 if place is None else place for place in found[1:]) == named
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_is_lossless_with_bytes_and_without_normalizer(tokenizer: SentencePiece) -> None:
+    texts = [text for text in strings_of(3000) if "\u2581" not in text and "\0" not in text]
+    assert len(texts) > 1000
+    assert said(tokenizer, tokenizer.tokenize(texts).to_list()) == texts
+
+
+def test_one_by_one_equals_batched_in_a_graph(models: dict[str, bytes]) -> None:
+    texts = strings_of(60)
+    fresh = SentencePiece(models["llama"])  # first used inside a graph
+    ds = tf.data.Dataset.from_tensor_slices(texts)
+    alone = list(ds.map(fresh.tokenize))
+    batched = next(iter(ds.batch(60).map(fresh.tokenize)))
+    again = next(iter(tf.data.Dataset.from_tensors(batched).map(fresh.detokenize)))
+    assert batched.to_list() == [ids.numpy().tolist() for ids in alone]
+    assert batched.to_list() == fresh.tokenize(texts).to_list()
+    assert [fresh.detokenize(ids).numpy() for ids in alone] == again.numpy().tolist()
+
+
+def test_special_ids_that_are_no_control_pieces_are_none(models: dict[str, bytes]) -> None:
+    model = model_proto.Model.FromString(models["t5"])
+    model.trainer_spec.eos_id = 500
+    model.trainer_spec.bos_id = 2  # unknown, and so not control
+    model.trainer_spec.pad_id = -1
+    tokenizer = SentencePiece(model.SerializeToString())
+    assert (tokenizer.end_id, tokenizer.start_id, tokenizer.pad_id) == (None, None, 2)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_save_writes_the_same_bytes(
+    tokenizer: SentencePiece, models: dict[str, bytes], kind: str, tmp_path: Path
+) -> None:
+    tokenizer.save(tmp_path / "new" / "some.model")
+    assert (tmp_path / "new" / "some.model").read_bytes() == models[kind]
+    assert SentencePiece.load(tmp_path / "new" / "some.model") == tokenizer
+    assert tokenizer.cleaning == "light"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "got none"),
+        (b"[PAD]\n[UNK]\n[START]\n[END]\na\n", "got 28 bytes that are cut short or of another"),
+        (b'{"version": "1.0"}', "got 18 bytes that are cut short or of another kind"),
+        (b"\0" * 64, "got 64 bytes that are cut short or of another kind"),
+    ],
+    ids=["empty", "vocabulary", "json", "zeros"],
+)
+def test_files_that_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "some.model"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError,
+        match=rf"some\.model: not a model of SentencePiece: .* a \.model file; {message}",
+    ):
+        SentencePiece.load(path)
+
+
+def test_a_model_cut_short_is_refused(models: dict[str, bytes], tmp_path: Path) -> None:
+    model = models["unigram"]
+    part = model_proto.Model.FromString(model)
+    part.ClearField("normalizer_spec")
+    trainer_ends = len(part.SerializeToString())
+    part.ClearField("trainer_spec")
+    ends = len(part.SerializeToString())  # where the last piece ends
+    messages = set()
+    for length in [
+        *range(1, 400),
+        ends,
+        trainer_ends,
+        *range(ends, len(model), 97),
+        len(model) - 1,
+    ]:
+        with pytest.raises(ValueError, match=r"cut short|end before its normalizer") as caught:
+            SentencePiece(model[:length])
+        messages.add("end before" in str(caught.value))
+    assert messages == {True, False}
+    with pytest.raises(ValueError, match="cut short"):
+        SentencePiece.load(_written(tmp_path / "cut.model", model[:-1]))
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def test_a_model_without_an_unknown_piece_is_refused(models: dict[str, bytes]) -> None:
+    model = model_proto.Model.FromString(models["unigram"])
+    model.pieces[1].type = model_proto.NORMAL
+    with pytest.raises(ValueError, match="with one unknown piece; got 0"):
+        SentencePiece(model.SerializeToString())
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.model"):
+        SentencePiece.load(tmp_path / "none.model")
+
+
+# --- learning -------------------------------------------------------------------------------------
+
+
+def test_learning_is_quiet_and_reaches_the_asked_size(capfd: pytest.CaptureFixture[str]) -> None:
+    learned = SentencePiece.learn(iter(CAPTIONS[:300]), vocabulary_size=300)
+    assert learned.vocabulary_size == 300
+    assert SentencePiece.learn(CAPTIONS[:300], vocabulary_size=300) == learned
+    assert 300 < SentencePiece.learn(CAPTIONS[:300], vocabulary_size=10**6).vocabulary_size < 2000
+    assert capfd.readouterr() == ("", "")
+    found = (learned.pad_id, learned.unknown_id, learned.start_id, learned.end_id)
+    assert found == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "captions", [["a"], ["漢"], ["a b"] * 3, ["\u200ba"], CAPTIONS[:2]], ids=ascii
+)
+def test_a_few_captions_are_enough(captions: list[str]) -> None:
+    learned = SentencePiece.learn(captions)
+    ids = learned.tokenize(captions)
+    assert learned.unknown_id not in ids.flat_values.numpy()
+    assert said(learned, ids.to_list()) == [text.replace("\u200b", "") for text in captions]
+
+
+def test_each_character_and_each_caption_counts() -> None:
+    rare = ["long " * 3000 + "\u0416", "\u5b57\U0001f600", "&"]
+    learned = SentencePiece.learn([*CAPTIONS, *rare], vocabulary_size=300)
+    assert {"\u0416", "\u5b57", "\U0001f600", "&"} <= set("".join(learned.vocabulary))
+
+
+def test_reserved_tokens_are_control_pieces() -> None:
+    learned = SentencePiece.learn(CAPTIONS[:300], vocabulary_size=200, reserved_tokens=("[IMG]",))
+    words = learned.tokenize(CAPTIONS[0]).numpy().tolist()
+    assert learned.detokenize([4, *words, 4]).numpy().decode() == CAPTIONS[0]
+
+
+@pytest.mark.parametrize(("captions", "size"), [(CAPTIONS, 20), (["\u200b"], 100)])
+def test_what_sentencepiece_cannot_learn(captions: list[str], size: int) -> None:
+    message = rf"needs text, and room for each .*; got vocabulary_size={size}\. sentencepiece says"
+    with pytest.raises(ValueError, match=message):
+        SentencePiece.learn(captions, vocabulary_size=size)
+
+
+def test_what_the_stream_raises_comes_through() -> None:
+    def stream() -> Iterator[str]:
+        yield "a boat"
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        SentencePiece.learn(stream())
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(ImportError, match=r'pip install "mmdata\[text\]"'):
+        SentencePiece.learn(["a boat"])
