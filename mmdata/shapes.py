@@ -9,7 +9,7 @@ from mmdata.headers import Format
 from mmdata.scan import Scan
 from mmdata.stages.resize import Size, require_size
 
-_ENOUGH = 1.5
+ENOUGH = 1.5
 """How many times the size asked for a smaller decoding must have; see `decode_ratios`."""
 
 
@@ -102,6 +102,6 @@ def decode_ratios(scan: Scan, sizes: NDArray[np.integer]) -> NDArray[np.int8]:
     ratios = np.ones(len(scan.keys), np.int8)
     upright = upright_sizes(scan)
     for ratio in (2, 4, 8):
-        large = (upright >= _ENOUGH * ratio * sizes).all(1)
+        large = (upright >= ENOUGH * ratio * sizes).all(1)
         ratios[large & (scan.formats == Format.JPEG)] = ratio
     return ratios
