@@ -1,19 +1,27 @@
-"""Clean, against `unicodedata`."""
+"""Clean, against `unicodedata`, `html` and the cleaning of CLIP, SigLIP and BERT in Python."""
 
 # ruff: noqa: RUF001  (letters of other scripts are what is tested)
 
+import html
+import json
+import pathlib
 import pickle
 import re
+import string
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import regex
 import tensorflow as tf
+import tensorflow_text as tf_text
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers.normalizers import BertNormalizer
 
-from mmdata.stages.text import Clean
+from mmdata.stages.text import PRESETS, Clean
 
 TABLE: dict[str, tuple[str | bytes, str]] = {
     "upper": ("A Red BOAT", "a red boat"),
@@ -143,6 +151,345 @@ def test_touches_nothing_else() -> None:
 
 
 def test_is_a_value() -> None:
-    assert repr(Clean()) == "Clean(lower=True)"
+    assert repr(Clean()) == (
+        "Clean(lower=True, unescape=False, markup='keep', links='keep', normalize='NFC', "
+        "accents='keep', punctuation='keep', controls='space')"
+    )
     assert Clean() == pickle.loads(pickle.dumps(Clean(lower=True)))
     assert len({Clean(), Clean(lower=True), Clean(lower=False)}) == 2
+
+
+# --- fields ---------------------------------------------------------------------------------------
+
+FIELDS: dict[str, tuple[dict[str, Any], str | bytes, str]] = {
+    "NFKC": ({"normalize": "NFKC"}, "ﬁne ½ ™ ㎏ ２", "fine 1⁄2 tm kg 2"),
+    "folded case": (
+        {"normalize": "NFKC_CF", "lower": False},
+        "STRASSE Straße ﬁ AB",
+        "strasse strasse fi ab",
+    ),
+    "NFKC, capitals": ({"normalize": "NFKC", "lower": False}, "™ 𝐀", "TM A"),
+    "NFKC makes spaces": ({"normalize": "NFKC"}, "a ¨ ‗", "a \u0308 \u0333"),
+    "no normalization": ({"normalize": None}, "Cafe\u0301 Å ﬁ", "cafe\u0301 å ﬁ"),
+    "no accents": ({"accents": "strip"}, "Café ñ Å ố İ", "cafe n a o i"),
+    "no accents alone": ({"accents": "strip"}, "a \u0301 b\u0301", "a b"),
+    "no accents, Korean": ({"accents": "strip"}, "한글", "한글"),
+    "no accents, decomposed": (
+        {"accents": "strip", "normalize": None},
+        "한",
+        "\u1112\u1161\u11ab",
+    ),
+    "no accents, other marks": ({"accents": "strip"}, "สวย कि łø", "สวย कि łø"),
+    "unescape": ({"unescape": True}, "a&nbsp;&lt;B&gt; &Eacute;", "a <b> é"),
+    "unescape twice": ({"unescape": True}, "a &amp;amp; b &amp;lt;", "a & b <"),
+    "unescape thrice": ({"unescape": True}, "&amp;amp;amp;", "&amp;"),
+    "unescape, then valid": ({"unescape": True}, b"\xff&#xD800;&#0;", "\ufffd\ufffd\ufffd"),
+    "no markup": ({"markup": "remove"}, "a<br/>b <B class='x'>c</B>d", "a b c d"),
+    "no markup, comments": ({"markup": "remove"}, "a<!-- b > <i> -->c<!DOCTYPE d>e", "a c e"),
+    "no markup, over lines": ({"markup": "remove"}, "a<p\nid=1>b", "a b"),
+    "no markup, escaped": ({"markup": "remove", "unescape": True}, "&lt;b&gt;A", "a"),
+    "no markup, wide": ({"markup": "remove", "normalize": "NFKC"}, "＜b＞A", "a"),
+    "no markup, Kelvin": ({"markup": "remove", "lower": False}, "<\u212a>a", "a"),
+    "no tags": ({"markup": "remove"}, "i <3 you > me, 1 < 2, <b", "i <3 you > me, 1 < 2, <b"),
+    "nested": ({"markup": "remove"}, "<a <b> c> <<b>b>", "c> < b>"),
+    "no links": ({"links": "remove"}, "see HTTPS://a.b/c?d=é, or www.e.f!", "see or"),
+    "no links, ftp": ({"links": "remove"}, "ftp://a b(http://c)d", "b("),
+    "no link": ({"links": "remove"}, "awww.that www... http:/a", "awww.that www... http:/a"),
+    "link in a tag": (
+        {"links": "remove", "markup": "remove"},
+        "<a href='http://b c'>d</a> http<b>://e",
+        "d http ://e",
+    ),
+    "no punctuation": ({"punctuation": "remove"}, "Don't! - “Ok” (5€) a_b", "dont “ok” 5€ ab"),
+    "no punctuation, ASCII": ({"punctuation": "remove"}, "A - b ... (c) !", "a b c"),
+    "no punctuation, all of it": ({"punctuation": "remove"}, string.punctuation + "。", "。"),
+    "no punctuation, composed": ({"punctuation": "remove"}, "e'\u0301", "é"),
+    "no punctuation, Greek": ({"punctuation": "remove"}, "a\u037eb", "ab"),
+    "controls go": ({"controls": "remove"}, "a\0b\x1f\x85c\td\r\ne", "abc d e"),
+    "invisible ones go": ({"controls": "remove"}, "a\u200d\u00ad\ufeffb\ue000\ufffd", "ab"),
+    "invalid ones go": ({"controls": "remove"}, b"a\xffb", "ab"),
+    "controls stay": ({"controls": "keep"}, "A\0B\x01\x1fC\x7f\x9f", "a\0b\x01\x1fc\x7f\x9f"),
+    "white space goes": ({"controls": "keep"}, "a\tb\x0b\x85\u3000c", "a b c"),
+    "Sigma before NUL": ({"controls": "keep"}, "ΑΣ\0Β Σ\0", "ας\0β σ\0"),
+    "ends as in Python": ({"controls": "keep"}, "\x1c a\x1db \x1e", "a\x1db"),
+}
+
+
+@pytest.fixture(scope="module")
+def fields_in_graph() -> dict[str, str]:
+    """The table with one graph for each choice of fields, as tracing takes long."""
+    names: dict[Clean, list[str]] = {}
+    for name, (arguments, _, _) in FIELDS.items():
+        names.setdefault(Clean(**arguments), []).append(name)
+    got: dict[str, str] = {}
+    for stage, some in names.items():
+        texts = tf.constant([FIELDS[name][1] for name in some])
+        cleaned = tf.function(stage)({"caption": texts})["caption"].numpy()
+        got |= {name: text.decode() for name, text in zip(some, cleaned, strict=True)}
+    return got
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_fields(name: str, fields_in_graph: dict[str, str]) -> None:
+    arguments, text, expected = FIELDS[name]
+    assert clean([text], **arguments) == [expected]
+    assert fields_in_graph[name] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lower", "yes"),
+        ("unescape", 2),
+        ("markup", "strip"),
+        ("links", True),
+        ("normalize", "NFD"),
+        ("accents", "remove"),
+        ("punctuation", None),
+        ("controls", ["space"]),
+    ],
+)
+def test_fields_are_checked(name: str, value: Any) -> None:
+    message = rf"Clean\({name}=\.\.\.\) must be one of \[.*\]; got {re.escape(repr(value))}\."
+    with pytest.raises(ValueError, match=message):
+        Clean(**{name: value})
+
+
+def slow(stage: Clean, text: str) -> str:
+    """All that `Clean` does, a character at a time."""
+    for _ in range(2 * stage.unescape):
+        text = html.unescape(text)
+    categories = {"space": ["Cc"], "remove": ["Cc", "Cf", "Co"], "keep": []}[stage.controls]
+    space_controls = "" if stage.controls == "space" else "\t\n\r"
+    characters = []
+    for character in text:
+        category = unicodedata.category(character)
+        unwanted = category in categories or (character == "\ufffd" and len(categories) == 3)
+        is_kept_space = stage.controls == "keep" and character in "\t\n\v\f\r\x85"
+        if is_kept_space or category[0] == "Z" or character in space_controls:
+            characters.append(" ")
+        elif not unwanted:
+            characters.append(character)
+        elif stage.controls == "space":
+            characters.append(" ")
+    text = re.sub(" +", " ", "".join(characters))
+    removes = "remove" in (stage.markup, stage.links, stage.punctuation)
+    if stage.normalize and (removes or stage.normalize == "NFKC"):
+        text = unicodedata.normalize(stage.normalize, text)
+    text = text.lower() if stage.lower else text
+    if stage.accents == "strip":
+        decomposed = unicodedata.normalize("NFD", text)
+        text = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+    if stage.markup == "remove":
+        text = re.sub(r"<!--(?s:.*?)-->|<[/!?a-zA-Z][^>]*>", " ", text)
+    if stage.links == "remove":
+        link = r"(?<![0-9A-Za-z_])(?i:(?:http|https|ftp)://|www\.[0-9a-z])[^ ]*"
+        text = re.sub(link, " ", text)
+    if stage.punctuation == "remove":
+        text = "".join(c for c in text if c not in string.punctuation)
+    if stage.normalize:
+        text = unicodedata.normalize(stage.normalize, text)
+    return re.sub(" +", " ", text).strip(" \x1c\x1d\x1e\x1f")
+
+
+MARKUP = ["<b>", "</b>", "<", ">", "<!--", "-->", "http://", "www.", "a", " ", ".", "!", "_"]
+HTML = ["&amp;", "&lt;", "&gt;", "&#x338;", "&#0;", "&#9;", "&nbsp", "&", ";", "\u0338", "\x1c"]
+WIDE = ["¨", "™", "＜", "＞", "＆", "\u200d", "\ufffd", "\ue000", "\u037e", "\u1fef", "\u212a"]
+PARTS = st.sampled_from([*MARKUP, *HTML, *WIDE])
+PIECES = st.lists(PARTS | OLD | ODD, max_size=15).map("".join)
+STAGES = st.builds(
+    Clean,
+    lower=st.booleans(),
+    unescape=st.booleans(),
+    markup=st.sampled_from(["keep", "remove"]),
+    links=st.sampled_from(["keep", "remove"]),
+    normalize=st.sampled_from(["NFC", "NFKC", None]),
+    accents=st.sampled_from(["keep", "strip"]),
+    punctuation=st.sampled_from(["keep", "remove"]),
+    controls=st.sampled_from(["space", "remove", "keep"]),
+)
+
+
+def cleaned_by(stage: Clean, texts: list[str]) -> list[str]:
+    captions = stage({"caption": tf.constant(texts, tf.string)})["caption"].numpy()
+    return [text.decode() for text in captions]
+
+
+@settings(deadline=None, max_examples=100)
+@given(stage=STAGES, texts=st.lists(PIECES, max_size=20))
+def test_any_fields_equal_a_slow_copy_and_are_idempotent(stage: Clean, texts: list[str]) -> None:
+    cleaned = cleaned_by(stage, texts)
+    assert cleaned == [slow(stage, text) for text in texts]
+    settled = [text for text in cleaned if not (stage.unescape and "&" in text)]
+    assert cleaned_by(stage, settled) == settled
+
+
+IGNORED = {
+    0x34F,
+    0x115F,
+    0x1160,
+    0x17B4,
+    0x17B5,
+    0x3164,
+    0xFFA0,
+    *range(0x180B, 0x180E),
+    *range(0xFE00, 0xFE10),
+}
+
+
+def test_folded_case_equals_unicode_on_every_character() -> None:
+    old = unicodedata.ucd_3_2_0
+    known = [
+        chr(code)
+        for code in range(0x110000)
+        if old.category(chr(code)) not in ("Cc", "Cf", "Cn", "Co", "Cs")
+        and unicodedata.category(chr(code)) != "Cf"
+        and code not in IGNORED
+    ]
+    texts = [f"x{character}y" for character in known]
+    expected = []
+    for text in texts:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", text).casefold())
+        folded = unicodedata.normalize("NFKC", folded.casefold())
+        expected.append(re.sub("[ \u1680\u2028\u2029]+", " ", folded))
+    stage = Clean(normalize="NFKC_CF", lower=False, controls="keep")
+    cleaned = cleaned_by(stage, texts)
+    assert [pair for pair in zip(cleaned, expected, strict=True) if pair[0] != pair[1]] == []
+    assert cleaned_by(stage, cleaned) == cleaned
+
+
+# --- presets --------------------------------------------------------------------------------------
+
+
+def clip(text: str) -> str:
+    """OpenAI's `basic_clean`, without ftfy, `whitespace_clean` and lower case."""
+    text = html.unescape(html.unescape(text)).strip()
+    return str(regex.sub(r"\s+", " ", text)).strip().lower()
+
+
+def siglip(text: str) -> str:
+    """Hugging Face's `canonicalize_text`, of lower case."""
+    text = text.lower().translate(str.maketrans("", "", string.punctuation))
+    return re.sub(r"\s+", " ", text).strip()
+
+
+BERT = BertNormalizer(
+    clean_text=True, handle_chinese_chars=False, strip_accents=True, lowercase=True
+)
+
+
+def bert(text: str) -> str:
+    return re.sub(" +", " ", BERT.normalize_str(text)).strip(" ")
+
+
+REFERENCES: dict[str, Callable[[str], str]] = {
+    "lower": lambda text: oracle(text, lower=True),
+    "light": lambda text: oracle(text, lower=False),
+    "clip": clip,
+    "siglip": siglip,
+    "bert": bert,
+}
+assert REFERENCES.keys() == PRESETS.keys()
+DIFFERENT = {"siglip": ["\x1c", "\x1d", "\x1e", "\x1f"], "bert": ["\u1734", "\u1885", "\u1886"]}
+"""What is known to differ: SigLIP takes these for spaces; the category of these changed in Unicode,
+and BertNormalizer's tables are of Unicode 8."""
+
+
+def as_compared(name: str, texts: list[str]) -> list[str]:
+    """Without what is known to differ; BertNormalizer also knows no final sigma."""
+    table: dict[str, str | int | None] = dict.fromkeys(DIFFERENT.get(name, []), "")
+    if name == "bert":
+        table["Σ"] = "σ"
+    return [text.translate(str.maketrans(table)) for text in texts]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_equal_their_references(name: str) -> None:
+    @settings(deadline=None, max_examples=25)
+    @given(texts=st.lists(PIECES, max_size=20))
+    def run(texts: list[str]) -> None:
+        texts = as_compared(name, texts)
+        assert cleaned_by(PRESETS[name], texts) == [REFERENCES[name](text) for text in texts]
+
+    run()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_equal_their_references_on_every_character(name: str) -> None:
+    planes = [c for c in map(chr, range(0x30000)) if unicodedata.category(c) not in ("Cs", "Co")]
+    old = [c for c in planes if unicodedata.ucd_3_2_0.category(c) != "Cn"]
+    texts = [f"A{character}É" for character in old]
+    cleaned = cleaned_by(PRESETS[name], texts)
+    pairs = zip(old, cleaned, texts, strict=True)
+    other = [c for c, text, given in pairs if text != REFERENCES[name](given)]
+    assert len(old) > 90_000
+    assert other == DIFFERENT.get(name, [])
+
+
+def test_where_presets_differ_from_their_references() -> None:
+    assert (clean_as("siglip", "a\x1cb"), siglip("a\x1cb")) == ("a\x1cb", "a b")
+    assert (clean_as("bert", "ΟΔΟΣ"), bert("ΟΔΟΣ")) == ("οδος", "οδοσ")
+
+
+def clean_as(preset: str, text: str) -> str:
+    return cleaned_by(Clean.preset(preset), [text])[0]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_equal_their_references_on_real_captions(name: str) -> None:
+    file = pathlib.Path(__file__).parents[2] / "shared" / "data" / "coco_captions_val2017.json"
+    if not file.is_file():
+        pytest.skip(f"needs real captions in {file}")
+    notes = json.loads(file.read_text("utf-8"))["annotations"]
+    captions = [note["caption"] for note in notes]
+    assert cleaned_by(PRESETS[name], captions) == list(map(REFERENCES[name], captions))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_in_any_shape(name: str) -> None:
+    texts = [text for text, _ in TABLE.values()] + [text for _, text, _ in FIELDS.values()]
+    texts += ["", "plain", "A, b."]
+    count = len(texts) // 2 * 2
+    given = tf.constant(texts[:count])
+    preset = PRESETS[name]
+
+    def run(captions: Any) -> Any:
+        return preset({"caption": captions})["caption"]
+
+    eager = run(given).numpy().tolist()
+    in_graph = tf.function(run, input_signature=[tf.TensorSpec(None, tf.string)])
+    assert [in_graph(text).numpy() for text in given[::5]] == eager[::5]
+    assert in_graph(tf.reshape(given, [2, 1, -1])).numpy().ravel().tolist() == eager
+    ragged = tf.RaggedTensor.from_row_lengths(given, [0, count - 1, 1])
+    assert run(ragged).to_list() == [[], eager[:-1], eager[-1:]]
+    ds = tf.data.Dataset.from_tensor_slices(given).batch(16).map(run)
+    assert [text for batch in ds for text in batch.numpy()] == eager
+    assert ds.element_spec == tf.TensorSpec([None], tf.string)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    contents=st.lists(st.binary(max_size=20), min_size=1, max_size=20),
+    name=st.sampled_from(list(PRESETS)),
+)
+@example(contents=[b"\xed\xa0\x80", b"\xe0\x80\x80", b"\xf4\x90\x80\x80", b"a\xc3"], name="light")
+def test_invalid_bytes_become_replacements(contents: list[bytes], name: str) -> None:
+    given = tf.constant(contents)
+    valid = [text.decode() for text in tf_text.coerce_to_structurally_valid_utf8(given).numpy()]
+    cleaned = PRESETS[name]({"caption": given})["caption"].numpy()
+    assert [text.decode() for text in cleaned] == cleaned_by(PRESETS[name], valid)
+
+
+def test_preset_is_found_and_changed() -> None:
+    assert Clean.preset("lower") == Clean()
+    assert Clean.preset("light") == Clean(lower=False)
+    assert Clean.preset("clip", lower=False) == Clean(
+        lower=False, unescape=True, normalize=None, controls="keep"
+    )
+    names = re.escape("['lower', 'light', 'clip', 'siglip', 'bert']")
+    with pytest.raises(ValueError, match=rf"clean=... must be one of {names} .* got 'gpt'"):
+        Clean.preset("gpt")
+    with pytest.raises(ValueError, match=r"Clean\(normalize=...\)"):
+        Clean.preset("clip", normalize="nfc")
+    with pytest.raises(TypeError, match="nothing"):
+        Clean.preset("clip", nothing=1)

@@ -1,11 +1,13 @@
 """`mmdata.read`: names and captions on disk -> `Pairs`."""
 
 import contextlib
+import dataclasses
 import gc
 import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
+from mmdata.optional import require
 from mmdata.pairing import folders, recognition
 from mmdata.pairing.findings import PairingError, raise_for
 from mmdata.pairing.layouts import coco, flickr, frames, karpathy, sidecar, tables, webdataset
@@ -15,6 +17,7 @@ from mmdata.pairing.matching import match
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.pairing.recognition import LAYOUTS, Layout
+from mmdata.pairing.strings import Strings
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairing.tree import Tree
 
@@ -44,6 +47,7 @@ def read(
     key: Literal["last_dot", "first_dot"] = "last_dot",
     encoding: str | None = None,
     encoding_errors: Literal["strict", "replace"] = "strict",
+    fix_text: bool = False,
     on_problem: OnProblem = "error",
 ) -> Pairs:
     """Pairs images with captions. Opens caption files, and no image.
@@ -74,6 +78,8 @@ def read(
         them, but for UTF-16 and UTF-32 with a byte order mark.
       encoding_errors: "replace" puts U+FFFD for what cannot be decoded. All that is not plain UTF-8
         is in the report.
+      fix_text: Whether ftfy repairs captions that were decoded wrongly somewhere, as "cafÃ©" for
+        "café", and what else its `fix_text` does. Needs `pip install "mmdata[text]"`.
       on_problem: "error" raises unless everything pairs; "drop" goes on with what does, and keeps
         the rest in `.report`; a `Problems` says so kind by kind.
 
@@ -88,6 +94,7 @@ def read(
       ImportError: The layout needs a library that is not installed; the message says which.
     """
     problems = problems_of(on_problem)
+    ftfy = require("ftfy", extra="text") if fix_text else None
     if layout not in ("auto", *LAYOUTS):
         raise ValueError(f'layout=... must be "auto" or one of {list(LAYOUTS)}; got {layout!r}.')
     if key not in ("last_dot", "first_dot"):
@@ -125,6 +132,10 @@ def read(
             listing = _listing(recognised, images, captions, columns, decoder)
             tree = Tree.walk(images, besides=_besides(images, captions, listing.source))
             pairs = match(listing, tree, problems=problems, chosen=chosen)
+        if ftfy is not None:
+            # What it leaves nothing of stays as it was: no caption is empty.
+            fixed = Strings.of(ftfy.fix_text(caption) or caption for caption in pairs.captions)
+            pairs = dataclasses.replace(pairs, captions=fixed)
     where = " and ".join(
         repr(source) if isinstance(source, str) else type(source).__name__
         for source in (images, images if captions is None else captions)

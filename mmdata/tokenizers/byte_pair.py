@@ -8,10 +8,11 @@ import os
 import pathlib
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import tensorflow as tf
 import tensorflow_text as tf_text
+from typing_extensions import Self
 
 from mmdata.optional import require
 from mmdata.tokenizers.files import write
@@ -100,7 +101,7 @@ class BytePair(Tokenizer):
     def _merger(self) -> Merger:
         merges = [(spell(left), spell(right)) for left, right in self.merges]
         pieces = [spell(token) if token in self._tokens else None for token in self.vocabulary]
-        return Merger(pieces, merges)
+        return Merger(pieces, merges, _mark)
 
     @functools.cached_property
     def _texts(self) -> Any:
@@ -112,7 +113,6 @@ class BytePair(Tokenizer):
             return tf.constant(texts)
 
     def _parts(self) -> Iterable[bytes]:
-        yield str(self.vocabulary_size).encode()
         yield from (token.encode() for token in self.vocabulary)
         yield from (f"{left} {right}".encode() for left, right in self.merges)
 
@@ -120,7 +120,7 @@ class BytePair(Tokenizer):
         text = tf_text.coerce_to_structurally_valid_utf8(text)
         # Of a run of spaces, only the last can begin a word.
         text = tf.strings.regex_replace(text, f" ([^{SPACE}])", MARK + rb" \1")
-        return self._merger.encode(tf.strings.split(text, MARK), _mark)
+        return self._merger.encode(tf.strings.split(text, MARK))
 
     def _join(self, ids: Any) -> Any:
         text = tf.strings.reduce_join(tf.gather(self._texts, ids), axis=-1)
@@ -166,7 +166,7 @@ class BytePair(Tokenizer):
                 f"vocabulary_size=... must be an int of at least {least}, the number of bytes and "
                 f"special tokens; got {vocabulary_size!r}."
             )
-        merges = _without_special_tokens(_learned(captions, vocabulary_size - len(SPECIAL_TOKENS)))
+        merges = _learned(captions, vocabulary_size - len(SPECIAL_TOKENS))
         made = (left + right for left, right in merges)
         return cls((*SPECIAL_TOKENS, *_LETTERS, *made), merges)
 
@@ -182,7 +182,9 @@ def _read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
         raise ValueError(f"{path}:{err.lineno}: not JSON: {err.msg}.") from err
     except UnicodeDecodeError as err:
         raise ValueError(f"{path}: not JSON: {err}.") from err
-    if not isinstance(ids, dict) or sorted(ids.values()) != list(range(len(ids))):
+    if not (isinstance(ids, dict) and all(type(place) is int for place in ids.values())) or (
+        sorted(ids.values()) != list(range(len(ids)))
+    ):
         raise ValueError(f"{path}: must give each token an id, from 0 on without gaps.")
     return tuple(sorted(ids, key=ids.__getitem__))
 
@@ -203,7 +205,7 @@ def _mismatch(vocabulary: tuple[str, ...], merges: tuple[Merge, ...]) -> str | N
     return None
 
 
-def _learned(captions: Iterable[str], size: int) -> list[Merge]:
+def _learned(captions: Iterable[str], size: int) -> tuple[Merge, ...]:
     tokenizers = require("tokenizers", extra="text")
     learner = tokenizers.Tokenizer(tokenizers.models.BPE())
     learner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -215,18 +217,8 @@ def _learned(captions: Iterable[str], size: int) -> list[Merge]:
     if first is None:
         raise ValueError(NO_TEXT)
     learner.train_from_iterator(itertools.chain([first], texts), trainer)
-    return [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
-
-
-def _without_special_tokens(merges: Iterable[Merge]) -> tuple[Merge, ...]:
-    """Merges but those that make a special token, or need what they would have made."""
-    tokens = set(_LETTERS)
-    kept = []
-    for left, right in merges:
-        if {left, right} <= tokens and left + right not in SPECIAL_TOKENS:
-            tokens.add(left + right)
-            kept.append((left, right))
-    return tuple(kept)
+    merges = json.loads(learner.to_str())["model"]["merges"]
+    return tuple((left, right) for left, right in merges)
 
 
 def _mark(chunks: Any) -> Any:

@@ -3,9 +3,10 @@
 import dataclasses
 import re
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any
 
 import tensorflow as tf
+from typing_extensions import Self
 
 from mmdata.tokenizers.learning import commonest, count, first_tokens
 from mmdata.tokenizers.listed import RESERVED_TOKEN, SPECIAL_TOKENS, Listed

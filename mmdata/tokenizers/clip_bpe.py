@@ -6,10 +6,11 @@ import importlib.util
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import tensorflow as tf
 import tensorflow_text as tf_text
+from typing_extensions import Self
 
 from mmdata.tokenizers.files import write
 from mmdata.tokenizers.merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
@@ -94,7 +95,7 @@ class ClipBpe(Tokenizer):
         merges = [(_spell(left), _spell(right)) for left, right in self.merges]
         fixed = [token + _spell(_END_OF_WORD) for token in _SPECIAL_TOKENS]
         pieces = [_spell(token) for token in self.vocabulary[: -len(fixed)]]
-        return Merger([*pieces, *fixed], [*ends, *merges], fixed)
+        return Merger([*pieces, *fixed], [*ends, *merges], _mark, fixed)
 
     @functools.cached_property
     def _texts(self) -> Any:
@@ -111,7 +112,7 @@ class ClipBpe(Tokenizer):
 
     def _tokenize(self, text: Any) -> Any:
         text = tf_text.coerce_to_structurally_valid_utf8(text)
-        return self._merger.encode(tf.strings.split(text), _mark)
+        return self._merger.encode(tf.strings.split(text))
 
     def _is_text(self, ids: Any) -> Any:
         rows = ids.to_tensor(self.end_id)

@@ -6,9 +6,10 @@ import os
 import pathlib
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any
 
 import tensorflow as tf
+from typing_extensions import Self
 
 from mmdata.tokenizers.files import write
 from mmdata.tokenizers.tokenizer import Tokenizer

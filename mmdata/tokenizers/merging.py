@@ -34,8 +34,14 @@ def spell(token: str) -> str:
     return to_bytes(token).decode("latin-1").replace(MARK.decode("latin-1"), _NEVER)
 
 
-class Merger:
+def _unspell(piece: str) -> bytes:
+    return piece.encode("latin-1").removesuffix(MARK)
+
+
+class Merger(tf.Module):
     """Merges the bytes of words, lowest rank first, through a SentencePiece model.
+
+    Most words are one token: those are looked up.
 
     SentencePiece knows ranks of pieces, not of pairs. Both come to the same when each piece is made
     when its own bytes are a word: whatever two neighbours then join to it are the pair that its
@@ -45,46 +51,69 @@ class Merger:
     Args:
       pieces: Each id's spelling, with `MARK` spelled too; None for ids that are not to be made.
       merges: Merges in that spelling, by rank.
+      mark: Puts `MARK` behind each word of a chunk of text: string [n] -> string [n].
       fixed: Pieces that are there before any merge, and are never merged.
 
     Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units".
     """
 
     def __init__(
-        self, pieces: Sequence[str | None], merges: Sequence[Merge], fixed: Collection[str] = ()
+        self,
+        pieces: Sequence[str | None],
+        merges: Sequence[Merge],
+        mark: Callable[[Any], Any],
+        fixed: Collection[str] = (),
     ) -> None:
+        super().__init__()  # a module, so that a SavedModel takes what it holds along
         ranks = {left + right: rank for rank, (left, right) in enumerate(merges)}
         unmade = _unmade(merges)
         model = model_proto.Model()
         for place, piece in enumerate(pieces):
             if piece is None or piece in unmade:
-                model.pieces.add(piece=f"{_NEVER}{place}", type=model_proto.CONTROL)
+                model.pieces.add(piece=f"\u2581{place}", type=model_proto.CONTROL)
             elif piece in fixed:
                 model.pieces.add(piece=piece, type=model_proto.USER_DEFINED)
             else:
                 model.pieces.add(piece=piece, score=-ranks.get(piece, 0))
-        model.pieces.add(piece=f"{_NEVER}?", type=model_proto.UNKNOWN)
+        model.pieces.add(piece="\u2581", type=model_proto.UNKNOWN)
         model.trainer_spec.model_type = model_proto.BPE
         model.normalizer_spec.precompiled_charsmap = _NO_CHANGES
         model.normalizer_spec.add_dummy_prefix = False
         model.normalizer_spec.remove_extra_whitespaces = False
         model.normalizer_spec.escape_whitespaces = False
         self._unknown = len(pieces)
+        self._mark = mark
         with tf.init_scope(), tf.device("CPU:0"):
             self._merger = tf_text.SentencepieceTokenizer(model.SerializeToString())
+            words = {_unspell(piece) for piece in pieces if piece and _NEVER not in piece}
+            self._tokens = self._table(tf.constant(sorted(words)))
 
-    def encode(self, chunks: Any, mark: Callable[[Any], Any]) -> Any:
-        """Turns chunks of text into ids: string [n, None], ragged -> int32 [n, None], ragged.
+    def _table(self, words: Any) -> Any:
+        """Finds the id of a word that is one token; -1 for all others."""
+        ids = self._merge(words)
+        is_token = ids.row_lengths() == 1
+        entries = tf.lookup.KeyValueTensorInitializer(
+            words[is_token], tf.ragged.boolean_mask(ids, is_token).flat_values
+        )
+        return tf.lookup.StaticHashTable(entries, -1)
 
-        Args:
-          chunks: Text, cut somewhere between words.
-          mark: Puts `MARK` behind each word of the chunks: string [m] -> string [m].
-        """
+    def encode(self, chunks: Any) -> Any:
+        """Turns text, cut between words, into ids: string [n, None] -> int32 [n, None], ragged."""
         distinct, places = tf.unique(chunks.flat_values)  # most words of a batch come many times
-        spelled = tf.strings.unicode_transcode(mark(distinct), "ISO-8859-1", "UTF-8")
-        ids = self._merger.tokenize(spelled)
-        ids = tf.ragged.boolean_mask(ids, ids != self._unknown)
+        tokens = self._tokens.lookup(distinct)
+        is_rare = tokens < 0
+        merged = self._merge(tf.boolean_mask(distinct, is_rare))
+        ids = tf.concat([tf.RaggedTensor.from_tensor(tokens[:, tf.newaxis]), merged], axis=0)
+        number = tf.size(distinct)
+        rare_places = number + tf.cumsum(tf.cast(is_rare, tf.int32), exclusive=True)
+        places = tf.gather(tf.where(is_rare, rare_places, tf.range(number)), places)
         return chunks.with_values(tf.gather(ids, places)).merge_dims(1, 2)
+
+    def _merge(self, chunks: Any) -> Any:
+        """String [n] -> int32 [n, None], ragged."""
+        spelled = tf.strings.unicode_transcode(self._mark(chunks), "ISO-8859-1", "UTF-8")
+        ids = self._merger.tokenize(spelled)
+        return tf.ragged.boolean_mask(ids, ids != self._unknown)
 
 
 def _unmade(merges: Sequence[Merge]) -> set[str]:

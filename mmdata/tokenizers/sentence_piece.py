@@ -6,11 +6,12 @@ import io
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import tensorflow as tf
 import tensorflow_text as tf_text
 from google.protobuf.message import DecodeError
+from typing_extensions import Self
 
 from mmdata.optional import require
 from mmdata.tokenizers import model_proto

@@ -4,9 +4,10 @@ import abc
 import hashlib
 import os
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import tensorflow as tf
+from typing_extensions import Self
 
 
 class Tokenizer(abc.ABC):

@@ -5,11 +5,12 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_text as tf_text
 from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
+from typing_extensions import Self
 
 from mmdata.tokenizers.learning import count, first_tokens
 from mmdata.tokenizers.listed import RESERVED_TOKEN, SPECIAL_TOKENS, Listed
