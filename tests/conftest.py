@@ -1,6 +1,9 @@
 """Fixtures for every test."""
 
 import pathlib
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -28,6 +31,20 @@ def coco() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"needs real photos and captions in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def open_clip(pytestconfig: pytest.Config) -> pathlib.Path:
+    """The two files of open_clip that tests need: its wheel is fetched once, and not installed."""
+    folder = pytestconfig.cache.mkdir("open_clip")
+    wheel = folder / "open_clip_torch-3.3.0-py3-none-any.whl"
+    if not wheel.exists():
+        fetch = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder)]
+        subprocess.run([*fetch, "open_clip_torch==3.3.0"], check=True)
+    with zipfile.ZipFile(wheel) as file:
+        for name in ("tokenizer.py", "bpe_simple_vocab_16e6.txt.gz"):
+            file.extract(f"open_clip/{name}", folder)
+    return folder / "open_clip"
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,8 @@ import json
 import pickle
 import random
 import re
-import subprocess
 import sys
 import types
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,23 +30,9 @@ NAME = "bpe_simple_vocab_16e6.txt.gz"
 
 
 @pytest.fixture(scope="module")
-def package(pytestconfig: pytest.Config) -> Path:
-    """The two files of open_clip that are needed; its wheel is fetched once."""
-    folder = pytestconfig.cache.mkdir("open_clip")
-    wheel = folder / "open_clip_torch-3.3.0-py3-none-any.whl"
-    if not wheel.exists():
-        fetch = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder)]
-        subprocess.run([*fetch, "open_clip_torch==3.3.0"], check=True)
-    with zipfile.ZipFile(wheel) as file:
-        for name in ("tokenizer.py", NAME):
-            file.extract(f"open_clip/{name}", folder)
-    return folder / "open_clip"
-
-
-@pytest.fixture(scope="module")
-def module(package: Path) -> Iterator[Any]:
+def module(open_clip: Path) -> Iterator[Any]:
     """open_clip's tokenizer module, without torch: only its types are named there."""
-    spec = importlib.util.spec_from_file_location("open_clip_tokenizer", package / "tokenizer.py")
+    spec = importlib.util.spec_from_file_location("open_clip_tokenizer", open_clip / "tokenizer.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -75,8 +59,8 @@ def reference(module: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def tokenizer(package: Path) -> ClipBpe:
-    return ClipBpe.load(package / NAME)
+def tokenizer(open_clip: Path) -> ClipBpe:
+    return ClipBpe.load(open_clip / NAME)
 
 
 @pytest.fixture(scope="module")
@@ -282,9 +266,9 @@ def test_files_come_back(tokenizer: ClipBpe, module: Any, name: str, tmp_path: P
         assert content.count(b"\n") == 48_895
 
 
-def test_plain_and_without_version(package: Path, tokenizer: ClipBpe, tmp_path: Path) -> None:
+def test_plain_and_without_version(open_clip: Path, tokenizer: ClipBpe, tmp_path: Path) -> None:
     plain = tmp_path / "bpe_simple_vocab_16e6.txt"
-    content = gzip.decompress((package / NAME).read_bytes())
+    content = gzip.decompress((open_clip / NAME).read_bytes())
     plain.write_bytes(content)
     assert ClipBpe.load(plain) == tokenizer
     plain.write_bytes(content.partition(b"\n")[2])
@@ -340,13 +324,13 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", ["open_clip", "clip"])
-def test_merges_of_a_package(nowhere: Path, package: Path, name: str) -> None:
+def test_merges_of_a_package(nowhere: Path, open_clip: Path, name: str) -> None:
     folder = nowhere / "packages" / name
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("raise ImportError('not to be imported')")
     with pytest.raises(FileNotFoundError):
         find_merges()
-    (folder / NAME).write_bytes((package / NAME).read_bytes())
+    (folder / NAME).write_bytes((open_clip / NAME).read_bytes())
     assert find_merges() == folder / NAME
 
 

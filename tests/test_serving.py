@@ -19,7 +19,16 @@ from PIL import Image
 import mmdata
 from mmdata import Classification, Pixels, Text
 from mmdata.serving import ImageConverter, TextConverter, export_preprocessing
-from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
+from mmdata.tokenizers import (
+    Byte,
+    BytePair,
+    Character,
+    ClipBpe,
+    SentencePiece,
+    Tokenizer,
+    Word,
+    WordPiece,
+)
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
 Array = NDArray[Any]
@@ -30,6 +39,9 @@ LENGTH = 14  # some captions are longer
 LEARNED: dict[str, Callable[[list[str]], Tokenizer]] = {
     "word": lambda captions: Word.learn(captions, vocabulary_size=300),
     "wordpiece": lambda captions: WordPiece.learn(captions, vocabulary_size=300),
+    "character": lambda captions: Character.learn(captions),
+    "sentencepiece": lambda captions: SentencePiece.learn(captions, vocabulary_size=300),
+    "bytepair": lambda captions: BytePair.learn(captions, vocabulary_size=400),
     "byte": lambda _: Byte(),
 }
 """Tokenizers by name; each must be served by a process that never heard of mmdata."""
@@ -70,9 +82,10 @@ def rows(pairs: mmdata.Pairs) -> Array:
 
 
 @pytest.fixture(scope="module")
-def tokenizers(pairs: mmdata.Pairs) -> dict[str, Tokenizer]:
+def tokenizers(pairs: mmdata.Pairs, open_clip: pathlib.Path) -> dict[str, Tokenizer]:
     captions = [caption.lower() for caption in pairs.captions]
-    return {name: learn(captions) for name, learn in LEARNED.items()}
+    learned = {name: learn(captions) for name, learn in LEARNED.items()}
+    return {**learned, "clip": ClipBpe.load(open_clip / "bpe_simple_vocab_16e6.txt.gz")}
 
 
 def contents_of(pairs: mmdata.Pairs) -> list[bytes]:
@@ -91,7 +104,7 @@ def trained(pairs: mmdata.Pairs, pixels: Pixels, tokenizer: Tokenizer) -> dict[s
     return {name: np.concatenate(parts) for name, parts in named.items()}
 
 
-CASES = [("clip", "wordpiece"), ("unit", "byte")]
+CASES = [("clip", "clip"), ("unit", "wordpiece")]
 
 
 @pytest.mark.filterwarnings("ignore:.*cuts")
@@ -126,7 +139,7 @@ def test_saved_model_gives_what_training_saw(
         assert columns["padding_mask"].all(1).any()
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", [*LEARNED, "clip"])
 def test_captions_in_a_saved_model_a_dataset_and_a_model(
     name: str, pairs: mmdata.Pairs, tokenizers: dict[str, Tokenizer], tmp_path: pathlib.Path
 ) -> None:

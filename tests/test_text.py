@@ -273,9 +273,10 @@ def slow(stage: Clean, text: str) -> str:
         elif stage.controls == "space":
             characters.append(" ")
     text = re.sub(" +", " ", "".join(characters))
+    form: Any = stage.normalize
     removes = "remove" in (stage.markup, stage.links, stage.punctuation)
     if stage.normalize and (removes or stage.normalize == "NFKC"):
-        text = unicodedata.normalize(stage.normalize, text)
+        text = unicodedata.normalize(form, text)
     text = text.lower() if stage.lower else text
     if stage.accents == "strip":
         decomposed = unicodedata.normalize("NFD", text)
@@ -288,7 +289,7 @@ def slow(stage: Clean, text: str) -> str:
     if stage.punctuation == "remove":
         text = "".join(c for c in text if c not in string.punctuation)
     if stage.normalize:
-        text = unicodedata.normalize(stage.normalize, text)
+        text = unicodedata.normalize(form, text)
     return re.sub(" +", " ", text).strip(" \x1c\x1d\x1e\x1f")
 
 
