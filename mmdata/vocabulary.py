@@ -1,6 +1,8 @@
 """Learns a tokenizer from captions once, and keeps it by fingerprint."""
 
 import hashlib
+import pathlib
+import tempfile
 import warnings
 from collections.abc import Iterator
 
@@ -29,7 +31,6 @@ def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
     if text.tokenizer == "byte":
         return Byte()
     if text.tokenizer == "clip":
-
         return ClipBpe.load(find_merges())
     if pairs.split_names and "train" not in pairs.split_names:
         raise ValueError(
@@ -42,13 +43,22 @@ def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
     if path.exists():
         return kind.load(path)
     tokenizer = kind.learn(_cleaned(text, captions), vocabulary_size=text.vocabulary_size)
+    _keep(tokenizer, path)
+    return tokenizer
+
+
+def _keep(tokenizer: Tokenizer, path: pathlib.Path) -> None:
+    """Saves it in one step, be it one file or several."""
     try:
-        tokenizer.save(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            written = pathlib.Path(folder, path.name)
+            tokenizer.save(written)
+            written.rename(path)
     except OSError as err:
         warnings.warn(
-            f"{path}: the vocabulary was learned but cannot be kept ({err}).", stacklevel=2
+            f"{path}: the vocabulary was learned but cannot be kept ({err}).", stacklevel=3
         )
-    return tokenizer
 
 
 def _fingerprint(text: Text, captions: Strings) -> str:

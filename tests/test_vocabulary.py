@@ -11,7 +11,7 @@ import pytest
 from mmdata.arguments import Text
 from mmdata.pairing.pairs import Pairs, Row
 from mmdata.stages.text import Clean
-from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
+from mmdata.tokenizers import LEARNED, Byte, Tokenizer, Word, WordPiece
 from mmdata.tokenizers.listed import SPECIAL_TOKENS
 from mmdata.vocabulary import tokenizer_for
 
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def learned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What was learned from, a list each time."""
     calls: list[list[str]] = []
-    for kind in (Word, WordPiece):
+    for kind in LEARNED.values():
         learn: Callable[..., Tokenizer] = kind.learn
 
         def noting(
@@ -103,15 +103,16 @@ def test_what_is_not_learned(tokenizer: Any, folder: Path, learned: list[list[st
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", ["word", "wordpiece"])
+@pytest.mark.parametrize("name", LEARNED)
 def test_learns_once(name: str, folder: Path, learned: list[list[str]]) -> None:
-    text = Text(tokenizer=name, vocabulary_size=40)
+    text = Text(tokenizer=name, vocabulary_size=400, clean="lower")
     first = tokenizer_for(text, pairs_of(CAPTIONS))
     files = list(folder.rglob("*"))
     assert tokenizer_for(text, pairs_of(CAPTIONS)) == first
     assert learned == [["a red boat.", "a red car", "two boats", "a zebra at night"]]
     assert list(folder.rglob("*")) == files
-    assert [path.suffix for path in files if path.is_file()] == [".txt"]
+    (kept,) = (folder / "vocabularies").iterdir()
+    assert kept.name.startswith(f"{name}-")
 
 
 def test_what_is_irrelevant_does_not_learn_again(learned: list[list[str]]) -> None:
@@ -161,7 +162,7 @@ def test_a_home_that_cannot_be_written(folder: Path) -> None:
 
 def test_a_garbled_vocabulary_is_named(folder: Path) -> None:
     tokenizer_for(WORDS, pairs_of(CAPTIONS))
-    (path,) = folder.rglob("*.txt")
+    (path,) = folder.glob("vocabularies/*")
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=rf"{path.name}: not a vocabulary of Word"):
         tokenizer_for(WORDS, pairs_of(CAPTIONS))
