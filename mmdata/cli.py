@@ -15,6 +15,7 @@ from mmdata.pairing.problems import OnProblem
 from mmdata.pairing.recognition import LAYOUTS, Layout
 
 if TYPE_CHECKING:
+    from mmdata.benchmarks import images, text
     from mmdata.pairing.pairs import Pairs
     from mmdata.training import Outcome
 
@@ -229,7 +230,21 @@ def _save(task: str, outcome: "Outcome", output: pathlib.Path) -> None:
 
 @main.group()
 def bench() -> None:
-    """Measure mmdata beside its peers, on this machine."""
+    """Measure mmdata beside its peers, on this machine.
+
+    Those who are compared run one at a time, in turn. One that is not installed, or fails, is
+    named.
+    """
+
+
+def _measured(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of all comparisons."""
+    for decorate in (
+        click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON."),
+        click.option("--rounds", type=click.IntRange(1), default=5, show_default=True),
+    ):
+        command = decorate(command)
+    return command
 
 
 @bench.command("images")
@@ -243,7 +258,6 @@ def bench() -> None:
     show_default=True,
     help="Height and width to resize to, in pixels.",
 )
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @click.option(
     "--images",
     "most",
@@ -252,19 +266,46 @@ def bench() -> None:
     show_default=True,
     help="Files of a round, at most; fewer than 256 are repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@_measured
 def bench_images(
     images: pathlib.Path, size: tuple[int, int], rounds: int, most: int, as_json: bool
 ) -> None:
     """Measure how fast JPEG files become batches of images of one size.
 
-    IMAGES is a folder, searched with its subfolders; files that are no JPEG are left out. Those who
-    are compared run one at a time, in turn. One that is not installed, or fails, is named.
+    IMAGES is a folder, searched with its subfolders; files that are no JPEG are left out.
     """
     from mmdata.benchmarks.images import compare
 
+    _print_comparison(lambda: compare(images, size=size, rounds=rounds, most=most), as_json)
+
+
+@bench.command("text")
+@click.argument("captions", type=_PATH)
+@click.option(
+    "--captions",
+    "count",
+    type=click.IntRange(1),
+    default=50_000,
+    show_default=True,
+    help="Captions of a round; repeated where there are fewer.",
+)
+@_measured
+def bench_text(captions: pathlib.Path, rounds: int, count: int, as_json: bool) -> None:
+    """Measure how fast captions become ids, on one core.
+
+    CAPTIONS is a .txt file of one caption a line, or a folder of such; or COCO's, Karpathy's or
+    Flickr's caption file, or a table. Its images need not be there.
+    """
+    from mmdata.benchmarks.text import compare
+
+    _print_comparison(lambda: compare(captions, rounds=rounds, count=count), as_json)
+
+
+def _print_comparison(
+    compare: "Callable[[], images.Comparison | text.Comparison]", as_json: bool
+) -> None:
     try:
-        comparison = compare(images, size=size, rounds=rounds, most=most)
-    except (OSError, ValueError) as err:
+        comparison = compare()
+    except (OSError, ValueError, ImportError) as err:
         raise click.ClickException(str(err)) from err
     click.echo(json.dumps(comparison.to_dict(), indent=2) if as_json else comparison)

@@ -151,7 +151,7 @@ def test_links_repeat_the_files_in_turn(folder: pathlib.Path, tmp_path: pathlib.
 
 
 def sample(cpu: float, wall: float, peak: int = 0) -> Sample:
-    return Sample(images=1000, cpu=cpu, wall=wall, peak=peak)
+    return Sample(items=1000, cpu=cpu, wall=wall, peak=peak)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_whoever_fails_is_named_and_the_others_go_on(tmp_path: pathlib.Path) -> 
         missing: "not installed: pip install a-package",
         broken: "failed: ImportError: libcudnn.so.9: cannot open shared object file",
         failing: "failed: last line",
-        forgetful: "failed: ValueError: an epoch must have 8 images; got 7.",
+        forgetful: "failed: ValueError: an epoch must have 8 items; got 7.",
         dying: "failed: its process ended with SIGKILL",
         crashing: "failed: its process ended with exit status 3: disk on fire",
     }
@@ -259,7 +259,7 @@ def test_whoever_fails_is_named_and_the_others_go_on(tmp_path: pathlib.Path) -> 
     assert [result.failure for result in results] == list(expected.values())
     assert [len(result.samples) for result in results] == [2, 0, 0, 0, 0, 0, 0]
     assert results[0].versions == f"numpy {np.__version__}"
-    assert {one.images for one in results[0].samples} == {8}
+    assert {one.items for one in results[0].samples} == {8}
     assert not multiprocessing.active_children()
 
 
@@ -370,9 +370,9 @@ def test_what_is_said_of_the_pixels_is_so(peer: Any, work: image_peers.Work) -> 
         distance = difference(peer.prepare(work), work)
     except ImportError as err:
         pytest.skip(f"needs {peer.package}: {err}")
-    if peer.pixels == ANTIALIASED:
+    if peer.note == ANTIALIASED:
         assert distance < 1
-    elif peer.pixels == ALIASED:
+    elif peer.note == ALIASED:
         assert distance > 2
     else:
         assert distance < 2

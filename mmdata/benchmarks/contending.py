@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import multiprocessing
 import os
@@ -11,10 +12,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sized
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Epoch = Callable[[], Iterable[Sized]]
-"""Goes once through the images; gives batches of them."""
+"""Goes once through the items; gives batches of them."""
+
+Examine = Callable[[Epoch], Any]
+"""Tells something of what an epoch gives; can be pickled, as what it tells."""
 
 _BYTES = 1 if sys.platform == "darwin" else 1024  # of a unit of ru_maxrss
 
@@ -26,10 +30,11 @@ class Contender:
     Attributes:
       name: What it is called.
       prepare: Makes it ready; can be pickled. Nothing that it needs is imported before.
-      count: Images of an epoch.
+      count: Items of an epoch.
       modules: What it runs on, as it is imported; each tells its `__version__`.
       package: What `pip` installs to have them.
       note: A word on what it computes.
+      examine: What to find out before the rounds; None finds out nothing.
     """
 
     name: str
@@ -38,28 +43,56 @@ class Contender:
     modules: tuple[str, ...]
     package: str
     note: str = ""
+    examine: Examine | None = None
+
+
+class Peer(NamedTuple):
+    """A contender that has no work yet; fields as `Contender` has them.
+
+    Attributes:
+      prepare: Makes it ready for the work it is given.
+    """
+
+    name: str
+    prepare: Callable[[Any], Epoch]
+    modules: tuple[str, ...]
+    package: str
+    note: str = ""
+
+    def contender(self, work: Any, count: int, examine: Examine | None = None) -> Contender:
+        """It, with work of so many items."""
+        return Contender(
+            name=self.name,
+            prepare=functools.partial(self.prepare, work),
+            count=count,
+            modules=self.modules,
+            package=self.package,
+            note=self.note,
+            examine=examine,
+        )
 
 
 class Sample(NamedTuple):
     """What one epoch took.
 
     Attributes:
-      images: How many.
+      items: How many images, or captions.
       cpu: Seconds, of all threads and of the processes that it started.
       wall: Seconds.
       peak: Bytes of memory that the largest of its processes has held so far.
     """
 
-    images: int
+    items: int
     cpu: float
     wall: float
     peak: int
 
 
 class Ready(NamedTuple):
-    """It can begin; `versions` tells what it runs on."""
+    """It can begin; `versions` tells what it runs on, `told` what `examine` found out."""
 
     versions: str
+    told: Any
 
 
 class Failure(NamedTuple):
@@ -87,7 +120,8 @@ def work(
     with contextlib.suppress(EOFError, BrokenPipeError):  # the parent is gone
         try:
             epoch = contender.prepare()
-            connection.send(Ready(_versions(contender.modules)))
+            told = contender.examine and contender.examine(epoch)
+            connection.send(Ready(_versions(contender.modules), told))
             while True:
                 connection.recv()
                 connection.send(_measure(epoch, contender.count))
@@ -113,7 +147,7 @@ def _measure(epoch: Epoch, count: int) -> Sample:
     seen = sum(map(len, epoch()))
     taken = _cpu() - cpu, time.perf_counter() - wall
     if seen != count:
-        raise ValueError(f"an epoch must have {count:,} images; got {seen:,}.")
+        raise ValueError(f"an epoch must have {count:,} items; got {seen:,}.")
     return Sample(seen, *taken, _peak())
 
 

@@ -12,10 +12,10 @@ class Figures:
     """Medians over the rounds.
 
     Attributes:
-      cpu_ms: Milliseconds of CPU time an image, on all cores together.
+      cpu_ms: Milliseconds of CPU time an item, on all cores together.
       cpu_ms_min, cpu_ms_max: The same of the best and the worst round.
       ratio: CPU time beside that of the floor in the same round; None where there is no floor.
-      images_per_second: By the clock.
+      items_per_second: By the clock.
       peak_mb: Megabytes of memory that the largest process has held.
     """
 
@@ -23,7 +23,7 @@ class Figures:
     cpu_ms_min: float
     cpu_ms_max: float
     ratio: float | None
-    images_per_second: float
+    items_per_second: float
     peak_mb: float
 
 
@@ -36,10 +36,10 @@ def figures(samples: Sequence[Sample], floor: Sequence[Sample]) -> Figures:
         cpu_ms_min=min(cpu),
         cpu_ms_max=max(cpu),
         ratio=statistics.median(ratios) if ratios else None,
-        images_per_second=statistics.median(sample.images / sample.wall for sample in samples),
+        items_per_second=statistics.median(sample.items / sample.wall for sample in samples),
         peak_mb=max(sample.peak for sample in samples) / 1e6,
     )
 
 
 def _cpu_ms(sample: Sample) -> float:
-    return 1e3 * sample.cpu / sample.images
+    return 1e3 * sample.cpu / sample.items

@@ -1,54 +1,41 @@
 """`mmdata bench images`: from JPEG files to batches of images of one size."""
 
 import dataclasses
-import functools
 import math
 import pathlib
 import tempfile
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from mmdata.benchmarks import image_peers as peers
-from mmdata.benchmarks import machine
-from mmdata.benchmarks.contending import Contender, Epoch
+from mmdata.benchmarks import machine, table
+from mmdata.benchmarks.contending import Peer
 from mmdata.benchmarks.figures import Figures, figures
 from mmdata.benchmarks.measuring import Result, measure
 from mmdata.benchmarks.photos import Photos, choose
 
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 _FEWEST = 256
 """Images of an epoch, at least: fewer would be lost in the noise."""
 
 ANTIALIASED = "antialiased"
 ALIASED = "ALIASED"
 
-
-class _Peer(NamedTuple):
-    name: str
-    prepare: Callable[[peers.Work], Epoch]
-    pixels: str
-    modules: tuple[str, ...]
-    package: str
-
-
 _BENCH = '"mmdata[bench]"'
+_OURS = (("mmdata", "tensorflow"), "mmdata")
+_TENSORFLOW = (("tensorflow",), "tensorflow")
 
 PEERS = (
-    _Peer("floor: decoding alone", peers.decode_only, "not resized", ("simplejpeg",), _BENCH),
-    _Peer("mmdata, exact", peers.mmdata_exact, ANTIALIASED, ("mmdata", "tensorflow"), "mmdata"),
-    _Peer("mmdata, fast", peers.mmdata_fast, "approximate", ("mmdata", "tensorflow"), "mmdata"),
-    _Peer(
-        "tf.data, our two passes", peers.tf_two_passes, ANTIALIASED, ("tensorflow",), "tensorflow"
-    ),
-    _Peer(
-        "tf.data, antialias=True", peers.tf_antialiased, ANTIALIASED, ("tensorflow",), "tensorflow"
-    ),
-    _Peer("tf.data as in tutorials", peers.tf_tutorial, ALIASED, ("tensorflow",), "tensorflow"),
-    _Peer("Keras from a folder", peers.keras_folder, ALIASED, ("keras", "tensorflow"), "keras"),
-    _Peer("Pillow in threads", peers.pillow, ANTIALIASED, ("PIL",), "pillow"),
-    _Peer("OpenCV in threads", peers.opencv, "area filter", ("cv2",), _BENCH),
-    _Peer("torch DataLoader", peers.torch_workers, ANTIALIASED, ("torch", "PIL"), "torch"),
-    _Peer("DALI on the CPU", peers.dali, ANTIALIASED, ("nvidia.dali",), "nvidia-dali-cuda120"),
+    Peer("floor: decoding alone", peers.decode_only, ("simplejpeg",), _BENCH, "not resized"),
+    Peer("mmdata, exact", peers.mmdata_exact, *_OURS, ANTIALIASED),
+    Peer("mmdata, fast", peers.mmdata_fast, *_OURS, "approximate"),
+    Peer("tf.data, our two passes", peers.tf_two_passes, *_TENSORFLOW, ANTIALIASED),
+    Peer("tf.data, antialias=True", peers.tf_antialiased, *_TENSORFLOW, ANTIALIASED),
+    Peer("tf.data as in tutorials", peers.tf_tutorial, *_TENSORFLOW, ALIASED),
+    Peer("Keras from a folder", peers.keras_folder, ("keras", "tensorflow"), "keras", ALIASED),
+    Peer("Pillow in threads", peers.pillow, ("PIL",), "pillow", ANTIALIASED),
+    Peer("OpenCV in threads", peers.opencv, ("cv2",), _BENCH, "area filter"),
+    Peer("torch DataLoader", peers.torch_workers, ("torch", "PIL"), "torch", ANTIALIASED),
+    Peer("DALI on the CPU", peers.dali, ("nvidia.dali",), "nvidia-dali-cuda120", ANTIALIASED),
 )
 """The first is the floor that the others are compared to."""
 
@@ -97,10 +84,7 @@ class Comparison:
     def __str__(self) -> str:
         """The table, with what one needs to read it."""
         height, width = self.size
-        rows = [_HEAD, *(_row(result, summary) for result, summary in self._summaries())]
-        widths = [
-            max(map(len, column)) for column in zip(*(r for r in rows if len(r) > 2), strict=True)
-        ]
+        rows = [_row(result, summary) for result, summary in self._summaries()]
         return "\n".join(
             [
                 f"{self.photos}",
@@ -108,7 +92,7 @@ class Comparison:
                 f"{self.rounds} round(s) of {self.count:,} images, each contender in turn",
                 self.machine,
                 "",
-                *(_line(row, widths) for row in rows),
+                *table.lines(_HEAD, rows, figures=5),
                 "",
                 _LEGEND,
             ]
@@ -139,22 +123,11 @@ def _row(result: Result, summary: Figures | None) -> tuple[str, ...]:
         f"{summary.cpu_ms:.2f}",
         f"{summary.cpu_ms_min:.2f}..{summary.cpu_ms_max:.2f}",
         "-" if summary.ratio is None else f"{summary.ratio:.2f}",
-        f"{summary.images_per_second:,.0f}",
+        f"{summary.items_per_second:,.0f}",
         f"{summary.peak_mb:,.0f}",
         result.contender.note,
         result.versions,
     )
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    """Words to the left, figures to the right; a failure takes the rest of its line."""
-    if len(row) == 2:
-        return f"{row[0]:<{widths[0]}}  {row[1]}"
-    cells = [
-        f"{cell:>{width}}" if 1 <= place <= 5 else f"{cell:<{width}}"
-        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
 
 
 def compare(folder: pathlib.Path, *, size: tuple[int, int], rounds: int, most: int) -> Comparison:
@@ -182,10 +155,10 @@ def compare(folder: pathlib.Path, *, size: tuple[int, int], rounds: int, most: i
             threads=machine.cores(),
         )
         results = measure(
-            contenders(work),
+            [peer.contender(work, count) for peer in PEERS],
             rounds=rounds,
             folder=temporary,
-            environment=_QUIET | {"MMDATA_HOME": str(temporary / "home")},
+            environment={"MMDATA_HOME": str(temporary / "home")},
         )
     return Comparison(
         machine=machine.describe(),
@@ -195,18 +168,3 @@ def compare(folder: pathlib.Path, *, size: tuple[int, int], rounds: int, most: i
         count=count,
         results=results,
     )
-
-
-def contenders(work: peers.Work) -> list[Contender]:
-    """Everyone who takes part, the floor first."""
-    return [
-        Contender(
-            name=peer.name,
-            prepare=functools.partial(peer.prepare, work),
-            count=len(work.files),
-            modules=peer.modules,
-            package=peer.package,
-            note=peer.pixels,
-        )
-        for peer in PEERS
-    ]

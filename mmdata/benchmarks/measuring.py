@@ -15,6 +15,7 @@ from mmdata.benchmarks.contending import Contender, Failure, Ready, Sample, work
 
 _FRESH = multiprocessing.get_context("spawn")  # nothing imported, no threads
 _ENDING = 5.0
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Result:
     Attributes:
       contender: Who.
       versions: What it runs on; "" where it did not get ready.
+      told: What its `examine` found out; None where there is none, or it did not get ready.
       samples: A sample a round; none where it failed.
       failure: Why there are no samples; else "".
     """
@@ -32,6 +34,7 @@ class Result:
     versions: str
     samples: tuple[Sample, ...]
     failure: str
+    told: Any = None
 
 
 def measure(
@@ -51,12 +54,11 @@ def measure(
       contenders: Who takes part.
       rounds: Epochs of each that count.
       folder: Where what they print is kept.
-      environment: Variables for each of them.
+      environment: Variables for each of them; none of them finds a GPU.
       patience: Seconds that one may take to get ready, and for an epoch.
     """
-    runs = [
-        _Run(one, folder / f"{number}.log", environment) for number, one in enumerate(contenders)
-    ]
+    variables = {**_QUIET, **environment}
+    runs = [_Run(one, folder / f"{number}.log", variables) for number, one in enumerate(contenders)]
     bar = tqdm(total=len(runs) * (rounds + 2), unit="epoch", leave=False, disable=None)
     with bar, contextlib.ExitStack() as stack:
         for run in runs:
@@ -82,7 +84,7 @@ class _Run:
     ) -> None:
         self.contender = contender
         self._log = log
-        self._versions = ""
+        self._ready = Ready("", None)
         self._failure = ""
         self._samples: list[Sample] = []
         self._ours, self._theirs = _FRESH.Pipe()
@@ -99,7 +101,7 @@ class _Run:
         """Waits until it can begin."""
         answer = self._answer(patience)
         if isinstance(answer, Ready):
-            self._versions = answer.versions
+            self._ready = answer
 
     def epoch(self, patience: float, *, counts: bool) -> None:
         """Runs an epoch, unless it has failed before."""
@@ -115,9 +117,10 @@ class _Run:
         """How it did so far."""
         return Result(
             contender=self.contender,
-            versions=self._versions,
+            versions=self._ready.versions,
             samples=() if self._failure else tuple(self._samples),
             failure=self._failure,
+            told=self._ready.told,
         )
 
     def end(self) -> None:
