@@ -1,11 +1,11 @@
-"""Captions of which cleaning leaves nothing: found before training, and told like empty ones."""
+"""Captions of which no token is left: found before training, and told like empty ones."""
 
 import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.pairing.findings import Finding, Report
+from mmdata.pairing.findings import Finding, Kind, Report
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.strings import Strings
@@ -31,9 +31,13 @@ def without_emptied(
     counts: list[int] = []
     for row, (begin, end) in enumerate(zip(pairs.offsets, pairs.offsets[1:], strict=False)):
         said = [pairs.captions[pair] for pair in range(begin, end) if not empty[pair]]
-        if len(said) < end - begin:
-            said = said or _filled(pairs, row, problems)
-            findings.append(_finding(pairs, row, said, bool(empty[begin:end].all())))
+        gone = [pairs.captions[pair] for pair in range(begin, end) if empty[pair]]
+        kind: Kind = "blank_caption"
+        if gone and not said:
+            said = _filled(pairs, row, problems)
+            kind, gone = "filled" if said else "empty_caption", gone[:1]  # one an image
+        image = pairs.images[row]
+        findings += [Finding(kind, image, f"no token is left of {text!r}") for text in gone]
         captions += said
         counts.append(len(said))
     report = pairs.report
@@ -49,11 +53,3 @@ def without_emptied(
 def _filled(pairs: Pairs, row: int, problems: Problems) -> list[str]:
     caption = problems.fill("empty_caption", pairs.images[row])
     return [] if caption is None else [caption]
-
-
-def _finding(pairs: Pairs, row: int, said: list[str], all_empty: bool) -> Finding:
-    first = next(iter(pairs.captions_of(row)))
-    if not all_empty:
-        return Finding("blank_caption", pairs.images[row], "cleaning leaves nothing of it")
-    detail = f"cleaning leaves nothing of {first!r}"
-    return Finding("filled" if said else "empty_caption", pairs.images[row], detail)

@@ -26,7 +26,7 @@ class Lengths:
     Attributes:
       tokens: int32 [n], the tokens of each, special ones not included; before cutting.
       unknown: int32 [n], how many of them the vocabulary lacks.
-      empty: bool [n], whether cleaning leaves nothing of a caption that held text.
+      empty: bool [n], whether no token is left of a caption that held text.
     """
 
     tokens: NDArray[np.int32]
@@ -48,7 +48,8 @@ class Lengths:
         path = home() / "lengths" / f"{_fingerprint(captions, text, tokenizer, template)}.npz"
         kept = load_arrays(path)
         names = [field.name for field in dataclasses.fields(cls)]
-        if any(kept.get(name, np.empty(0)).shape != (len(captions),) for name in names):
+        shape = (len(captions),)
+        if any(name not in kept or kept[name].shape != shape for name in names):
             kept = _counted(captions, text, tokenizer, template)
             save_arrays(path, kept)
         return cls(**{name: kept[name] for name in names})
@@ -63,28 +64,30 @@ class Lengths:
 def _counted(
     captions: Strings, text: Text, tokenizer: Tokenizer, template: str
 ) -> dict[str, NDArray[Any]]:
-    parts = []
-    bar = tqdm(total=len(captions), desc="counting tokens", unit="caption", delay=2, leave=False)
+    count = len(captions)
+    dtypes = {"tokens": np.int32, "unknown": np.int32, "empty": np.bool_}
+    counted: dict[str, NDArray[Any]] = {name: np.zeros(count, dtypes[name]) for name in dtypes}
+    bar = tqdm(total=count, desc="counting tokens", unit="caption", delay=2, leave=False)
     with bar:
-        for begin in range(0, len(captions), _BATCH):
+        for begin in range(0, count, _BATCH):
             batch = tf.constant(captions[begin : begin + _BATCH], tf.string)
-            parts.append([column.numpy() for column in _count(batch, text, tokenizer, template)])
+            columns = _count(batch, text, tokenizer, template)
+            for column, part in zip(counted.values(), columns, strict=True):
+                column[begin : begin + _BATCH] = part
             bar.update(len(batch))
-    tokens, unknown, empty = map(np.concatenate, zip(*parts, strict=True))
-    return {"tokens": tokens, "unknown": unknown, "empty": empty}
+    return counted
 
 
 def _count(captions: Any, text: Text, tokenizer: Tokenizer, template: str) -> tuple[Any, Any, Any]:
-    clean = text.cleaner or (lambda example: example)
-    cleaned = clean({"caption": captions})["caption"]
-    empty = (cleaned == "") & (tf.strings.strip(captions) != "")
-    if template != "{caption}":
-        cleaned = clean(Template(text=template)({"caption": captions}))["caption"]
-    ids = tokenizer.tokenize(cleaned)
-    unknown = tf.zeros_like(captions, tf.int32)
+    example = Template(text=template)({"caption": captions})
+    if text.cleaner is not None:
+        example = text.cleaner(example)
+    ids = tokenizer.tokenize(example["caption"])
+    tokens = tf.cast(ids.row_lengths(), tf.int32)
+    unknown = tf.zeros_like(tokens)
     if tokenizer.unknown_id is not None:
         unknown = tf.reduce_sum(tf.cast(ids == tokenizer.unknown_id, tf.int32), axis=-1)
-    return tf.cast(ids.row_lengths(), tf.int32), unknown, empty
+    return tokens, unknown, (tokens == 0) & (tf.strings.strip(captions) != "")
 
 
 def _fingerprint(captions: Strings, text: Text, tokenizer: Tokenizer, template: str) -> str:

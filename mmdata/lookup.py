@@ -19,6 +19,8 @@ from mmdata.visits import Visits
 GATHERED = b"\xff"
 """What parts the captions of one image, where a task takes all of them: never in UTF-8."""
 
+_LONGEST = 2**31 - 1
+
 
 class Lookup:
     """Looks up the examples of a step inside the graph: pairs, or images with their captions.
@@ -110,9 +112,14 @@ class Lookup:
     def _joined(self, index: Any) -> Example:
         begin, end = self._places(index)
         pairs = tf.ragged.map_flat_values(self._pair, tf.ragged.range(begin, end))
-        texts = tf.ragged.map_flat_values(lambda pair: _texts(self._captions, pair), pairs)
         separator = GATHERED if self._which == "gather" else " "
-        caption = tf.strings.reduce_join(texts, axis=-1, separator=separator)
+
+        def behind_separator(pair: Any) -> Any:
+            return separator + _texts(self._captions, pair)
+
+        # reduce_join(separator=...) puts none behind empty texts.
+        joined = tf.strings.reduce_join(tf.ragged.map_flat_values(behind_separator, pairs), axis=-1)
+        caption = tf.strings.substr(joined, len(separator), _LONGEST)
         return {"row": self._row(self._pair(begin)), "caption": caption}
 
     def _places(self, index: Any) -> tuple[Any, Any]:

@@ -15,8 +15,8 @@ from mmdata.corrupt import Corrupt, Missed
 from mmdata.dataset import Dataset
 from mmdata.emptied import without_emptied
 from mmdata.example import Example, Stage
-from mmdata.headers import Format
 from mmdata.fit_report import FitReport
+from mmdata.headers import Format
 from mmdata.labels import values_of, with_classes
 from mmdata.lengths import Lengths
 from mmdata.lookup import GATHERED, Lookup
@@ -36,7 +36,7 @@ from mmdata.stages.pixels import Normalize
 from mmdata.stages.resize import CenterCrop
 from mmdata.stages.tokens import Pack, Tokenize
 from mmdata.tasks import Captioned, Classification, References, Retrieval, Task, TextToImage
-from mmdata.tokenizers import Tokenizer
+from mmdata.tokenizers import LEARNED, Tokenizer
 from mmdata.visits import Visits
 from mmdata.vocabulary import tokenizer_for
 
@@ -189,8 +189,8 @@ def _paired(
         if splits is None or "train" in splits or "train" not in pairs.split_names:
             raise
         raise PairingError(
-            f"{err}\nThe split 'train' was read too, for its vocabulary: text=... a Tokenizer or "
-            '"byte" needs none.',
+            f"{err}\nThe split 'train' was read too, for its vocabulary: text=... a Tokenizer, "
+            '"clip" or "byte" needs none.',
             err.findings,
         ) from err
     return pairs, findings
@@ -282,8 +282,8 @@ def _needed(splits: tuple[str, ...] | None, recipe: _Recipe) -> IfAny | None:
         return None if recipe.task.classes is None or splits is None else IfAny(splits)
     if splits is None:
         return None
-    given = isinstance(recipe.text.tokenizer, Tokenizer) or recipe.text.tokenizer == "byte"
-    return IfAny(splits) if given else IfAny((*splits, "train"))
+    learned = recipe.text.tokenizer in tuple(LEARNED)
+    return IfAny((*splits, "train")) if learned else IfAny(splits)
 
 
 def _dataset(

@@ -1,6 +1,7 @@
 """The arguments of `build` that are values of their own, and what names stand for."""
 
 import dataclasses
+import functools
 import pickle
 from typing import Any
 
@@ -10,8 +11,10 @@ from mmdata.arguments import PRESETS, Pixels, Text, pixels_of, task_of, text_of
 from mmdata.stages.pixels import NORMALIZATIONS
 from mmdata.stages.resize import Resize
 from mmdata.stages.text import Clean
+from mmdata.stages.tokens import Pack
 from mmdata.tasks import Captioning, Retrieval
-from mmdata.tokenizers import Byte, Word
+from mmdata.tokenizers import LEARNED, Byte, Word
+from mmdata.tokenizers.clip_bpe import ClipBpe
 from mmdata.tokenizers.listed import SPECIAL_TOKENS
 
 WORDS = Word((*SPECIAL_TOKENS, "a"))
@@ -123,6 +126,128 @@ def test_text_by_value() -> None:
     assert Text().sequence_length == 32
 
 
+class OfAModel(Byte):
+    """A tokenizer that a model was trained with."""
+
+    cleaning = "clip"
+    sequence_length = 12
+
+
+NAMED: list[tuple[Any, str]] = [
+    ("word", "lower"),
+    ("wordpiece", "lower"),
+    ("character", "lower"),
+    ("byte", "lower"),
+    ("sentencepiece", "light"),
+    ("bytepair", "light"),
+    ("clip", "clip"),
+    (WORDS, "lower"),
+    (OfAModel(), "clip"),
+]
+CLEANERS: list[tuple[Text, Clean | None]] = [
+    *((Text(tokenizer=name), Clean.preset(preset)) for name, preset in NAMED),
+    (Text(tokenizer=OfAModel(), clean="siglip"), Clean.preset("siglip")),
+    (Text(tokenizer="clip", clean="light"), Clean.preset("light")),
+    (
+        Text(tokenizer="clip", clean=Clean(lower=False, unescape=True)),
+        Clean(lower=False, unescape=True),
+    ),
+    (Text(tokenizer="clip", clean=None), None),
+]
+
+
+@pytest.mark.parametrize(("text", "cleaner"), CLEANERS, ids=repr)
+def test_cleaning_is_that_of_the_tokenizer(text: Text, cleaner: Clean | None) -> None:
+    assert text.cleaner == cleaner
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        *((Text(tokenizer=name), 32) for name in (*LEARNED, "byte")),
+        (Text(tokenizer=WORDS), 32),
+        (Text(tokenizer="clip"), 77),
+        (Text(tokenizer="clip", length=20), 20),
+        (Text(tokenizer=OfAModel()), 12),
+        (Text(tokenizer=OfAModel(), length=90), 90),
+        (Text(buckets=(3, 31)), 32),
+        (Text(tokenizer=OfAModel(), buckets=(3, 11)), 12),
+    ],
+    ids=repr,
+)
+def test_length_is_that_of_the_model(text: Text, length: int) -> None:
+    assert text.sequence_length == length
+
+
+def test_names_mean_what_the_tokenizers_themselves_say() -> None:
+    kinds = {**LEARNED, "byte": Byte, "clip": ClipBpe}
+    fixed = {name: kind for name, kind in kinds.items() if isinstance(kind.cleaning, str)}
+    assert {"byte", "clip", "word"} <= fixed.keys()
+    for name, kind in fixed.items():
+        assert Text(tokenizer=name).cleaner == Clean.preset(kind.cleaning), name
+        assert Text(tokenizer=name).sequence_length == (kind.sequence_length or 32), name
+
+
+def test_the_stage_that_packs() -> None:
+    text = Text(tokenizer="byte", length=9, padding_side="left", buckets=(5, 7))
+    ends: dict[str, Any] = {"start_id": 2, "end_id": 3, "pad_id": 0}
+    assert text.pack(Byte()) == Pack(length=9, padding_side="left", buckets=(5, 7, 9), **ends)
+    assert text.pack(Byte(), lookahead=1, prompt="a") == Pack(
+        length=10, padding_side="left", buckets=(6, 8, 10), prompt=(4 + ord("a"),), **ends
+    )
+    longest = Text(tokenizer="byte", length=9, padding="longest")
+    assert longest.pack(Byte()) == Pack(length=9, padding="longest", **ends)
+    with pytest.raises(ValueError, match=r"at least 7, .*a prompt of 4 token\(s\), .*buckets=\(5,"):
+        text.pack(Byte(), prompt="abcd")
+
+
+REFUSED_TEXTS: list[tuple[dict[str, Any], str]] = [
+    *(
+        ({"clean": name}, r"clean=\.\.\. must be one of \['lower', .*\] or a Clean; got")
+        for name in ("", "Auto", "uncased", "clip ")
+    ),
+    *(
+        (
+            {"clean": value},
+            r'Text\(clean=\.\.\.\) must be a Clean, the name of one, "auto" or None; ',
+        )
+        for value in (1, True, ["lower"], Clean, b"lower")
+    ),
+    *(
+        ({"padding": name}, r"Text\(padding=\.\.\.\) must be one of \['length', 'longest'\]; got")
+        for name in ("", "max", None, True, ["length"])
+    ),
+    *(
+        ({"padding_side": name}, r"Text\(padding_side=\.\.\.\) must be one of \['right', 'left'\]")
+        for name in ("", "both", None, False, ["left"])
+    ),
+    *(
+        (
+            {"buckets": buckets},
+            r"buckets=\.\.\.\) must be ascending lengths from 3 to below length=32",
+        )
+        for buckets in (
+            *((2,), (32,), (33,), (8, 8), (16, 8), (8, 16, 32), (0, 8), (-3, 8)),
+            *((8.0,), ("8",), [8], [], None, 8, {8}),
+        )
+    ),
+    ({"buckets": (8,), "length": 8}, r"to below length=8, .*; got \(8,\), padding='length'"),
+    ({"buckets": (8,), "padding": "longest"}, r"with padding=\"length\"; got \(8,\), padding='lon"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED_TEXTS, ids=str)
+def test_fields_of_text_that_are_refused(fields: dict[str, Any], message: str) -> None:
+    for make in (Text, functools.partial(dataclasses.replace, Text())):
+        with pytest.raises(ValueError, match=message):
+            make(**fields)
+
+
+def test_buckets_of_mixed_types_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"must be ascending lengths .*; got \(8, '16'\)"):
+        Text(buckets=(8, "16"))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("task", "expected"),
     [
@@ -230,9 +355,7 @@ def test_normalizations_that_are_refused(name: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "words", "bytes", None, 32, Word, ["word"]], ids=repr)
 def test_tokenizers_that_are_refused(text: Any) -> None:
-    message = (
-        r"text=\.\.\. must be one of \['word', 'wordpiece', .*\], a Tokenizer or a Text; got"
-    )
+    message = r"text=\.\.\. must be one of \['word', 'wordpiece', .*\], a Tokenizer or a Text; got"
     with pytest.raises(ValueError, match=message):
         text_of(text, None)
     with pytest.raises(ValueError, match=message):
@@ -256,7 +379,9 @@ def test_vocabulary_sizes_that_are_refused(size: Any) -> None:
 
 @pytest.mark.parametrize("task", ["", "Captioning", None, 1, Captioning, ["retrieval"]], ids=repr)
 def test_tasks_that_are_refused(task: Any) -> None:
-    message = r"task=\.\.\. must be one of \['captioning', 'retrieval', .*\], or a Captioning, .*; got"
+    message = (
+        r"task=\.\.\. must be one of \['captioning', 'retrieval', .*\], or a Captioning, .*; got"
+    )
     with pytest.raises(ValueError, match=message):
         task_of(task)
 
@@ -268,6 +393,8 @@ def test_tasks_that_are_refused(task: Any) -> None:
         Pixels(buckets=BUCKETS, fit="crop", max_crop=0.1, quality="fast", background=(0, 1, 2)),
         *PRESETS.values(),
         Text(tokenizer=WORDS, length=5),
+        Text(clean=Clean(lower=False), padding_side="left", buckets=(8, 16)),
+        Text(clean="siglip", tokenizer="byte", vocabulary_size=300, padding="longest"),
         Captioning(),
         Retrieval(),
     ],

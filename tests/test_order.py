@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdata.order import Order
+from mmdata.order import Order, random_numbers
 
 
 def step(number: int) -> Any:
@@ -266,6 +266,43 @@ def test_huge_counts_need_no_memory(count: int) -> None:
 def test_fields_that_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Order(**{"count": 16, "batch_size": 8, **fields})
+
+
+# Random numbers.
+
+
+def numbers(index: Any, seed: int = 0, epoch: int = 0) -> Any:
+    return random_numbers(tf.constant(index, tf.int64), seed, step(epoch)).numpy()
+
+
+def test_numbers_are_a_function_of_seed_epoch_and_index() -> None:
+    some = [5, 0, 2**31 - 1, 7, 5]
+    drawn = numbers(some, seed=3, epoch=2)
+    assert (drawn.dtype, drawn[0]) == (np.int64, drawn[4])
+    assert [numbers([index], seed=3, epoch=2)[0] for index in some] == drawn.tolist()
+    ds = tf.data.Dataset.range(3).map(lambda e: random_numbers(tf.constant(some, tf.int64), 3, e))
+    assert list(ds.as_numpy_iterator())[2].tolist() == drawn.tolist()
+    tables = [numbers(range(8), seed, epoch) for seed in range(-8, 9) for epoch in range(9)]
+    assert len({tuple(table) for table in tables}) == len(tables)
+
+
+def test_numbers_fill_their_range_evenly() -> None:
+    count = 40_000
+    for epoch in (0, 1):
+        drawn = numbers(range(count), seed=1, epoch=epoch)
+        assert drawn.min() >= 0
+        assert drawn.max() < 2**31
+        for part in (drawn % 16, drawn >> 27, (drawn >> 13) % 16):
+            counts = np.bincount(part, minlength=16)  # 2,500 each, give or take 48
+            assert np.abs(counts - count / 16).max() < 250
+            pairs = np.bincount(part[1:] * 16 + part[:-1], minlength=256)  # 156, give or take 12
+            assert np.abs(pairs - count / 256).max() < 65
+
+
+def test_numbers_do_not_know_the_order_of_their_seed() -> None:
+    drawn, order = numbers(range(4000)), np.array(batch(Order(count=4000, batch_size=4000), 0))
+    assert abs(np.corrcoef(drawn, order)[0, 1]) < 0.08  # five standard deviations
+    assert abs(np.corrcoef(drawn, numbers(range(4000), epoch=1))[0, 1]) < 0.08
 
 
 def test_is_a_value() -> None:

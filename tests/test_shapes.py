@@ -1,4 +1,4 @@
-"""Which size each image becomes: buckets of aspect ratios, and ratios of decoding."""
+"""Which size each image becomes, what goes into a bucket, and ratios of decoding."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mmdata.headers import Format
 from mmdata.scan import Scan
-from mmdata.shapes import Buckets, aspect_buckets, decode_ratios, upright_sizes
+from mmdata.shapes import Buckets, aspect_buckets, decode_ratios, nearest_sizes, upright_sizes
 
 Size = tuple[int, int]
 Seen = tuple[int, int, int, Format]
@@ -138,62 +138,52 @@ def test_upright_sizes(images: list[Seen]) -> None:
     assert sizes.tolist() == [list(upright(image)) for image in images]
 
 
-# Buckets.
+# nearest_sizes.
 
 
-@given(images=IMAGES, data=st.data())
-def test_each_image_goes_to_the_nearest_aspect_ratio(
-    images: list[Seen], data: st.DataObject
-) -> None:
-    sizes = data.draw(st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=6, unique=True))
-    rows = st.lists(st.integers(1, 4), min_size=len(images), max_size=len(images))
-    per_row = data.draw(rows)
-    buckets = Buckets.of(scan_of(*images), tuple(sizes), np.array(per_row, np.int64))
-    chosen = [tuple(size) for size in buckets.sizes.tolist()]
-    assert buckets.sizes.dtype == np.int32
-    assert buckets.sizes.shape == (len(images), 2)
-    for image, size in zip(images, chosen, strict=True):
+@given(
+    images=IMAGES,
+    sizes=st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=6, unique=True),
+)
+def test_each_image_goes_to_the_nearest_aspect_ratio(images: list[Seen], sizes: list[Size]) -> None:
+    nearest = nearest_sizes(scan_of(*images), tuple(sizes))
+    assert nearest.dtype == np.int64
+    for image, place in zip(images, nearest.tolist(), strict=True):
         height, width = upright(image)
         aspect = math.log(height / width) if height else 0.0
-        distances = {s: abs(aspect - math.log(s[0] / s[1])) for s in sizes}
-        assert distances[size] <= min(distances.values()) + 1e-9
-
-    owners = [row for row, count in enumerate(per_row) for _ in range(count)]
-    expected, counts, occurring = [], [], []
-    for size in sizes:
-        members = [index for index, row in enumerate(owners) if chosen[row] == size]
-        expected += members
-        counts += [len(members)] * bool(members)
-        occurring += [size] * bool(members)
-    assert buckets.indices.tolist() == expected
-    assert buckets.counts == tuple(counts)
-    assert buckets.occurring == tuple(occurring)
+        distances = [abs(aspect - math.log(size[0] / size[1])) for size in sizes]
+        assert distances[place] <= min(distances) + 1e-9
 
 
 def test_ratios_are_compared_and_not_differences() -> None:
     # 1.5 lies nearer to 1 than to 2 on a ruler, and nearer to 2 among ratios.
     scan = jpegs((150, 100), (100, 150), (140, 100), (100, 140))
-    buckets = Buckets.of(scan, ((64, 128), (96, 96), (128, 64)), np.ones(4, np.int64))
-    assert buckets.sizes.tolist() == [[128, 64], [64, 128], [96, 96], [96, 96]]
+    assert nearest_sizes(scan, ((64, 128), (96, 96), (128, 64))).tolist() == [2, 0, 1, 1]
 
 
 def test_orientation_counts_and_unknown_sizes_are_square() -> None:
     stored = [(100, 300, orientation, Format.JPEG) for orientation in range(1, 9)]
     scan = scan_of(*stored, (0, 0, 1, Format.UNKNOWN))
-    sizes = ((32, 96), (64, 64), (96, 32))
-    buckets = Buckets.of(scan, sizes, np.ones(9, np.int64))
-    assert buckets.sizes.tolist() == [[32, 96]] * 4 + [[96, 32]] * 4 + [[64, 64]]
-    assert buckets.indices.tolist() == [0, 1, 2, 3, 8, 4, 5, 6, 7]
-    assert buckets.counts == (4, 1, 4)
-    assert buckets.occurring == sizes
+    nearest = nearest_sizes(scan, ((32, 96), (64, 64), (96, 32)))
+    assert nearest.tolist() == [0] * 4 + [2] * 4 + [1]
 
 
-def test_captions_of_an_image_stay_together() -> None:
-    scan = jpegs((30, 10), (10, 30), (30, 10))
-    buckets = Buckets.of(scan, ((1, 3), (2, 2), (3, 1)), np.array([2, 3, 1]))
-    assert buckets.indices.tolist() == [2, 3, 4, 0, 1, 5]
-    assert buckets.counts == (3, 3)
-    assert buckets.occurring == ((1, 3), (3, 1))
+# Buckets.
+
+
+@given(shapes=st.lists(st.integers(0, 6), min_size=1, max_size=40))
+def test_what_has_one_shape_stands_together(shapes: list[int]) -> None:
+    buckets = Buckets.of(np.array(shapes, np.int64))
+    members = [[i for i, shape in enumerate(shapes) if shape == one] for one in range(7)]
+    assert buckets.indices.dtype == np.int64
+    assert buckets.indices.tolist() == [index for bucket in members for index in bucket]
+    assert buckets.counts == tuple(len(bucket) for bucket in members if bucket)
+
+
+def test_thousands_of_indices_keep_their_order() -> None:
+    buckets = Buckets.of(np.arange(20_000) % 3)  # from 17 on, not every sort is stable
+    assert buckets.counts == (6667, 6667, 6666)
+    assert (np.diff(buckets.indices) == 3).sum() == 20_000 - 3
 
 
 # decode_ratios.

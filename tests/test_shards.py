@@ -228,7 +228,11 @@ def test_several_shards(tmp_path: pathlib.Path) -> None:
     assert ("unreadable", "2.tar", 1) in told(read(tmp_path / "a"))
 
 
-@pytest.mark.parametrize("content", [*(m.compress(b"") for m in (gzip, bz2, lzma)), b"(\xb5/\xfd"])
+@pytest.mark.parametrize(
+    "content",
+    [*(m.compress(b"") for m in (gzip, bz2, lzma)), b"(\xb5/\xfd"],
+    ids=["gzip", "bz2", "lzma", "zstandard"],
+)
 def test_compressed_shards(tmp_path: pathlib.Path, content: bytes) -> None:
     (tmp_path / "a.tar").write_bytes(content)
     with pytest.raises(PairingError, match="Decompress it first"):

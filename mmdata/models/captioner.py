@@ -96,6 +96,7 @@ def captioner(
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=compiled.JIT,
     )
+    model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
     return model
 
 

@@ -82,6 +82,7 @@ def dual_encoder(
         ),
         jit_compile=compiled.JIT,
     )
+    model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
     return model
 
 

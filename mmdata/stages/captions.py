@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from mmdata.example import Example
 
+_SPACES = r"[\p{Z}\t-\r\x1c-\x1f\x{85}]+"  # as Python's str.strip
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShuffleTags:
@@ -25,7 +27,7 @@ class ShuffleTags:
     def __call__(self, example: Example) -> Example:
         key, rest = tf.unstack(tf.random.split(example["seed"], 2))
         tags = tf.strings.regex_replace(
-            tf.strings.split(example["caption"], ","), r"^[\p{Z}\s]+|[\p{Z}\s]+$", ""
+            tf.strings.split(example["caption"], ","), f"^{_SPACES}|{_SPACES}$", ""
         )
         tags = tf.boolean_mask(tags, tags != "")
         kept, others = tags[: self.keep], tags[self.keep :]

@@ -67,10 +67,16 @@ class Pack:
         least = self.special_tokens + 1
         lengths = (self.length, *self.buckets)
         if not all(isinstance(length, int) and length >= least for length in lengths):
-            what = "start, a token and end" if least == 3 else "what stands around a token"
+            needed = [
+                *["start"] * (self.start_id is not None),
+                *[f"a prompt of {len(self.prompt):,} token(s)"] * bool(self.prompt),
+                "a token",
+                *["end"] * (self.end_id is not None),
+            ]
+            also = f", buckets={self.buckets!r}" if self.buckets else ""
             raise ValueError(
-                f"Pack(length=...) must be an int of at least {least}, for {what}; "
-                f"got length={self.length!r}{f', buckets={self.buckets!r}' if self.buckets else ''}."
+                f"Pack(length=...) must be an int of at least {least}, for {', '.join(needed)}; "
+                f"got length={self.length!r}{also}."
             )
         require_padding("Pack", self.padding, self.padding_side)
 

@@ -19,7 +19,7 @@ class Captioned:
       captions: Which captions of an image an epoch takes. "all": each of them, so the image as
         often. Or the image once, with one of them: "random", a function of (seed, epoch, image);
         "cycle", the next one each epoch; "first"; "longest", in bytes; "join", all as one text,
-        with spaces between.
+        with spaces between. "random" and "cycle" take others each epoch in "validation", too.
       template: What a caption is put into, e.g. "a photo of {caption}".
       dropout: Share of examples whose caption, template and all, becomes empty, 0 to below 1:
         another share each epoch, as classifier-free guidance wants. Never in "validation" and
@@ -61,6 +61,10 @@ class Captioned:
         if not (is_number and 0 <= self.dropout < 1):
             raise ValueError(
                 f"{who}(dropout=...) must be a share from 0 to below 1; got {self.dropout!r}."
+            )
+        if not isinstance(self.shuffle_tags, bool):
+            raise ValueError(
+                f"{who}(shuffle_tags=...) must be True or False; got {self.shuffle_tags!r}."
             )
         is_int = isinstance(self.keep_tags, int) and not isinstance(self.keep_tags, bool)
         if not (is_int and self.keep_tags >= 0) or (self.keep_tags and not self.shuffle_tags):

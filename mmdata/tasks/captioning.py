@@ -58,7 +58,7 @@ class Prefix(Captioned):
     `PaliGemmaCausalLMPreprocessor`.
     """
 
-    prompt: str  # type: ignore[misc]
+    prompt: str = dataclasses.field()  # type: ignore[misc]  # required: no default of the base
 
     lookahead: ClassVar[int] = 1
 

@@ -41,7 +41,8 @@ class Retrieval(Captioned):
         batch = _towers(example) | carried(self, example)
         if self.captions == "all":
             ids = example["image_id"]
-            batch["positives"] = ids[:, tf.newaxis] == ids[tf.newaxis]
+            same = (ids[:, tf.newaxis] == ids) & (ids != 0)  # 0: files that could not be read
+            batch["positives"] = same | tf.eye(tf.size(ids), dtype=tf.bool)
         return batch
 
 
