@@ -1,6 +1,7 @@
 """The arguments of `build` that are values of their own, and what a name stands for."""
 
 import dataclasses
+import itertools
 from typing import Any, Literal
 
 from mmdata.stages.pixels import Normalize
@@ -151,7 +152,7 @@ class Text:
     """How captions become ids.
 
     Attributes:
-      clean: What runs before the tokenizer: the name of a preset of `Clean`, or a `Clean`; "auto" is
+      clean: What runs before the tokenizer: a `Clean`, or the name of one of its presets; "auto" is
         what the tokenizer was made for; None leaves captions as they are.
       tokenizer: "word", "wordpiece", "character", "sentencepiece" or "bytepair", learned from the
         training captions; "byte"; "clip", whose merges are looked for in installed packages and in
@@ -194,11 +195,10 @@ class Text:
                 f"{self.length!r}."
             )
         require_padding("Text", self.padding, self.padding_side)
-        ascending = isinstance(self.buckets, tuple) and all(
-            isinstance(low, int) and 3 <= low < high
-            for low, high in zip(self.buckets, (*self.buckets[1:], self.sequence_length))
-        )
-        if not ascending or (self.buckets and self.padding != "length"):
+        are_ints = isinstance(self.buckets, tuple) and all(isinstance(n, int) for n in self.buckets)
+        lengths = (2, *self.buckets, self.sequence_length) if are_ints else ()
+        ascending = all(low < high for low, high in itertools.pairwise(lengths))
+        if not (are_ints and ascending) or (self.buckets and self.padding != "length"):
             raise ValueError(
                 "Text(buckets=...) must be ascending lengths from 3 to below "
                 f'length={self.sequence_length!r}, with padding="length"; got {self.buckets!r}, '
@@ -272,8 +272,8 @@ def task_of(task: str | Task) -> Task:
         return task
     if task not in tuple(TASKS):
         raise ValueError(
-            f"task=... must be one of {list(TASKS)}, or a Captioning, Prefix, Retrieval, References, "
-            f"TextToImage or Classification; got {task!r}."
+            f"task=... must be one of {list(TASKS)}, or a Captioning, Prefix, Retrieval, "
+            f"References, TextToImage or Classification; got {task!r}."
         )
     return TASKS[task]
 

@@ -387,10 +387,10 @@ def _fit(
     )
     if (warning := fit.warning(tokenizer.sequence_length)) is not None:
         warnings.warn(warning, stacklevel=_CALLER)
-    if pack.prompt and tokenizer.unknown_id in pack.prompt:
+    if unknown := sum(token == tokenizer.unknown_id for token in pack.prompt):
         warnings.warn(
-            f"Prefix(prompt={task.prompt!r}) has {pack.prompt.count(tokenizer.unknown_id)} token(s) "
-            f"that {tokenizer!r} does not know.",
+            f"Prefix(prompt={task.prompt!r}) has {unknown} token(s) that {tokenizer!r} does not "
+            "know.",
             stacklevel=_CALLER,
         )
     return fit

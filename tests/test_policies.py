@@ -456,7 +456,6 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
         (Captioning, {"shuffle_tags": True, "keep_tags": bad}, r"Captioning\(keep_tags=")
         for bad in (-1, 1.0, True, "1", None)
     ),
-    (Prefix, {}, r"Prefix\(prompt=.*a text; got ''"),
     *((Prefix, {"prompt": bad}, r"Prefix\(prompt=.*a text; got") for bad in ("", None, 5, b"a")),
     (Prefix, {"prompt": "?", "columns": ("response_mask",)}, r"Prefix\(columns="),
     (References, {"columns": ("references",)}, r"References\(columns="),

@@ -38,7 +38,7 @@ class Captioning(Captioned):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prefix(Captioned):
-    """Answers to a prompt: predict the caption from the image and a text that stands before it.
+    r"""Answers to a prompt: predict the caption from the image and a text that stands before it.
 
     A batch is that of `Captioning`, whose `token_ids` begin with the start token and the prompt;
     the prompt is never cut, and never learned:
@@ -48,14 +48,14 @@ class Prefix(Captioned):
       sample_weight: float32 [b, t], as of `Captioning`, and 0 where y belongs to the prompt.
 
     Attributes:
-      prompt: What stands before each caption, e.g. "caption en\\n"; tokenized by itself, and not
+      prompt: What stands before each caption, e.g. "caption en\n"; tokenized by itself, and not
         cleaned.
 
     Raises:
       ValueError: `prompt` is no text, or a field of `Captioned` is out of range.
 
-    Source: Beyer et al. 2024, "PaliGemma", arXiv:2407.07726, section 3.2.1; the shapes of KerasHub's
-    `PaliGemmaCausalLMPreprocessor`.
+    Source: Beyer et al. 2024, "PaliGemma", arXiv:2407.07726, section 3.2.1; the shapes of
+    KerasHub's `PaliGemmaCausalLMPreprocessor`.
     """
 
     prompt: str = dataclasses.field()  # type: ignore[misc]  # required: no default of the base
