@@ -8,7 +8,7 @@ from mmdata.stages.pixels import Normalize
 from mmdata.stages.resampling import Interpolation
 from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size
 from mmdata.stages.text import Clean
-from mmdata.stages.tokens import Pack, Padding, Side, require_padding
+from mmdata.stages.tokens import Pack, Padding, Side, require_padding, room_needed
 from mmdata.tasks import TASKS, Task
 from mmdata.tokenizers import LEARNED, Tokenizer
 from mmdata.tokenizers.learning import require_vocabulary_size
@@ -233,16 +233,29 @@ class Text:
           prompt: What stands before each caption.
 
         Raises:
-          ValueError: The length leaves no room for a token.
+          ValueError: The length leaves no room for a token, or nothing stands before the first.
         """
-        lengths = [length + lookahead for length in (*self.buckets, self.sequence_length)]
-        ids = tokenizer.tokenize(prompt).numpy().tolist() if prompt else []
+        start, end = tokenizer.start_id, tokenizer.end_id
+        ids = tuple(tokenizer.tokenize(prompt).numpy().tolist()) if prompt else ()
+        if lookahead and start is None and not ids:
+            raise ValueError(
+                "text=... must have a start token, or the task a prompt, for the first token to "
+                f"follow; got {tokenizer!r}, which has none. See Prefix(prompt=...)."
+            )
+        lengths = [*self.buckets, self.sequence_length]
+        least, words = room_needed(start, ids, end)
+        if lengths[0] < least - lookahead:
+            raise ValueError(
+                f"sequence_length=... and buckets=... must be at least {least - lookahead}, for "
+                f"{words}; got {lengths[0]!r}."
+            )
+        lengths = [length + lookahead for length in lengths]
         return Pack(
             length=lengths[-1],
-            start_id=tokenizer.start_id,
-            end_id=tokenizer.end_id,
+            start_id=start,
+            end_id=end,
             pad_id=tokenizer.pad_id,
-            prompt=tuple(ids),
+            prompt=ids,
             padding=self.padding,
             padding_side=self.padding_side,
             buckets=tuple(lengths) if self.buckets else (),

@@ -1,17 +1,15 @@
 """How many tokens captions have: counted once, and kept by fingerprint."""
 
 import dataclasses
-import hashlib
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text as tf_text
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mmdata.arguments import Text
-from mmdata.home import home, load_arrays, save_arrays
+from mmdata.home import fingerprint, home, load_arrays, save_arrays
 from mmdata.pairing.strings import Strings
 from mmdata.stages.captions import Template
 from mmdata.tokenizers import Tokenizer
@@ -45,7 +43,9 @@ class Lengths:
           tokenizer: What splits them.
           template: What they are put into.
         """
-        path = home() / "lengths" / f"{_fingerprint(captions, text, tokenizer, template)}.npz"
+        settings = (text.cleaner, tokenizer.fingerprint, template)
+        name = fingerprint(settings, captions.offsets.tobytes(), captions.data)
+        path = home() / "lengths" / f"{name}.npz"
         kept = load_arrays(path)
         names = [field.name for field in dataclasses.fields(cls)]
         shape = (len(captions),)
@@ -88,11 +88,3 @@ def _count(captions: Any, text: Text, tokenizer: Tokenizer, template: str) -> tu
     if tokenizer.unknown_id is not None:
         unknown = tf.reduce_sum(tf.cast(ids == tokenizer.unknown_id, tf.int32), axis=-1)
     return tokens, unknown, (tokens == 0) & (tf.strings.strip(captions) != "")
-
-
-def _fingerprint(captions: Strings, text: Text, tokenizer: Tokenizer, template: str) -> str:
-    settings = (text.cleaner, tokenizer.fingerprint, template, tf_text.__version__)
-    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
-    digest.update(captions.offsets.tobytes())
-    digest.update(captions.data)
-    return digest.hexdigest()

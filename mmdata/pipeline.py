@@ -21,7 +21,7 @@ from mmdata.labels import values_of, with_classes
 from mmdata.lengths import Lengths
 from mmdata.lookup import GATHERED, Lookup
 from mmdata.order import Order
-from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.findings import Finding, PairingError, raise_for
 from mmdata.pairing.listing import IfAny
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
@@ -129,9 +129,12 @@ def build(
     for part in parts:
         _require_captions(part, recipe.task)
     tokenizer = tokenizer_for(recipe.text, pairs) if recipe.task.has_text else None
+    rows = len(pairs)
     if tokenizer is not None:
-        parts, findings = _without_emptied(parts, tokenizer, findings, recipe)
-    allowed = problems.corrupt_allowed(findings, rows=len(pairs))
+        parts, findings, gone = _without_emptied(parts, tokenizer, findings, recipe)
+        rows -= gone
+        problems.check(findings, rows=rows, where=f"{pairs.root!r}, cleaned")
+    allowed = problems.corrupt_allowed(findings, rows=rows)
     recipes = [recipe] * len(parts)
     if splits is not None:
         recipes = [_measuring(recipe) if name in _MEASURING else recipe for name in splits]
@@ -198,23 +201,24 @@ def _paired(
 
 def _without_emptied(
     parts: list[Pairs], tokenizer: Tokenizer, findings: list[Finding], recipe: _Recipe
-) -> tuple[list[Pairs], list[Finding]]:
-    """The parts without captions of which cleaning leaves nothing, and all findings.
+) -> tuple[list[Pairs], list[Finding], int]:
+    """The parts without captions of which no token is left, all findings, and the rows that went.
 
     Raises:
-      PairingError: There are some, and they are errors; it names those of all parts.
+      PairingError: There are such captions, and they are errors, or all; it names those of all
+        parts.
     """
-    left = []
+    left, emptied = [], []
     for part in parts:
         empty = Lengths.of(part.captions, recipe.text, tokenizer).empty
         part, found = without_emptied(part, empty, recipe.problems)
         left.append(part)
-        findings = [*findings, *found]
-    if findings:
-        recipe.problems.check(
-            findings, rows=sum(map(len, left)), where=f"{parts[0].root!r}, cleaned"
-        )
-    return left, findings
+        emptied += found
+    where = f"{parts[0].root!r}, cleaned"
+    if not all(map(len, left)):
+        raise_for(emptied, where=where, nothing_left=True)
+    gone = sum(map(len, parts)) - sum(map(len, left))
+    return left, [*findings, *emptied], gone
 
 
 def _measuring(recipe: _Recipe) -> _Recipe:

@@ -1,16 +1,14 @@
 """Learns a tokenizer from captions once, and keeps it by fingerprint."""
 
-import hashlib
 import pathlib
 import tempfile
 import warnings
 from collections.abc import Iterator
 
 import tensorflow as tf
-import tensorflow_text as tf_text
 
 from mmdata.arguments import Text
-from mmdata.home import home
+from mmdata.home import fingerprint, home
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.strings import Strings
 from mmdata.tokenizers import LEARNED, Byte, ClipBpe, Tokenizer, find_merges
@@ -39,7 +37,9 @@ def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
         )
     captions = (pairs.subset("train") if pairs.split_names else pairs).captions
     kind = LEARNED[text.tokenizer]
-    path = home() / "vocabularies" / f"{text.tokenizer}-{_fingerprint(text, captions)}"
+    settings = (text.tokenizer, text.cleaner, text.vocabulary_size)
+    name = fingerprint(settings, captions.offsets.tobytes(), captions.data)
+    path = home() / "vocabularies" / f"{text.tokenizer}-{name}"
     if path.exists():
         return kind.load(path)
     tokenizer = kind.learn(_cleaned(text, captions), vocabulary_size=text.vocabulary_size)
@@ -59,14 +59,6 @@ def _keep(tokenizer: Tokenizer, path: pathlib.Path) -> None:
         warnings.warn(
             f"{path}: the vocabulary was learned but cannot be kept ({err}).", stacklevel=3
         )
-
-
-def _fingerprint(text: Text, captions: Strings) -> str:
-    settings = (text.tokenizer, text.cleaner, text.vocabulary_size, tf_text.__version__)
-    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
-    digest.update(captions.offsets.tobytes())
-    digest.update(captions.data)
-    return digest.hexdigest()
 
 
 def _cleaned(text: Text, captions: Strings) -> Iterator[str]:

@@ -197,7 +197,7 @@ def test_the_stage_that_packs() -> None:
     )
     longest = Text(tokenizer="byte", length=9, padding="longest")
     assert longest.pack(Byte()) == Pack(length=9, padding="longest", **ends)
-    with pytest.raises(ValueError, match=r"at least 7, .*a prompt of 4 token\(s\), .*buckets=\(5,"):
+    with pytest.raises(ValueError, match=r"at least 7, .*a prompt of 4 token\(s\), .*; got 5\."):
         text.pack(Byte(), prompt="abcd")
 
 

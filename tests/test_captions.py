@@ -70,7 +70,6 @@ TAGS: dict[str, str] = {
     "single and spaces": " red ,",
     "twice the same": "red, blue, red, red",
     "none": "",
-    "commas alone": " , ,,",
     "other scripts": "красный,круглый,🐈\u200d⬛, 大きい、赤い",
     "no comma of ours": "赤い，大きい; small",
 }
@@ -85,6 +84,12 @@ def test_tags_are_kept(caption: str, keep: int) -> None:
         told = made.split(", ") if made else []
         assert told[:keep] == tags[:keep]
         assert collections.Counter(told) == collections.Counter(tags)
+
+
+@pytest.mark.parametrize("caption", ["", " , ,,", " "])
+def test_a_caption_without_tags_stays(caption: str) -> None:
+    made = ShuffleTags(keep=1)(example(caption, [3, 0]))["caption"].numpy().decode()
+    assert made == caption
 
 
 def test_bytes_that_are_no_text_stay() -> None:

@@ -16,7 +16,8 @@ class ShuffleTags:
 
     caption: string []; seed: int32 [2]  ->  caption: string []; seed: int32 [2], another
 
-    Spaces around a tag become one space behind each comma; empty tags go.
+    Spaces around a tag become one space behind each comma; empty tags go. A caption without a tag
+    stays as it is.
 
     Attributes:
       keep: How many tags keep their place at the front, >= 0.
@@ -33,11 +34,9 @@ class ShuffleTags:
         kept, others = tags[: self.keep], tags[self.keep :]
         order = tf.argsort(tf.random.stateless_uniform(tf.shape(others), key))
         shuffled = tf.concat([kept, tf.gather(others, order)], axis=0)
-        return {
-            **example,
-            "seed": rest,
-            "caption": tf.strings.reduce_join(shuffled, separator=", "),
-        }
+        caption = tf.strings.reduce_join(shuffled, separator=", ")
+        caption = tf.where(tf.size(tags) > 0, caption, example["caption"])
+        return {**example, "seed": rest, "caption": caption}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -64,18 +64,12 @@ class Pack:
     buckets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        least = self.special_tokens + 1
+        least, words = room_needed(self.start_id, self.prompt, self.end_id)
         lengths = (self.length, *self.buckets)
         if not all(isinstance(length, int) and length >= least for length in lengths):
-            needed = [
-                *["start"] * (self.start_id is not None),
-                *[f"a prompt of {len(self.prompt):,} token(s)"] * bool(self.prompt),
-                "a token",
-                *["end"] * (self.end_id is not None),
-            ]
             also = f", buckets={self.buckets!r}" if self.buckets else ""
             raise ValueError(
-                f"Pack(length=...) must be an int of at least {least}, for {', '.join(needed)}; "
+                f"Pack(length=...) must be an int of at least {least}, for {words}; "
                 f"got length={self.length!r}{also}."
             )
         require_padding("Pack", self.padding, self.padding_side)
@@ -83,7 +77,7 @@ class Pack:
     @property
     def special_tokens(self) -> int:
         """Number of tokens that each sequence has beside its caption's."""
-        return len(self._before) + (self.end_id is not None)
+        return room_needed(self.start_id, self.prompt, self.end_id)[0] - 1
 
     @property
     def _before(self) -> tuple[int, ...]:
@@ -142,6 +136,19 @@ def _shaped_as(ids: Any, rows: Any) -> Any:
         return ids.with_values(inner)
     shape = [ids.nrows(), ids.uniform_row_length, *tf.unstack(tf.shape(inner, tf.int64)[1:])]
     return tf.ensure_shape(tf.reshape(inner, shape), [None, *ids.shape[1:-1], *inner.shape[-1:]])
+
+
+def room_needed(
+    start_id: int | None, prompt: tuple[int, ...], end_id: int | None
+) -> tuple[int, str]:
+    """The fewest tokens that a sequence with a token of its own has, and which, in words."""
+    words = [
+        *["start"] * (start_id is not None),
+        *[f"a prompt of {len(prompt):,} token(s)"] * bool(prompt),
+        "a token",
+        *["end"] * (end_id is not None),
+    ]
+    return (start_id is not None) + len(prompt) + 1 + (end_id is not None), ", ".join(words)
 
 
 def require_padding(who: str, padding: object, side: object) -> None:
