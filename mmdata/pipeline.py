@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,36 +12,32 @@ import tensorflow as tf
 from mmdata.arguments import Pixels, Text, pixels_of, task_of, text_of
 from mmdata.corrupt import Corrupt, Missed
 from mmdata.dataset import Dataset
-from mmdata.emptied import without_emptied
 from mmdata.example import Example, Stage
-from mmdata.fit_report import FitReport
 from mmdata.headers import Format
 from mmdata.labels import values_of, with_classes
-from mmdata.lengths import Lengths
-from mmdata.lookup import GATHERED, Lookup
+from mmdata.lookup import Lookup
 from mmdata.order import Order
-from mmdata.pairing.findings import Finding, PairingError, raise_for
+from mmdata.pairing.findings import Finding, PairingError
 from mmdata.pairing.listing import IfAny
 from mmdata.pairing.pairs import Pairs
-from mmdata.pairing.problems import OnProblem, Problems, problems_of
+from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.pairing.read import read
+from mmdata.recipe import Recipe
 from mmdata.shapes import Buckets, decode_ratios, nearest_sizes, upright_sizes
-from mmdata.stages.augment import Flip, RandomCrop, Seed
+from mmdata.spoken import Spoken, without_speechless
+from mmdata.stages.augment import Seed
 from mmdata.stages.batches import CutBack, FillUp
-from mmdata.stages.captions import DropCaption, Gathered, ShuffleTags, Template
+from mmdata.stages.captions import DropCaption, ShuffleTags, Template
 from mmdata.stages.images import Decode
 from mmdata.stages.loading import Load
 from mmdata.stages.pixels import Normalize
 from mmdata.stages.resize import CenterCrop
-from mmdata.stages.tokens import Pack, Tokenize
-from mmdata.tasks import Captioned, Classification, References, Retrieval, Task, TextToImage
+from mmdata.tasks import Captioned, Classification, Retrieval, Task
 from mmdata.tokenizers import LEARNED, Tokenizer
 from mmdata.visits import Visits
 from mmdata.vocabulary import tokenizer_for
 
 _MEASURING = ("validation", "test")
-_CALLER = 5  # whoever called `build`, seen from where it warns
-_FIXED = ("all", "first", "longest", "join")
 
 
 def build(
@@ -108,7 +103,7 @@ def build(
     problems = problems_of(on_problem)
     if cache is not None:
         raise ValueError(f"cache=... must be None, pixels cannot be kept yet; got {cache!r}.")
-    recipe = _Recipe(
+    recipe = Recipe(
         task=task_of(task),
         pixels=pixels_of(pixels, image_size),
         text=text_of(text, sequence_length),
@@ -119,7 +114,6 @@ def build(
         shard=shard,
         problems=problems,
     )
-    _require_that_fit(recipe)
     splits = (split,) if isinstance(split, str) else split
     pairs, findings = _paired(images, captions, splits, recipe)
     if splits is not None:
@@ -129,15 +123,16 @@ def build(
     for part in parts:
         _require_captions(part, recipe.task)
     tokenizer = tokenizer_for(recipe.text, pairs) if recipe.task.has_text else None
-    rows = len(pairs)
+    rows = len(pairs) - sum(map(len, parts))
     if tokenizer is not None:
-        parts, findings, gone = _without_emptied(parts, tokenizer, findings, recipe)
-        rows -= gone
-        problems.check(findings, rows=rows, where=f"{pairs.root!r}, cleaned")
+        parts, emptied = without_speechless(parts, tokenizer, recipe)
+        findings += emptied
+    rows += sum(map(len, parts))
+    problems.check(findings, rows=rows, where=f"{pairs.root!r}, cleaned")
     allowed = problems.corrupt_allowed(findings, rows=rows)
     recipes = [recipe] * len(parts)
     if splits is not None:
-        recipes = [_measuring(recipe) if name in _MEASURING else recipe for name in splits]
+        recipes = [recipe.measuring() if name in _MEASURING else recipe for name in splits]
     datasets = tuple(
         _dataset(part, tokenizer, allowed, of_part)
         for part, of_part in zip(parts, recipes, strict=True)
@@ -145,23 +140,8 @@ def build(
     return datasets if isinstance(split, tuple) else datasets[0]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Recipe:
-    """The arguments of `build` that hold for each of its datasets, with names resolved."""
-
-    task: Task
-    pixels: Pixels
-    text: Text
-    augment: tuple[Stage, ...]
-    batch_size: int
-    shuffle: bool
-    seed: int
-    shard: tuple[int, int]
-    problems: Problems
-
-
 def _paired(
-    images: Any, captions: Any, splits: tuple[str, ...] | None, recipe: _Recipe
+    images: Any, captions: Any, splits: tuple[str, ...] | None, recipe: Recipe
 ) -> tuple[Pairs, list[Finding]]:
     """Reads and scans; one error names what does not pair together with what is no image.
 
@@ -199,58 +179,6 @@ def _paired(
     return pairs, findings
 
 
-def _without_emptied(
-    parts: list[Pairs], tokenizer: Tokenizer, findings: list[Finding], recipe: _Recipe
-) -> tuple[list[Pairs], list[Finding], int]:
-    """The parts without captions of which no token is left, all findings, and the rows that went.
-
-    Raises:
-      PairingError: There are such captions, and they are errors, or all; it names those of all
-        parts.
-    """
-    left, emptied = [], []
-    for part in parts:
-        empty = Lengths.of(part.captions, recipe.text, tokenizer).empty
-        part, found = without_emptied(part, empty, recipe.problems)
-        left.append(part)
-        emptied += found
-    where = f"{parts[0].root!r}, cleaned"
-    if not all(map(len, left)):
-        raise_for(emptied, where=where, nothing_left=True)
-    gone = sum(map(len, parts)) - sum(map(len, left))
-    return left, [*findings, *emptied], gone
-
-
-def _measuring(recipe: _Recipe) -> _Recipe:
-    """The recipe of a split that is measured: its examples are what they are."""
-    task = recipe.task
-    if isinstance(task, Captioned):
-        task = dataclasses.replace(task, dropout=0.0, shuffle_tags=False, keep_tags=0)
-    return dataclasses.replace(recipe, augment=(), task=task)
-
-
-def _require_that_fit(recipe: _Recipe) -> None:
-    """Raises a ValueError where two arguments exclude each other."""
-    task, text, normalize = recipe.task, recipe.text, recipe.pixels.normalize
-    if isinstance(task, TextToImage) and normalize != "signed":
-        raise ValueError(
-            'task=TextToImage(...) takes pixels from -1 to 1, pixels="signed"; got '
-            f"pixels={normalize!r}."
-        )
-    if isinstance(task, References) and recipe.augment:
-        raise ValueError(
-            f"augment=... must be empty with task=References(...); got {recipe.augment!r}."
-        )
-    if text.buckets and isinstance(task, (Captioned, References)):
-        flips = [stage for stage in recipe.augment if isinstance(stage, Flip)]
-        if task.captions not in _FIXED or task.shuffle_tags or any(f.captions_aware for f in flips):
-            raise ValueError(
-                "Text(buckets=...) needs captions that stay the same from epoch to epoch: "
-                f"captions=... one of {list(_FIXED)}, no shuffle_tags and no "
-                f"Flip(captions_aware=True); got {task!r}, augment={recipe.augment!r}."
-            )
-
-
 def _stages(augment: Sequence[Stage]) -> tuple[Stage, ...]:
     stages = tuple(augment) if isinstance(augment, Sequence) else (augment,)
     if not isinstance(augment, Sequence) or any(
@@ -277,7 +205,7 @@ def _without_bombs(pairs: Pairs, max_pixels: int) -> Pairs:
     return pairs.with_scan(scan.refuse(problems))
 
 
-def _needed(splits: tuple[str, ...] | None, recipe: _Recipe) -> IfAny | None:
+def _needed(splits: tuple[str, ...] | None, recipe: Recipe) -> IfAny | None:
     """The splits to read: also "train" where a vocabulary is to be learned from its captions.
 
     And all (None) where classes are to be found, so that each split has the same.
@@ -291,14 +219,15 @@ def _needed(splits: tuple[str, ...] | None, recipe: _Recipe) -> IfAny | None:
 
 
 def _dataset(
-    pairs: Pairs, tokenizer: Tokenizer | None, allowed: int | None, recipe: _Recipe
+    pairs: Pairs, tokenizer: Tokenizer | None, allowed: int | None, recipe: Recipe
 ) -> Dataset:
     scan, pairs = pairs.scanned()
-    recipe = _with_load_size(recipe)
+    recipe = recipe.with_load_size()
     task, pixels = recipe.task, recipe.pixels
     visits = Visits.of(task, pairs, scan.keys)
-    pack = _pack(tokenizer, recipe)
-    fit = _fit(pairs, visits, tokenizer, pack, recipe)
+    spoken = None
+    if tokenizer is not None and not isinstance(task, Classification):
+        spoken = Spoken.of(pairs, visits, task, tokenizer, recipe)
     by_row = values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
     by_index: dict[str, Any] = {}
     shapes = np.zeros(visits.count, np.int64)
@@ -307,10 +236,9 @@ def _dataset(
         nearest = nearest_sizes(scan, pixels.buckets)
         by_row["size"] = sizes = np.array(pixels.buckets, np.int32)[nearest]
         shapes = nearest[visits.rows(pairs)]
-    if fit is not None and pack is not None and pack.buckets:
-        which = np.searchsorted(fit.buckets, np.minimum(fit.token_counts, fit.buckets[-1]))
-        by_index["length"] = np.array(pack.buckets)[which]
-        shapes = shapes * len(fit.buckets) + which
+    if spoken is not None and spoken.lengths is not None:
+        by_index["length"] = spoken.lengths
+        shapes = shapes * (spoken.lengths.max() + 1) + spoken.lengths
     buckets = Buckets.of(shapes) if pixels.buckets or by_index else None
     if pixels.quality == "fast" and (ratios := decode_ratios(scan, sizes)).max() > 1:
         by_row["ratio"] = ratios
@@ -340,8 +268,7 @@ def _dataset(
         plain=scan.plain,
         strict=allowed == 0 and not buckets,  # a gap would draw other shapes nearer
     )
-
-    on_captions = _on_captions(tokenizer, pack, recipe)
+    on_captions = [] if spoken is None else spoken.stages
 
     def stream(steps: Any) -> Any:
         return _batches(steps, order, look_up, load, decode, corrupt, on_captions, recipe)
@@ -353,76 +280,13 @@ def _dataset(
         task=task,
         pixels=pixels,
         text=recipe.text,
-        fit_report=fit,
+        fit_report=None if spoken is None else spoken.fit,
         corrupt=corrupt,
         steps_per_epoch=order.steps_per_epoch,
         image_sizes=tuple(pixels.buckets[i] for i in np.unique(nearest))
         if pixels.buckets
         else (pixels.size,),
     )
-
-
-def _pack(tokenizer: Tokenizer | None, recipe: _Recipe) -> Pack | None:
-    task = recipe.task
-    if tokenizer is None or isinstance(task, Classification):
-        return None
-    return recipe.text.pack(tokenizer, lookahead=task.lookahead, prompt=task.prompt)
-
-
-def _fit(
-    pairs: Pairs,
-    visits: Visits,
-    tokenizer: Tokenizer | None,
-    pack: Pack | None,
-    recipe: _Recipe,
-) -> FitReport | None:
-    """How the captions fit their length; warns where many are cut."""
-    task, text = recipe.task, recipe.text
-    if tokenizer is None or pack is None or isinstance(task, Classification):
-        return None
-    lengths = Lengths.of(visits.said(task, pairs), text, tokenizer, task.template)
-    special = pack.special_tokens - task.lookahead
-    fit = FitReport(
-        token_counts=lengths.tokens + np.int32(special),
-        unknown_counts=lengths.unknown,
-        special_tokens=special,
-        sequence_length=text.sequence_length,
-        buckets=(*text.buckets, text.sequence_length) if text.buckets else (),
-    )
-    if (warning := fit.warning(tokenizer.sequence_length)) is not None:
-        warnings.warn(warning, stacklevel=_CALLER)
-    if unknown := sum(token == tokenizer.unknown_id for token in pack.prompt):
-        warnings.warn(
-            f"Prefix(prompt={task.prompt!r}) has {unknown} token(s) that {tokenizer!r} does not "
-            "know.",
-            stacklevel=_CALLER,
-        )
-    return fit
-
-
-def _with_load_size(recipe: _Recipe) -> _Recipe:
-    """The recipe whose `RandomCrop`, if it has one, knows what to cut out of what."""
-    pixels = recipe.pixels
-    crops = [stage for stage in recipe.augment if isinstance(stage, RandomCrop)]
-    if not crops:
-        return recipe
-    if pixels.buckets:
-        raise ValueError(
-            "augment=... must not hold RandomCrop, which makes one size, with "
-            f"Pixels(buckets=...); got {pixels.buckets!r}."
-        )
-    if crops[0].size not in (None, pixels.size) or len(crops) > 1:
-        raise ValueError(
-            "augment=... takes one RandomCrop, whose size is None or that of the pixels, "
-            f"{pixels.size!r}; got {crops!r}."
-        )
-    augment = tuple(
-        dataclasses.replace(stage, size=pixels.size) if stage is crops[0] else stage
-        for stage in recipe.augment
-    )
-    height, width = (-(-side * 8 // 7) for side in pixels.size)
-    pixels = dataclasses.replace(pixels, load_size=pixels.load_size or (height, width))
-    return dataclasses.replace(recipe, pixels=pixels, augment=augment)
 
 
 def _require_captions(pairs: Pairs, task: Task) -> None:
@@ -442,7 +306,7 @@ def _batches(
     decode: Decode,
     corrupt: Corrupt,
     on_captions: Sequence[Stage],
-    recipe: _Recipe,
+    recipe: Recipe,
 ) -> Any:
     """From the numbers of steps to their batches: all that happens to an example, in order."""
     task, pixels = recipe.task, recipe.pixels
@@ -466,7 +330,7 @@ def _batches(
         ds = ds.map(FillUp())
     ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
     on_files: list[Stage] = [decode, pixels.resize]
-    if pixels.load_size and not any(isinstance(stage, RandomCrop) for stage in recipe.augment):
+    if pixels.load_size and not recipe.crops_at_random:
         on_files.append(CenterCrop(size=pixels.size))
     ds = ds.map(_chain(on_files), num_parallel_calls=os.cpu_count())  # all cores, from the start
     if decode.strict:
@@ -482,7 +346,7 @@ def _batches(
     return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
-def _on_examples(recipe: _Recipe) -> list[Stage]:
+def _on_examples(recipe: Recipe) -> list[Stage]:
     """What happens to each example by itself: augmentation, then the words around its caption."""
     stages, task = list(recipe.augment), recipe.task
     if not isinstance(task, Captioned):
@@ -494,15 +358,6 @@ def _on_examples(recipe: _Recipe) -> list[Stage]:
     if task.dropout:
         stages.append(DropCaption(rate=task.dropout))
     return [Seed(seed=recipe.seed), *stages] if stages else []
-
-
-def _on_captions(tokenizer: Tokenizer | None, pack: Pack | None, recipe: _Recipe) -> list[Stage]:
-    """What makes ids of the captions of a batch."""
-    if tokenizer is None or pack is None:
-        return []
-    gathered = [Gathered(separator=GATHERED)] if isinstance(recipe.task, References) else []
-    clean = [recipe.text.cleaner] if recipe.text.cleaner is not None else []
-    return [*gathered, *clean, Tokenize(tokenizer=tokenizer), pack]
 
 
 def _chain(stages: Sequence[Callable[[Example], Any] | None]) -> Callable[[Example], Any]:

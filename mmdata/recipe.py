@@ -1,0 +1,94 @@
+"""The arguments of `build`, as values that fit together."""
+
+import dataclasses
+
+from mmdata.arguments import Pixels, Text
+from mmdata.example import Stage
+from mmdata.pairing.problems import Problems
+from mmdata.stages.augment import Flip, RandomCrop
+from mmdata.tasks import Captioned, References, Task, TextToImage
+
+_FIXED = ("all", "first", "longest", "join")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What holds for each dataset that `build` makes, with names resolved.
+
+    Raises:
+      ValueError: Two of the arguments exclude each other.
+    """
+
+    task: Task
+    pixels: Pixels
+    text: Text
+    augment: tuple[Stage, ...]
+    batch_size: int
+    shuffle: bool
+    seed: int
+    shard: tuple[int, int]
+    problems: Problems
+
+    def __post_init__(self) -> None:
+        task, normalize = self.task, self.pixels.normalize
+        if isinstance(task, TextToImage) and normalize != "signed":
+            raise ValueError(
+                'task=TextToImage(...) takes pixels from -1 to 1, pixels="signed"; got '
+                f"pixels={normalize!r}."
+            )
+        if isinstance(task, References) and self.augment:
+            raise ValueError(
+                f"augment=... must be empty with task=References(...); got {self.augment!r}."
+            )
+        if self.text.buckets and isinstance(task, (Captioned, References)):
+            self._require_same_captions(task)
+        self._require_one_crop()
+
+    def _require_same_captions(self, task: Captioned | References) -> None:
+        flips = [stage for stage in self.augment if isinstance(stage, Flip)]
+        if task.captions not in _FIXED or task.shuffle_tags or any(f.captions_aware for f in flips):
+            raise ValueError(
+                "Text(buckets=...) needs captions that stay the same from epoch to epoch: "
+                f"captions=... one of {list(_FIXED)}, no shuffle_tags and no "
+                f"Flip(captions_aware=True); got {task!r}, augment={self.augment!r}."
+            )
+
+    def _require_one_crop(self) -> None:
+        crops = [stage for stage in self.augment if isinstance(stage, RandomCrop)]
+        if not crops:
+            return
+        if self.pixels.buckets:
+            raise ValueError(
+                "augment=... must not hold RandomCrop, which makes one size, with "
+                f"Pixels(buckets=...); got {self.pixels.buckets!r}."
+            )
+        if crops[0].size not in (None, self.pixels.size) or len(crops) > 1:
+            raise ValueError(
+                "augment=... takes one RandomCrop, whose size is None or that of the pixels, "
+                f"{self.pixels.size!r}; got {crops!r}."
+            )
+
+    def measuring(self) -> "Recipe":
+        """The recipe of a split that is measured: its examples are what they are."""
+        task = self.task
+        if isinstance(task, Captioned):
+            task = dataclasses.replace(task, dropout=0.0, shuffle_tags=False, keep_tags=0)
+        return dataclasses.replace(self, augment=(), task=task)
+
+    @property
+    def crops_at_random(self) -> bool:
+        """Whether `RandomCrop` cuts the image to its size."""
+        return any(isinstance(stage, RandomCrop) for stage in self.augment)
+
+    def with_load_size(self) -> "Recipe":
+        """The recipe whose `RandomCrop`, if it has one, knows what to cut out of what."""
+        if not self.crops_at_random:
+            return self
+        pixels = self.pixels
+        augment = tuple(
+            dataclasses.replace(stage, size=pixels.size) if isinstance(stage, RandomCrop) else stage
+            for stage in self.augment
+        )
+        height, width = (-(-side * 8 // 7) for side in pixels.size)
+        pixels = dataclasses.replace(pixels, load_size=pixels.load_size or (height, width))
+        return dataclasses.replace(self, pixels=pixels, augment=augment)
