@@ -10,7 +10,7 @@ from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size
 from mmdata.stages.text import Clean
 from mmdata.stages.tokens import Pack, Padding, Side, require_padding, room_needed
 from mmdata.tasks import TASKS, Task
-from mmdata.tokenizers import LEARNED, Tokenizer
+from mmdata.tokenizers import LEARNED, ClipBpe, Tokenizer
 from mmdata.tokenizers.learning import require_vocabulary_size
 
 _TOKENIZERS = (*LEARNED, "byte", "clip")
@@ -222,7 +222,7 @@ class Text:
             return self.length
         if isinstance(self.tokenizer, Tokenizer):
             return self.tokenizer.sequence_length or _LENGTH
-        return 77 if self.tokenizer == "clip" else _LENGTH
+        return (ClipBpe.sequence_length if self.tokenizer == "clip" else None) or _LENGTH
 
     def pack(self, tokenizer: Tokenizer, *, lookahead: int = 0, prompt: str = "") -> Pack:
         """The stage that packs.
@@ -237,6 +237,10 @@ class Text:
         """
         start, end = tokenizer.start_id, tokenizer.end_id
         ids = tuple(tokenizer.tokenize(prompt).numpy().tolist()) if prompt else ()
+        if prompt and not ids:
+            raise ValueError(
+                f"prompt=... must hold a token; {tokenizer!r} finds none in {prompt!r}."
+            )
         if lookahead and start is None and not ids:
             raise ValueError(
                 "text=... must have a start token, or the task a prompt, for the first token to "

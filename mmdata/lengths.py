@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mmdata.arguments import Text
+from mmdata.example import Stage
 from mmdata.home import fingerprint, home, load_arrays, save_arrays
 from mmdata.pairing.strings import Strings
-from mmdata.stages.captions import Template
 from mmdata.tokenizers import Tokenizer
 
 _BATCH = 4096
@@ -33,7 +33,11 @@ class Lengths:
 
     @classmethod
     def of(
-        cls, captions: Strings, text: Text, tokenizer: Tokenizer, template: str = "{caption}"
+        cls,
+        captions: Strings,
+        text: Text,
+        tokenizer: Tokenizer,
+        before: tuple[Stage, ...] = (),
     ) -> "Lengths":
         """Counts, with a progress bar after two seconds; or takes what was counted before.
 
@@ -41,28 +45,22 @@ class Lengths:
           captions: As they were read.
           text: How they are cleaned.
           tokenizer: What splits them.
-          template: What they are put into.
+          before: Stages that run before they are cleaned.
         """
-        settings = (text.cleaner, tokenizer.fingerprint, template)
+        settings = (text.cleaner, tokenizer.fingerprint, before)
         name = fingerprint(settings, captions.offsets.tobytes(), captions.data)
         path = home() / "lengths" / f"{name}.npz"
         kept = load_arrays(path)
         names = [field.name for field in dataclasses.fields(cls)]
         shape = (len(captions),)
         if any(name not in kept or kept[name].shape != shape for name in names):
-            kept = _counted(captions, text, tokenizer, template)
+            kept = _counted(captions, text, tokenizer, before)
             save_arrays(path, kept)
         return cls(**{name: kept[name] for name in names})
 
-    def take(self, places: NDArray[Any]) -> "Lengths":
-        """Those at `places`, ints [k] or bool [n]."""
-        return Lengths(
-            tokens=self.tokens[places], unknown=self.unknown[places], empty=self.empty[places]
-        )
-
 
 def _counted(
-    captions: Strings, text: Text, tokenizer: Tokenizer, template: str
+    captions: Strings, text: Text, tokenizer: Tokenizer, before: tuple[Stage, ...]
 ) -> dict[str, NDArray[Any]]:
     count = len(captions)
     dtypes = {"tokens": np.int32, "unknown": np.int32, "empty": np.bool_}
@@ -71,17 +69,19 @@ def _counted(
     with bar:
         for begin in range(0, count, _BATCH):
             batch = tf.constant(captions[begin : begin + _BATCH], tf.string)
-            columns = _count(batch, text, tokenizer, template)
+            columns = _count(batch, text, tokenizer, before)
             for column, part in zip(counted.values(), columns, strict=True):
                 column[begin : begin + _BATCH] = part
             bar.update(len(batch))
     return counted
 
 
-def _count(captions: Any, text: Text, tokenizer: Tokenizer, template: str) -> tuple[Any, Any, Any]:
-    example = Template(text=template)({"caption": captions})
-    if text.cleaner is not None:
-        example = text.cleaner(example)
+def _count(
+    captions: Any, text: Text, tokenizer: Tokenizer, before: tuple[Stage, ...]
+) -> tuple[Any, Any, Any]:
+    example = {"caption": captions}
+    for stage in (*before, text.cleaner):
+        example = stage(example) if stage is not None else example
     ids = tokenizer.tokenize(example["caption"])
     tokens = tf.cast(ids.row_lengths(), tf.int32)
     unknown = tf.zeros_like(tokens)

@@ -32,7 +32,7 @@ from mmdata.stages.images import Decode
 from mmdata.stages.loading import Load
 from mmdata.stages.pixels import Normalize
 from mmdata.stages.resize import CenterCrop
-from mmdata.tasks import Captioned, Classification, Retrieval, Task
+from mmdata.tasks import Captioned, Classification, Task
 from mmdata.tokenizers import LEARNED, Tokenizer
 from mmdata.visits import Visits
 from mmdata.vocabulary import tokenizer_for
@@ -122,7 +122,9 @@ def build(
     parts = [pairs] if splits is None else [pairs.subset(name) for name in splits]
     for part in parts:
         _require_captions(part, recipe.task)
-    tokenizer = tokenizer_for(recipe.text, pairs) if recipe.task.has_text else None
+    tokenizer = None
+    if recipe.task.has_text:
+        tokenizer = tokenizer_for(recipe.text, pairs, recipe.before_cleaning)
     rows = len(pairs) - sum(map(len, parts))
     if tokenizer is not None:
         parts, emptied = without_speechless(parts, tokenizer, recipe)
@@ -225,9 +227,10 @@ def _dataset(
     recipe = recipe.with_load_size()
     task, pixels = recipe.task, recipe.pixels
     visits = Visits.of(task, pairs, scan.keys)
-    spoken = None
+    spoken, text = None, recipe.text
     if tokenizer is not None and not isinstance(task, Classification):
         spoken = Spoken.of(pairs, visits, task, tokenizer, recipe)
+        text = dataclasses.replace(text, clean=text.cleaner, tokenizer=tokenizer)
     by_row = values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
     by_index: dict[str, Any] = {}
     shapes = np.zeros(visits.count, np.int64)
@@ -251,11 +254,6 @@ def _dataset(
         shard=recipe.shard,
         buckets=buckets.counts if buckets else (),
     )
-    if isinstance(task, Retrieval) and task.once_a_file and recipe.batch_size > visits.count:
-        raise ValueError(
-            f"batch_size=... must be at most the number of images, {visits.count:,}, so that no "
-            f"batch holds an image twice; got {recipe.batch_size!r}."
-        )
     corrupt = Corrupt(pairs, scan, allowed)
     by_bucket = buckets.indices if buckets else None
     look_up = Lookup(pairs, scan, visits, order, task, by_row, by_index, by_bucket)
@@ -279,7 +277,7 @@ def _dataset(
         tokenizer=tokenizer,
         task=task,
         pixels=pixels,
-        text=recipe.text,
+        text=text,
         fit_report=None if spoken is None else spoken.fit,
         corrupt=corrupt,
         steps_per_epoch=order.steps_per_epoch,

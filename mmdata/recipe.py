@@ -6,6 +6,7 @@ from mmdata.arguments import Pixels, Text
 from mmdata.example import Stage
 from mmdata.pairing.problems import Problems
 from mmdata.stages.augment import Flip, RandomCrop
+from mmdata.stages.captions import Template, TidyTags
 from mmdata.tasks import Captioned, References, Task, TextToImage
 
 _FIXED = ("all", "first", "longest", "join")
@@ -40,11 +41,15 @@ class Recipe:
             raise ValueError(
                 f"augment=... must be empty with task=References(...); got {self.augment!r}."
             )
-        if self.text.buckets and isinstance(task, (Captioned, References)):
+        if self.text.buckets and isinstance(task, References):
+            raise ValueError(
+                f"Text(buckets=...) must be empty with task=References(...); got {self.text!r}."
+            )
+        if self.text.buckets and isinstance(task, Captioned):
             self._require_same_captions(task)
         self._require_one_crop()
 
-    def _require_same_captions(self, task: Captioned | References) -> None:
+    def _require_same_captions(self, task: Captioned) -> None:
         flips = [stage for stage in self.augment if isinstance(stage, Flip)]
         if task.captions not in _FIXED or task.shuffle_tags or any(f.captions_aware for f in flips):
             raise ValueError(
@@ -69,11 +74,21 @@ class Recipe:
             )
 
     def measuring(self) -> "Recipe":
-        """The recipe of a split that is measured: its examples are what they are."""
+        """The recipe of a split that is measured: images and words of captions stay as they are."""
         task = self.task
         if isinstance(task, Captioned):
             task = dataclasses.replace(task, dropout=0.0, shuffle_tags=False, keep_tags=0)
         return dataclasses.replace(self, augment=(), task=task)
+
+    @property
+    def before_cleaning(self) -> tuple[Stage, ...]:
+        """What puts captions into other words that are the same in each epoch."""
+        task = self.task
+        if not isinstance(task, Captioned):
+            return ()
+        tidy = (TidyTags(),) if task.shuffle_tags else ()
+        template = (Template(text=task.template),) if task.template != "{caption}" else ()
+        return (*tidy, *template)
 
     @property
     def crops_at_random(self) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmdata.arguments import Pixels, Text
+from mmdata.arguments import Pixels, Text, pixels_of
 from mmdata.example import Example
 from mmdata.headers import Format
 from mmdata.shapes import ENOUGH
+from mmdata.stages.captions import Template
 from mmdata.stages.images import Decode
 from mmdata.stages.pixels import Normalize
 from mmdata.stages.probe import Probe
@@ -50,7 +51,7 @@ class ImageConverter(_Converter):
     AVIF, HEIC, animated WebP, and the like. Works in a graph, in `tf.data` and eagerly.
 
     Args:
-      pixels: How training read images; without `buckets`.
+      pixels: How training read images, e.g. `ds.pixels`; without `buckets`.
       **kwargs: Those of `keras.layers.Layer`.
 
     Raises:
@@ -60,8 +61,9 @@ class ImageConverter(_Converter):
         place in the batch, and why.
     """
 
-    def __init__(self, pixels: Pixels, **kwargs: Any) -> None:
+    def __init__(self, pixels: str | Pixels, **kwargs: Any) -> None:
         super().__init__("ImageConverter", **kwargs)
+        pixels = pixels_of(pixels, None)
         if pixels.buckets:
             raise ValueError(
                 "ImageConverter(pixels=...) must have one size, for a batch has one; got "
@@ -114,21 +116,31 @@ class TextConverter(_Converter):
     Works in a graph, in `tf.data` and eagerly.
 
     Args:
-      text: How training cleaned and packed captions.
-      tokenizer: That of training, e.g. `ds.tokenizer`.
+      text: How training cleaned, tokenized and packed captions, e.g. `ds.text`.
+      template: What captions are put into; that of the task, if captions are to be as in training.
+      prompt: What stands before each caption; likewise.
       **kwargs: Those of `keras.layers.Layer`.
 
     Raises:
       RuntimeError: Keras' backend is not TensorFlow.
+      ValueError: The tokenizer of `text` is but a name.
     """
 
-    def __init__(self, text: Text, tokenizer: Tokenizer, **kwargs: Any) -> None:
+    def __init__(
+        self, text: Text, *, template: str = "{caption}", prompt: str = "", **kwargs: Any
+    ) -> None:
         super().__init__("TextConverter", **kwargs)
+        tokenizer = text.tokenizer
+        if not isinstance(tokenizer, Tokenizer):
+            raise ValueError(
+                "TextConverter(text=...) must hold a Tokenizer, as ds.text does; got "
+                f"tokenizer={tokenizer!r}."
+            )
         self.text = text
-        self.tokenizer = tokenizer
+        self._template = Template(text=template)
         self._clean = text.cleaner
         self._tokenize = Tokenize(tokenizer=tokenizer)
-        self._pack = dataclasses.replace(text, buckets=()).pack(tokenizer)
+        self._pack = dataclasses.replace(text, buckets=()).pack(tokenizer, prompt=prompt)
         tokenizer.tokenize([""])  # so that what it looks up is there
         self._resources = [
             value
@@ -138,7 +150,7 @@ class TextConverter(_Converter):
 
     def call(self, captions: Any) -> Any:
         """Converts a batch of captions."""
-        example = {"caption": tf.convert_to_tensor(captions, tf.string)}
+        example = self._template({"caption": tf.convert_to_tensor(captions, tf.string)})
         if self._clean is not None:
             example = self._clean(example)
         example = self._pack(self._tokenize(example))

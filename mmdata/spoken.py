@@ -20,6 +20,9 @@ from mmdata.tasks import References, TextTask
 from mmdata.tokenizers import Tokenizer
 from mmdata.visits import Visits
 
+_STRANGE = 0.05
+"""The share of tokens that the vocabulary lacks from which on `build` warns."""
+
 _CALLER = 6  # whoever called `build`, seen from where it warns
 
 
@@ -64,7 +67,7 @@ class Spoken:
         """Counts tokens, and warns where many captions are cut."""
         text = recipe.text
         pack = text.pack(tokenizer, lookahead=task.lookahead, prompt=task.prompt)
-        counted = Lengths.of(visits.said(task, pairs), text, tokenizer, task.template)
+        counted = Lengths.of(visits.said(task, pairs), text, tokenizer, recipe.before_cleaning)
         special = pack.special_tokens - task.lookahead
         fit = FitReport(
             token_counts=counted.tokens + np.int32(special),
@@ -90,6 +93,12 @@ def _buckets(fit: FitReport, pack: Pack) -> NDArray[np.int64]:
 def _warn(fit: FitReport, task: TextTask, pack: Pack, tokenizer: Tokenizer) -> None:
     if (warning := fit.warning(tokenizer.sequence_length)) is not None:
         warnings.warn(warning, stacklevel=_CALLER)
+    if fit.unknown_share > _STRANGE:
+        warnings.warn(
+            f"{100 * fit.unknown_share:.1f} % of the tokens of {fit.captions:,} captions are "
+            f"unknown to {tokenizer!r}: is it of their language? See ds.fit_report.",
+            stacklevel=_CALLER,
+        )
     if unknown := sum(token == tokenizer.unknown_id for token in pack.prompt):
         warnings.warn(
             f"Prefix(prompt={task.prompt!r}) has {unknown} token(s) that {tokenizer!r} does not "

@@ -1,13 +1,15 @@
 """Learns a tokenizer from captions once, and keeps it by fingerprint."""
 
+import contextlib
 import pathlib
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
 from mmdata.arguments import Text
+from mmdata.example import Stage
 from mmdata.home import fingerprint, home
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.strings import Strings
@@ -16,10 +18,16 @@ from mmdata.tokenizers import LEARNED, Byte, ClipBpe, Tokenizer, find_merges
 _BATCH = 4096
 
 
-def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
+def tokenizer_for(text: Text, pairs: Pairs, before: tuple[Stage, ...] = ()) -> Tokenizer:
     """The tokenizer that `text` asks for; a learned one knows the training captions and no others.
 
-    A vocabulary learned before from the same captions with the same settings is loaded.
+    A vocabulary learned before from the same captions with the same settings is loaded, and learned
+    anew where its file is damaged.
+
+    Args:
+      text: Which, and how captions are cleaned.
+      pairs: All pairs.
+      before: Stages that run before captions are cleaned.
 
     Raises:
       ValueError: A vocabulary is to be learned from pairs that are split, with no split "train".
@@ -37,12 +45,14 @@ def tokenizer_for(text: Text, pairs: Pairs) -> Tokenizer:
         )
     captions = (pairs.subset("train") if pairs.split_names else pairs).captions
     kind = LEARNED[text.tokenizer]
-    settings = (text.tokenizer, text.cleaner, text.vocabulary_size)
+    settings = (text.tokenizer, text.cleaner, text.vocabulary_size, before)
     name = fingerprint(settings, captions.offsets.tobytes(), captions.data)
     path = home() / "vocabularies" / f"{text.tokenizer}-{name}"
     if path.exists():
-        return kind.load(path)
-    tokenizer = kind.learn(_cleaned(text, captions), vocabulary_size=text.vocabulary_size)
+        with contextlib.suppress(OSError, ValueError):
+            return kind.load(path)
+    stages = [stage for stage in (*before, text.cleaner) if stage is not None]
+    tokenizer = kind.learn(_said(captions, stages), vocabulary_size=text.vocabulary_size)
     _keep(tokenizer, path)
     return tokenizer
 
@@ -52,8 +62,10 @@ def _keep(tokenizer: Tokenizer, path: pathlib.Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            written = pathlib.Path(folder, path.name)
+            written, old = pathlib.Path(folder, path.name), pathlib.Path(folder, "old")
             tokenizer.save(written)
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(old)  # damaged, or another process was as fast
             written.rename(path)
     except OSError as err:
         warnings.warn(
@@ -61,9 +73,9 @@ def _keep(tokenizer: Tokenizer, path: pathlib.Path) -> None:
         )
 
 
-def _cleaned(text: Text, captions: Strings) -> Iterator[str]:
+def _said(captions: Strings, stages: Sequence[Stage]) -> Iterator[str]:
     for begin in range(0, len(captions), _BATCH):
-        batch = tf.constant(captions[begin : begin + _BATCH])
-        if text.cleaner is not None:
-            batch = text.cleaner({"caption": batch})["caption"]
-        yield from (caption.decode("utf-8", "replace") for caption in batch.numpy())
+        example = {"caption": tf.constant(captions[begin : begin + _BATCH])}
+        for stage in stages:
+            example = stage(example)
+        yield from (caption.decode("utf-8", "replace") for caption in example["caption"].numpy())

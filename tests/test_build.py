@@ -304,10 +304,6 @@ class TestBatches:
             said = batch.get("positives", tf.eye(len(same), dtype=tf.bool))
             np.testing.assert_array_equal(said, same)
 
-    def test_retrieval_refuses_a_batch_larger_than_the_set(self, folder: pathlib.Path) -> None:
-        with pytest.raises(ValueError, match="12"):
-            mmdata.build(folder, task="retrieval", batch_size=13, **SMALL)
-
     @pytest.mark.parametrize(
         ("pixels", "low", "high"),
         [

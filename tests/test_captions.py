@@ -14,7 +14,7 @@ import tensorflow as tf
 from chance import chance  # type: ignore[import-not-found]
 
 from mmdata.example import Stage
-from mmdata.stages.captions import DropCaption, Gathered, ShuffleTags, Template
+from mmdata.stages.captions import DropCaption, Gathered, ShuffleTags, Template, TidyTags
 
 SEED = [1, 2]
 
@@ -84,6 +84,13 @@ def test_tags_are_kept(caption: str, keep: int) -> None:
         told = made.split(", ") if made else []
         assert told[:keep] == tags[:keep]
         assert collections.Counter(told) == collections.Counter(tags)
+
+
+@pytest.mark.parametrize("caption", TAGS.values(), ids=TAGS.keys())
+def test_tags_are_tidied_as_they_are_shuffled(caption: str) -> None:
+    tidy = TidyTags()({"caption": tf.constant([[caption, "x"]])})["caption"].numpy()
+    expected = ", ".join(tag.strip() for tag in caption.split(",") if tag.strip())
+    assert [text.decode() for text in tidy[0]] == [expected, "x"]
 
 
 @pytest.mark.parametrize("caption", ["", " , ,,", " "])

@@ -13,6 +13,7 @@ from mmdata import lengths
 from mmdata.arguments import Text
 from mmdata.lengths import Lengths
 from mmdata.pairing.strings import Strings
+from mmdata.stages.captions import Template
 from mmdata.stages.text import Clean
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
 from mmdata.tokenizers.listed import SPECIAL_TOKENS
@@ -64,7 +65,7 @@ def test_counts_equal_a_loop(tokenizer: Tokenizer, clean: Clean | None, template
     text = Text(clean=clean, tokenizer=tokenizer)
     expected = by_loop(CAPTIONS, text, tokenizer, template)
     for _ in range(2):  # counted, and kept
-        counted = Lengths.of(Strings.of(CAPTIONS), text, tokenizer, template)
+        counted = Lengths.of(Strings.of(CAPTIONS), text, tokenizer, (Template(text=template),))
         assert lists_of(counted) == expected
         assert counted.tokens.dtype == counted.unknown.dtype == np.int32
         assert counted.empty.dtype == np.bool_
@@ -101,17 +102,6 @@ def test_no_captions(tokenizer: Tokenizer) -> None:
         assert counted.tokens.dtype == np.int32
 
 
-@pytest.mark.usefixtures("folder")
-def test_take() -> None:
-    counted = Lengths.of(Strings.of(CAPTIONS), Text(), PIECES)
-    whole = lists_of(counted)
-    for places in (np.array([3, 0, 5, 3]), np.array([True, False] * 6 + [True])):
-        chosen = np.flatnonzero(places) if places.dtype == np.bool_ else places
-        assert lists_of(counted.take(places)) == {
-            name: [column[place] for place in chosen] for name, column in whole.items()
-        }
-
-
 def test_counts_once(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     captions = Strings.of(CAPTIONS)
     expected = lists_of(Lengths.of(captions, Text(), WORDS))
@@ -136,7 +126,7 @@ def test_whatever_changes_the_counts_is_another_file(folder: pathlib.Path) -> No
     ]
     for number, (captions, text, tokenizer, template) in enumerate(cases, 1):
         expected = by_loop(captions, text, tokenizer, template)
-        counted = Lengths.of(Strings.of(captions), text, tokenizer, template)
+        counted = Lengths.of(Strings.of(captions), text, tokenizer, (Template(text=template),))
         assert lists_of(counted) == expected
         assert len([*folder.iterdir()]) == number
 

@@ -117,7 +117,7 @@ def test_saved_model_gives_what_training_saw(
         path = str(tmp_path / preset)
         expected[path] = trained(pairs, pixels, tokenizers[name])
         text = Text(tokenizer=tokenizers[name], length=LENGTH)
-        images, captions = ImageConverter(pixels), TextConverter(text, tokenizers[name])
+        images, captions = ImageConverter(pixels), TextConverter(text)
         export_preprocessing(path, images=images, captions=captions)
     contents = np.array(contents_of(pairs), object)
     given, found = tmp_path / "given.npz", tmp_path / "found.npz"
@@ -144,7 +144,7 @@ def test_captions_in_a_saved_model_a_dataset_and_a_model(
     name: str, pairs: mmdata.Pairs, tokenizers: dict[str, Tokenizer], tmp_path: pathlib.Path
 ) -> None:
     captions = [*pairs.captions, "", "Ünknown 犬!", "a\0b"]
-    convert = TextConverter(Text(length=LENGTH), tokenizers[name])
+    convert = TextConverter(Text(tokenizer=tokenizers[name], length=LENGTH))
     expected = convert(captions)
     assert expected["token_ids"].shape == expected["padding_mask"].shape == (len(captions), LENGTH)
     assert (expected["token_ids"].dtype, expected["padding_mask"].dtype) == (tf.int32, tf.bool)
@@ -283,6 +283,27 @@ def test_says_which_image_is_none_and_why(convert: Any) -> None:
     assert "images[5]" not in str(caught.value)
 
 
+def test_refuses_a_tokenizer_that_is_not_learned_yet() -> None:
+    with pytest.raises(ValueError, match=r"^TextConverter\(text=...\) must hold a Tokenizer"):
+        TextConverter(Text(tokenizer="word"))
+
+
+def test_template_and_prompt_as_in_training(pairs: mmdata.Pairs) -> None:
+    task = mmdata.Prefix(prompt="en: ", template="a photo: {caption}")
+    text = Text(tokenizer=Byte(), length=60)
+    ds = mmdata.build(pairs, task=task, text=text, image_size=(8, 8), shuffle=False, batch_size=16)
+    convert = TextConverter(ds.text, template=task.template, prompt=task.prompt)
+    x, _, _ = next(iter(ds))
+    served = convert(list(pairs.captions)[:16])
+    np.testing.assert_array_equal(served["token_ids"][:, :-1], x["token_ids"][:, :-1])
+    assert ds.text.cleaner == Text().cleaner
+    assert ds.text.tokenizer == Byte()
+
+
+def test_takes_pixels_by_name() -> None:
+    assert ImageConverter("clip").pixels == Pixels.preset("clip")
+
+
 def test_refuses_buckets() -> None:
     with pytest.raises(ValueError, match=r"^ImageConverter\(pixels=...\) must have one size"):
         ImageConverter(Pixels(buckets=((32, 64), (64, 32))))
@@ -293,7 +314,7 @@ def test_needs_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match=r"^ImageConverter runs on Keras' backend .*'jax'"):
         ImageConverter(Pixels())
     with pytest.raises(RuntimeError, match=r"^TextConverter runs on"):
-        TextConverter(Text(), Byte())
+        TextConverter(Text(tokenizer=Byte()))
 
 
 def test_writes_all_or_nothing(
@@ -320,7 +341,7 @@ def test_writes_all_or_nothing(
         with pytest.raises(OSError, match="disk is full"):
             export_preprocessing(path, images=convert, overwrite=True)
     assert (path / "mark").exists()
-    captions = TextConverter(Text(), Byte())
+    captions = TextConverter(Text(tokenizer=Byte()))
     export_preprocessing(path, images=convert, captions=captions, overwrite=True)
     assert not (path / "mark").exists()
     assert sorted(tf.saved_model.load(str(path)).signatures) == [

@@ -16,7 +16,9 @@ from PIL import Image
 
 import mmdata
 from mmdata import Captioning, Flip, Pixels, Prefix, Problems, References, Retrieval, Text
-from mmdata.tokenizers import Byte
+from mmdata.pairing.pairs import Row
+from mmdata.tokenizers import Byte, Word
+from mmdata.tokenizers.listed import SPECIAL_TOKENS
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
 Size = tuple[int, int]
@@ -244,7 +246,6 @@ FIXED = r"Text\(buckets=\.\.\.\) needs captions that stay the same from epoch to
         {"task": Captioning(captions="cycle")},
         {"task": Captioning(shuffle_tags=True)},
         {"task": "retrieval"},
-        {"task": References()},
         {"augment": (Flip(),)},
     ],
     ids=str,
@@ -252,6 +253,12 @@ FIXED = r"Text\(buckets=\.\.\.\) needs captions that stay the same from epoch to
 def test_captions_that_change_have_no_bucket(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=FIXED):  # before anything is read
         build("nowhere", **options)
+
+
+def test_references_have_no_bucket() -> None:
+    message = r"Text\(buckets=\.\.\.\) must be empty with task=References\(\.\.\.\); got Text\("
+    with pytest.raises(ValueError, match=message):
+        build("nowhere", task=References())
 
 
 def test_flips_that_leave_captions_alone_may_have_buckets(pairs: mmdata.Pairs) -> None:
@@ -326,3 +333,22 @@ def test_warns_of_more_than_one_in_a_hundred(task: Any, length: int, hundred: mm
     with pytest.warns(UserWarning, match=rf"sequence_length={length} cuts 2 of 100 ") as told:
         mmdata.build(hundred, sequence_length=length, **options)
     assert [warning.filename for warning in told] == [__file__]
+
+
+def test_tags_are_counted_as_they_are_shuffled(tmp_path: pathlib.Path) -> None:
+    pairs = mmdata.Pairs.of_rows(str(tmp_path), [Row("0.png", ["a,b,c,d,e"])], layout="sidecar")
+    Image.new("RGB", (4, 4)).save(tmp_path / "0.png")
+    task = Captioning(shuffle_tags=True)
+    with pytest.warns(UserWarning, match=r"sequence_length=11 cuts 1 of 1 captions"):
+        ds = mmdata.build(pairs, task=task, text=Text(tokenizer="byte", length=11))
+    assert ds.fit_report.longest == len("a, b, c, d, e") + 1
+
+
+def test_unknown_tokens_are_told(pairs: mmdata.Pairs) -> None:
+    strange = Word((*SPECIAL_TOKENS, "犬"))
+    with pytest.warns(
+        UserWarning, match=r"^100\.0 % of the tokens .* are unknown to <Word"
+    ) as told:
+        ds = mmdata.build(pairs, text=Text(tokenizer=strange, length=99), on_problem="drop")
+    assert [warning.filename for warning in told] == [__file__]
+    assert ds.fit_report.unknown_share == 1

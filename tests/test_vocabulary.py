@@ -10,6 +10,7 @@ import pytest
 
 from mmdata.arguments import Text
 from mmdata.pairing.pairs import Pairs, Row
+from mmdata.stages.captions import Template
 from mmdata.stages.text import Clean
 from mmdata.tokenizers import LEARNED, Byte, Tokenizer, Word, WordPiece
 from mmdata.tokenizers.listed import SPECIAL_TOKENS
@@ -160,9 +161,23 @@ def test_a_home_that_cannot_be_written(folder: Path) -> None:
     assert folder.read_text() == "a file where a folder should be"
 
 
-def test_a_garbled_vocabulary_is_named(folder: Path) -> None:
-    tokenizer_for(WORDS, pairs_of(CAPTIONS))
+@pytest.mark.parametrize("name", ["word", "bytepair"])
+def test_a_damaged_vocabulary_is_learned_anew(
+    name: str, folder: Path, learned: list[list[str]]
+) -> None:
+    text = Text(tokenizer=name, vocabulary_size=400)
+    first = tokenizer_for(text, pairs_of(CAPTIONS))
     (path,) = folder.glob("vocabularies/*")
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match=rf"{path.name}: not a vocabulary of Word"):
-        tokenizer_for(WORDS, pairs_of(CAPTIONS))
+    (path / "merges.txt" if path.is_dir() else path).write_bytes(b"\xff\xfe")
+    assert tokenizer_for(text, pairs_of(CAPTIONS)) == first
+    assert len(learned) == 2
+    assert tokenizer_for(text, pairs_of(CAPTIONS)) == first
+    assert len(learned) == 2
+    assert [*folder.glob("vocabularies/*")] == [path]
+
+
+def test_words_of_a_template_are_learned(learned: list[list[str]]) -> None:
+    template = (Template(text="Photo of {caption}"),)
+    assert "photo" in tokenizer_for(WORDS, pairs_of(CAPTIONS), template).vocabulary
+    assert learned == [[f"photo of {caption.lower()}" for caption in CAPTIONS]]
+    assert "photo" not in tokenizer_for(WORDS, pairs_of(CAPTIONS)).vocabulary

@@ -7,17 +7,32 @@ import tensorflow as tf
 
 from mmdata.example import Example
 
-_SPACES = r"[\p{Z}\t-\r\x1c-\x1f\x{85}]+"  # as Python's str.strip
+_SPACE = r"\p{Z}\t-\r\x1c-\x1f\x{85}"  # as Python's str.strip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TidyTags:
+    """Parts the tags of `caption` by a comma and a space.
+
+    caption: string [...]  ->  string [...]
+
+    Spaces around tags and empty tags go. A caption without a tag stays as it is.
+    """
+
+    def __call__(self, example: Example) -> Example:
+        caption = example["caption"]
+        tidy = tf.strings.regex_replace(caption, f"[{_SPACE}]*,[{_SPACE},]*", ", ")
+        tidy = tf.strings.regex_replace(tidy, f"^[{_SPACE},]+|[{_SPACE},]+$", "")
+        return {**example, "caption": tf.where(tidy == "", caption, tidy)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShuffleTags:
-    """Puts the tags of `caption`, between commas, into another order.
+    """Puts the tags of `caption` into another order.
 
     caption: string []; seed: int32 [2]  ->  caption: string []; seed: int32 [2], another
 
-    Spaces around a tag become one space behind each comma; empty tags go. A caption without a tag
-    stays as it is.
+    Tidies them as `TidyTags`.
 
     Attributes:
       keep: How many tags keep their place at the front, >= 0.
@@ -27,16 +42,15 @@ class ShuffleTags:
 
     def __call__(self, example: Example) -> Example:
         key, rest = tf.unstack(tf.random.split(example["seed"], 2))
-        tags = tf.strings.regex_replace(
-            tf.strings.split(example["caption"], ","), f"^{_SPACES}|{_SPACES}$", ""
-        )
-        tags = tf.boolean_mask(tags, tags != "")
+        tags = tf.strings.split(TidyTags()(example)["caption"], ", ")
         kept, others = tags[: self.keep], tags[self.keep :]
         order = tf.argsort(tf.random.stateless_uniform(tf.shape(others), key))
         shuffled = tf.concat([kept, tf.gather(others, order)], axis=0)
-        caption = tf.strings.reduce_join(shuffled, separator=", ")
-        caption = tf.where(tf.size(tags) > 0, caption, example["caption"])
-        return {**example, "seed": rest, "caption": caption}
+        return {
+            **example,
+            "seed": rest,
+            "caption": tf.strings.reduce_join(shuffled, separator=", "),
+        }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -41,9 +41,11 @@ class Prefix(Captioned):
     r"""Answers to a prompt: predict the caption from the image and a text that stands before it.
 
     A batch is that of `Captioning`, whose `token_ids` begin with the start token and the prompt;
-    the prompt is never cut, and never learned:
+    the prompt is never cut, and never learned, so a model has to be given it to write on:
+    `mmdata.captioner`, which writes from the start token alone, is not for this task.
+    One feature more:
 
-      response_mask: bool [b, t], beside the others: True at the tokens of the caption and at the
+      response_mask: bool [b, t], True at the tokens of the caption and at the
         end token. Prefix attention sees all places where it is False at once.
       sample_weight: float32 [b, t], as of `Captioning`, and 0 where y belongs to the prompt.
 
