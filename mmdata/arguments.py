@@ -163,7 +163,8 @@ class Text:
       padding: "length" fills sequences up to `length`; "longest", to the longest of the batch.
       padding_side: "right" fills up behind a sequence; "left", before it, as for writing on.
       buckets: Lengths below `length`, instead of it alone: each caption goes to the shortest that
-        holds it, and each batch holds captions of one.
+        holds it, and each batch holds captions of one. A stage of your own in `augment` must not
+        make captions longer: they are cut there.
 
     Raises:
       ValueError: A field is none of these, or two of them exclude each other.
