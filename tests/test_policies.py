@@ -190,8 +190,11 @@ def trained(ds: Any) -> list[Any]:
         "padding_mask": keras.Input((24,), name="padding_mask", dtype="bool"),
     }
     size = BYTE.vocabulary_size
-    embedded = keras.layers.Embedding(size, 4)(Tally()(x["token_ids"]))
-    model = keras.Model(x, keras.layers.Dense(size)(embedded))
+    embedded = keras.layers.Embedding(size, 3)(Tally()(x["token_ids"]))
+    colors = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(x["images"]))
+    seen = embedded + keras.ops.expand_dims(colors, 1)
+    kept = seen * keras.ops.cast(keras.ops.expand_dims(x["padding_mask"], -1), "float32")
+    model = keras.Model(x, keras.layers.Dense(size)(kept))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss, jit_compile=False)
     model.fit(ds.repeat(), steps_per_epoch=60 * len(ds), epochs=2, shuffle=False, verbose=0)
