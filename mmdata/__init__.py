@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmdata import tokenizers
-    from mmdata.arguments import Pixels, Text
+    from mmdata.arguments import Batches, Blocks, Pixels, Text
     from mmdata.dataset import Dataset
+    from mmdata.encoding import features
     from mmdata.fit_report import FitReport
     from mmdata.models import Captioner, DualEncoder, captioner, dual_encoder, recall_at_k
     from mmdata.pairing.findings import Finding, PairingError, Report
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mmdata.pairing.problems import Problems
     from mmdata.pairing.read import read
     from mmdata.pipeline import build
+    from mmdata.resume import Resume
     from mmdata.serving import ImageConverter, TextConverter, export_preprocessing
     from mmdata.shapes import aspect_buckets
     from mmdata.stages.augment import Color, Flip, Grayscale, RandomCrop
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 __version__ = importlib.metadata.version("mmdata")
 
 __all__ = [
+    "Batches",
+    "Blocks",
     "Captioner",
     "Captioning",
     "Classification",
@@ -61,6 +65,7 @@ __all__ = [
     "RandomCrop",
     "References",
     "Report",
+    "Resume",
     "Retrieval",
     "Text",
     "TextConverter",
@@ -70,6 +75,7 @@ __all__ = [
     "captioner",
     "dual_encoder",
     "export_preprocessing",
+    "features",
     "read",
     "recall_at_k",
     "tokenizers",
@@ -77,6 +83,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Batches": "mmdata.arguments",
+    "Blocks": "mmdata.arguments",
     "Captioner": "mmdata.models",
     "Captioning": "mmdata.tasks",
     "Classification": "mmdata.tasks",
@@ -97,6 +105,7 @@ _HOMES = {
     "RandomCrop": "mmdata.stages.augment",
     "References": "mmdata.tasks",
     "Report": "mmdata.pairing.findings",
+    "Resume": "mmdata.resume",
     "Retrieval": "mmdata.tasks",
     "Text": "mmdata.arguments",
     "TextConverter": "mmdata.serving",
@@ -106,6 +115,7 @@ _HOMES = {
     "captioner": "mmdata.models",
     "dual_encoder": "mmdata.models",
     "export_preprocessing": "mmdata.serving",
+    "features": "mmdata.encoding",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",
     "verify": "mmdata.verification",

@@ -2,8 +2,12 @@
 
 import dataclasses
 import itertools
-from typing import Any, Literal
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from mmdata.home import home
+from mmdata.order import Remainder
 from mmdata.stages.pixels import Normalize
 from mmdata.stages.resampling import Interpolation
 from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size
@@ -12,6 +16,9 @@ from mmdata.stages.tokens import Pack, Padding, Side, require_padding, room_need
 from mmdata.tasks import TASKS, Task
 from mmdata.tokenizers import LEARNED, ClipBpe, Tokenizer
 from mmdata.tokenizers.learning import require_vocabulary_size
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
 _TOKENIZERS = (*LEARNED, "byte", "clip")
 _CLEANING = {"bytepair": "light", "clip": "clip", "sentencepiece": "light"}
@@ -265,6 +272,88 @@ class Text:
             padding_side=self.padding_side,
             buckets=tuple(lengths) if self.buckets else (),
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batches:
+    """How examples make batches.
+
+    Attributes:
+      size: Examples a batch, over all shards.
+      remainder: What becomes of the last, short batch of an epoch, or of each bucket: "keep" gives
+        it; "drop" leaves it out, which are other examples each epoch; "wrap" fills it up with those
+        that came first in the epoch. Where it is not kept, shapes are fixed. The splits
+        "validation" and "test" keep it: each example is measured once.
+
+    Raises:
+      ValueError: A field is none of these.
+    """
+
+    size: int = 32
+    remainder: Remainder = "keep"
+
+    def __post_init__(self) -> None:
+        if not (_is_int(self.size) and self.size >= 1):
+            raise ValueError(f"batch_size=... must be an int of at least 1; got {self.size!r}.")
+        if self.remainder not in get_args(Remainder):
+            raise ValueError(
+                f"Batches(remainder=...) must be one of {list(get_args(Remainder))}; got "
+                f"{self.remainder!r}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Blocks:
+    """Shuffling that stays near: for tar shards, slow disks and files far away.
+
+    Each epoch takes the blocks in another order, some at a time, and shuffles the examples of
+    these. A block is a tar shard, or so many files in the order of their paths.
+
+    Attributes:
+      window: Blocks that are shuffled together, >= 1.
+      rows: Images of a block, >= 1, where they do not lie in tar shards.
+
+    Raises:
+      ValueError: A field is out of range.
+    """
+
+    window: int = 8
+    rows: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("window", "rows"):
+            value = getattr(self, name)
+            if not (_is_int(value) and value >= 1):
+                raise ValueError(f"Blocks({name}=...) must be an int of at least 1; got {value!r}.")
+
+
+def batches_of(batch_size: int | Batches) -> Batches:
+    """What `build(batch_size=)` means."""
+    return batch_size if isinstance(batch_size, Batches) else Batches(size=batch_size)
+
+
+def shuffling_of(shuffle: bool | str | Blocks) -> bool | Blocks:
+    """What `build(shuffle=)` means."""
+    if isinstance(shuffle, (bool, Blocks)):
+        return shuffle
+    if shuffle != "blocks":
+        raise ValueError(f'shuffle=... must be True, False, "blocks" or a Blocks; got {shuffle!r}.')
+    return Blocks()
+
+
+def cache_of(cache: "StrPath | bool | None") -> pathlib.Path | None:
+    """What `build(cache=)` means: the folder; None is none."""
+    if cache is None or cache is False:
+        return None
+    if cache is True:
+        return home() / "pixels"
+    if not isinstance(cache, (str, os.PathLike)):
+        raise ValueError(f"cache=... must be a path, True or None; got {cache!r}.")
+    return pathlib.Path(cache)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def pixels_of(pixels: str | Pixels, image_size: tuple[int, int] | None) -> Pixels:

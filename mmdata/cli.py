@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from mmdata.home import home
 from mmdata.pairing.findings import Report
 from mmdata.pairing.problems import OnProblem
 from mmdata.pairing.recognition import LAYOUTS, Layout
 
 if TYPE_CHECKING:
-    from mmdata.benchmarks import images, text
+    from mmdata.benchmarks import epochs, images, text
     from mmdata.pairing.pairs import Pairs
     from mmdata.training import Outcome
 
@@ -247,9 +248,7 @@ def _measured(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@bench.command("images")
-@click.argument("images", type=_PATH)
-@click.option(
+_SIZE = click.option(
     "--size",
     type=click.IntRange(1),
     nargs=2,
@@ -258,6 +257,11 @@ def _measured(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Height and width to resize to, in pixels.",
 )
+
+
+@bench.command("images")
+@click.argument("images", type=_PATH)
+@_SIZE
 @click.option(
     "--images",
     "most",
@@ -301,11 +305,125 @@ def bench_text(captions: pathlib.Path, rounds: int, count: int, as_json: bool) -
     _print_comparison(lambda: compare(captions, rounds=rounds, count=count), as_json)
 
 
+@bench.command("epochs")
+@click.argument("images", type=_PATH)
+@click.argument("captions", type=_PATH)
+@_SIZE
+@click.option(
+    "--images",
+    "count",
+    type=click.IntRange(1),
+    default=2048,
+    show_default=True,
+    help="Files of a round, copies of the photos in turn; with caches, 2 MB of disk each.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=pathlib.Path, dir_okay=False, writable=True),
+    help="PNG file to draw the images a second into.",
+)
+@_measured
+def bench_epochs(
+    images: pathlib.Path,
+    captions: pathlib.Path,
+    size: tuple[int, int],
+    rounds: int,
+    count: int,
+    plot: pathlib.Path | None,
+    as_json: bool,
+) -> None:
+    """Measure an epoch as a training sees it: from JPEG files and captions to batches.
+
+    IMAGES is a folder, searched with its subfolders; files that are no JPEG are left out. CAPTIONS
+    is read as by `bench text`; which image a caption belongs to is not asked. Takes minutes, and
+    some 10 GB of memory, since all that are compared live as long.
+    """
+    from mmdata.benchmarks.epochs import compare
+    from mmdata.benchmarks.plot import draw, require_drawable
+
+    def compared() -> "epochs.Comparison":
+        if plot is not None:
+            require_drawable(plot)
+        comparison = compare(images, captions, size=size, rounds=rounds, count=count)
+        if plot is not None:
+            draw(comparison, plot)
+        return comparison
+
+    _print_comparison(compared, as_json)
+
+
 def _print_comparison(
-    compare: "Callable[[], images.Comparison | text.Comparison]", as_json: bool
+    compare: "Callable[[], epochs.Comparison | images.Comparison | text.Comparison]", as_json: bool
 ) -> None:
     try:
         comparison = compare()
     except (OSError, ValueError, ImportError) as err:
         raise click.ClickException(str(err)) from err
     click.echo(json.dumps(comparison.to_dict(), indent=2) if as_json else comparison)
+
+
+@main.group()
+def cache() -> None:
+    """See, check or clear the images that are kept decoded, at their size.
+
+    PATH is what `build(cache=PATH)` was given; if it is left out, where `cache=True` keeps them.
+    """
+
+
+def _cached(command: Callable[..., None]) -> Callable[..., None]:
+    """The folder that holds what is kept."""
+    default = click.argument("path", type=_PATH, default=lambda: home() / "pixels")
+    return default(command)
+
+
+@cache.command("show")
+@_cached
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def show_cache(path: pathlib.Path, as_json: bool) -> None:
+    """Print what is kept, what was used last first."""
+    from mmdata.stores import contents
+
+    found = contents(path)
+    if as_json:
+        click.echo(json.dumps([kept.to_dict() for kept in found], indent=2))
+        return
+    click.echo("\n\n".join(map(str, found)) or f"{path}: nothing is kept there.")
+
+
+@cache.command("verify")
+@_cached
+def verify_cache(path: pathlib.Path) -> None:
+    """Check all that is kept against its checksums. Exit status: 0; 1 if something was damaged.
+
+    What is damaged is removed, to be computed anew. Waits for processes that are filling.
+    """
+    from mmdata.stores import contents
+    from mmdata.stores import verify as verify_stores
+
+    try:
+        damaged = verify_stores(path)
+    except OSError as err:
+        raise click.ClickException(str(err)) from err
+    for sentence in damaged:
+        click.echo(sentence)
+    rows = sum(kept.rows for kept in contents(path))
+    click.echo(f"{path}: {len(damaged):,} damaged files removed; {rows:,} rows are right.")
+    sys.exit(1 if damaged else 0)
+
+
+@cache.command("clear")
+@_cached
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clear_cache(path: pathlib.Path, yes: bool) -> None:
+    """Remove what is kept, and nothing else. Waits for processes that are filling."""
+    from mmdata.stores import clear, contents
+
+    found = contents(path)
+    told = f"{sum(k.rows for k in found):,} rows, {sum(k.size for k in found) / 1e9:,.2f} GB"
+    if found and not yes:
+        click.confirm(f"Remove {told}, from {path}?", abort=True)
+    try:
+        clear(path)
+    except OSError as err:
+        raise click.ClickException(str(err)) from err
+    click.echo(f"{path}: removed {told}.")

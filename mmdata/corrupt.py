@@ -1,6 +1,6 @@
 """Remembers the images that could not be decoded, while a pipeline runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -9,7 +9,7 @@ from mmdata.example import Example
 from mmdata.headers import Format
 from mmdata.pairing.findings import Finding
 from mmdata.pairing.pairs import Pairs
-from mmdata.scan import Scan
+from mmdata.scan import Scan, remember
 from mmdata.stages.images import why_corrupt
 
 
@@ -53,7 +53,8 @@ class Missed:
 class Corrupt:
     """A stage that notes each row whose image is not valid; or stops, naming the files.
 
-    row: int64 [b], path: string [b], valid: bool [b]  ->  unchanged
+    row: int64 [b], path: string [b], valid: bool [b]; image: uint8 [b, H, W, 3]
+      ->  image: uint8 [b, H, W, 3], black where it is not valid
 
     Args:
       pairs: The pairs.
@@ -75,6 +76,7 @@ class Corrupt:
         bad = tf.logical_not(example["valid"])
         rows = tf.boolean_mask(example["row"], bad)
         noted = self._seen.scatter_update(tf.IndexedSlices(tf.ones_like(rows, tf.bool), rows))
+        example = {**example, "image": _blackened(example["image"], example["valid"])}
         if self._most is None:
             return example
         paths = tf.boolean_mask(example["path"], bad)
@@ -97,6 +99,32 @@ class Corrupt:
     def _reason(self, row: int) -> str:
         why, _ = why_undecodable(self._pairs, self._scan, row)
         return why or "failed while the pipeline ran, and can be decoded now"
+
+
+def _blackened(image: Any, valid: Any) -> Any:
+    def black() -> Any:
+        shown = tf.reshape(valid, [-1, *[1] * (image.shape.rank - 1)])
+        return tf.where(shown, image, tf.zeros([], image.dtype))
+
+    return tf.cond(tf.reduce_all(valid), lambda: image, black)
+
+
+def named(pairs: Pairs, scan: Scan, failed: Sequence[int]) -> Pairs:
+    """The pairs, whose report says why the images of some rows cannot be decoded.
+
+    What cannot be decoded is kept beside the scan, so that `build` knows it, today and as long as
+    the file does not change; what can be decoded by now is not named.
+    """
+    problems: dict[int, str] = {}
+    lasting: dict[int, str] = {}
+    for row in failed:
+        why, was_read = why_undecodable(pairs, scan, row)
+        if why is not None:
+            problems[row] = why
+            if was_read:  # what cannot be read today may be there tomorrow, unchanged
+                lasting[row] = why
+    remember(pairs.root, list(pairs.images), pairs.members, lasting)
+    return pairs.with_scan(scan.refuse(problems))
 
 
 def why_undecodable(pairs: Pairs, scan: Scan, row: int) -> tuple[str | None, bool]:

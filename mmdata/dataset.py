@@ -2,20 +2,22 @@
 
 import dataclasses
 import html
+import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from mmdata.arguments import Pixels, Text
 from mmdata.corrupt import Corrupt
 from mmdata.fit_report import FitReport
 from mmdata.pairing.findings import Report
 from mmdata.pairing.pairs import Pairs
-from mmdata.tasks import Classification, Task
+from mmdata.recipe import Recipe
+from mmdata.tasks import Classification
 from mmdata.tokenizers import Tokenizer
 
-Stream = Callable[[Any], Any]
+Plan = Callable[[Any], Any]
 """From a dataset of steps, int64 [], to the dataset of their batches."""
 
 
@@ -25,41 +27,41 @@ class Dataset(tf.data.Dataset):
     Each iteration is the next epoch, in an order of its own. `take(1)` counts as an iteration.
 
     Attributes:
+      plan: What makes its batches, step by step.
+      recipe: The arguments of `build` that it was made with.
       pairs: The images and captions behind the batches.
       task: What a batch holds.
       pixels: How images become numbers.
       text: How captions become ids.
       image_sizes: (height, width) of the images: of a batch, one of these.
+      position: Where the next iteration begins.
     """
 
     def __init__(
         self,
-        stream: Stream,
+        plan: Plan,
         *,
+        recipe: Recipe,
         pairs: Pairs,
         tokenizer: Tokenizer | None,
-        task: Task,
-        pixels: Pixels,
-        text: Text,
         fit_report: FitReport | None,
         corrupt: Corrupt,
         steps_per_epoch: int,
         image_sizes: tuple[tuple[int, int], ...],
         position: int = 0,
     ) -> None:
+        self.plan = plan
+        self.recipe = recipe
         self.pairs = pairs
         self.image_sizes = image_sizes
+        self.task = recipe.task
+        self.pixels = recipe.pixels
+        self.text = recipe.text
         self._tokenizer = tokenizer
-        self.task = task
-        self.pixels = pixels
-        self.text = text
         self._fit_report = fit_report
-        self._stream = stream
         self._corrupt = corrupt
-        self._steps_per_epoch = steps_per_epoch
-        with tf.device("CPU:0"):
-            self._position = tf.Variable(position, dtype=tf.int64, trainable=False, name="position")
-        self._batches = stream(_epochs(self._position, steps_per_epoch))
+        self.position = Position(position, steps_per_epoch)
+        self._batches = plan(self.position.epochs())
         super().__init__(self._batches._variant_tensor)
 
     def _inputs(self) -> list[Any]:
@@ -72,7 +74,9 @@ class Dataset(tf.data.Dataset):
 
     def cardinality(self) -> Any:
         """Number of batches of the next iteration, int64 []."""
-        return self._steps_per_epoch - self._position % self._steps_per_epoch
+        _of_thread.asked = weakref.ref(self)
+        self.position.release()  # `fit` asks first, so what holds it is a fit that broke off
+        return self.position.left_of_epoch()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -111,31 +115,46 @@ class Dataset(tf.data.Dataset):
         """The same batches from a global step on; does not touch this dataset's position.
 
         The first iteration is the rest of the epoch that the step falls into; then full epochs.
+        Keras asks for the number of batches only once: `fit(ds.at(step), epochs=2)` would end its
+        second epoch as early as the first. So fit one epoch of it, or use `mmdata.Resume`.
 
         Args:
           step: Batches to pass over, >= 0; epoch e begins at step e * `len(ds)`.
         """
         if step < 0:
             raise ValueError(f"at(step) takes a step of at least 0; got {step!r}.")
-        return Dataset(
-            self._stream,
-            pairs=self.pairs,
-            tokenizer=self._tokenizer,
-            task=self.task,
-            pixels=self.pixels,
-            text=self.text,
-            fit_report=self._fit_report,
-            corrupt=self._corrupt,
-            steps_per_epoch=self._steps_per_epoch,
-            image_sizes=self.image_sizes,
-            position=step,
-        )
+        return self.replace(position=step)
+
+    def replace(self, **changes: Any) -> "Dataset":
+        """Another one, at its beginning, with some arguments of `__init__` changed."""
+        arguments: dict[str, Any] = {
+            "plan": self.plan,
+            "recipe": self.recipe,
+            "pairs": self.pairs,
+            "tokenizer": self._tokenizer,
+            "fit_report": self._fit_report,
+            "corrupt": self._corrupt,
+            "steps_per_epoch": self.position.steps_per_epoch,
+            "image_sizes": self.image_sizes,
+        }
+        return Dataset(**(arguments | changes))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """By name, all that batches depend on: they are the same where these are.
+
+        The number of shards is not among them: together, these have the same batches.
+        """
+        settings = {"pairs": self.pairs.fingerprint, **self.recipe.settings}
+        if self._tokenizer is not None:
+            settings["tokenizer"] = self._tokenizer.fingerprint
+        return settings
 
     def __str__(self) -> str:
         what = self.task if self._tokenizer is None else self._tokenizer
         return (
             f"<mmdata.Dataset: {self.pairs.pair_count:,} captions of {len(self.pairs):,} images, "
-            f"{self._steps_per_epoch:,} batches an epoch, {what}>"
+            f"{self.position.steps_per_epoch:,} batches an epoch, {what}>"
         )
 
     __repr__ = __str__
@@ -145,13 +164,74 @@ class Dataset(tf.data.Dataset):
         return f"{self.pairs.gallery()}<pre>{figures}</pre>"
 
 
-def _epochs(position: Any, steps_per_epoch: int) -> Any:
-    """The steps from `position` to the end of its epoch; each iteration moves it there."""
+class Position:
+    """Where the next iteration of a dataset begins: batches since the beginning of training.
 
-    def rest_of_epoch(_: Any) -> Any:
-        start = position.read_value()
-        stop = (start // steps_per_epoch + 1) * steps_per_epoch
-        position.assign(stop)
-        return tf.data.Dataset.range(start, stop)
+    An iteration moves it to the end of its epoch as soon as it begins. While it is held, each
+    begins at the same step: so none counts that Keras begins and abandons.
 
-    return tf.data.Dataset.from_tensors(0).flat_map(rest_of_epoch)
+    Attributes:
+      steps_per_epoch: Batches of a full epoch.
+    """
+
+    def __init__(self, step: int, steps_per_epoch: int) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        with tf.device("CPU:0"):
+            self._step = tf.Variable(step, dtype=tf.int64, trainable=False, name="position")
+            self._held = tf.Variable(False, trainable=False, name="held")
+            self._begun = tf.Variable(-1, dtype=tf.int64, trainable=False, name="begun")
+            self._iterations = tf.Variable(0, trainable=False, name="iterations")
+
+    def epochs(self) -> Any:
+        """A dataset of steps, int64 []: those from the position to the end of its epoch."""
+        return tf.data.Dataset.from_tensors(0).flat_map(self._rest_of_epoch)
+
+    def _rest_of_epoch(self, _: Any) -> Any:
+        step = self._step.read_value()
+        stop = self._end_of_epoch(step)
+        self._step.assign(tf.where(self._held, step, stop))
+        self._begun.assign(step)
+        self._iterations.assign_add(1)
+        return tf.data.Dataset.range(step, stop)
+
+    def _end_of_epoch(self, step: Any) -> Any:
+        return (step // self.steps_per_epoch + 1) * self.steps_per_epoch
+
+    def left_of_epoch(self) -> Any:
+        """Number of batches of the next iteration, int64 []."""
+        return self._end_of_epoch(self._step) - self._step
+
+    def hold(self, step: int) -> None:
+        """Lets each iteration begin at `step`, until it is released."""
+        self._held.assign(True)
+        self._begun.assign(-1)
+        self._iterations.assign(0)
+        self._step.assign(step)
+
+    def release(self) -> None:
+        """Ends a hold, if there is one: the epoch that was held counts as begun."""
+        self.move(tf.where(self._held, self._end_of_epoch(self._step), self._step))
+
+    def move(self, step: Any) -> None:
+        """Lets the next iteration begin at `step`, and move on."""
+        self._step.assign(step)
+        self._held.assign(False)
+
+    @property
+    def begun(self) -> int:
+        """The step that an iteration last began at; -1 is none since it was held."""
+        return int(self._begun)
+
+    @property
+    def iterations(self) -> int:
+        """How many began since it was held."""
+        return int(self._iterations)
+
+
+_of_thread = threading.local()
+
+
+def asked_last() -> Dataset | None:
+    """The dataset whose `cardinality` this thread asked for last: `fit` asks before callbacks."""
+    asked = getattr(_of_thread, "asked", None)
+    return asked() if asked else None

@@ -78,16 +78,21 @@ class Lookup:
         if self._by_bucket is not None:
             index = tf.gather(self._by_bucket, index)
         said = self._said(index, epoch)
-        row = said.pop("row")
         return {
             "step": tf.fill(tf.shape(index), step),
             "epoch": tf.fill(tf.shape(index), epoch),
             "index": index,
+            **{name: tf.gather(column, index) for name, column in self._by_index.items()},
+            **said,
+            **self.of_rows(said["row"]),
+        }
+
+    def of_rows(self, row: Any) -> Example:
+        """What is known of the images of some rows: row, path and `by_row`, [b, ...]."""
+        return {
             "row": row,
             "path": self._root + _texts(self._images, row),
             **{name: tf.gather(column, row) for name, column in self._by_row.items()},
-            **{name: tf.gather(column, index) for name, column in self._by_index.items()},
-            **said,
         }
 
     def _said(self, index: Any, epoch: Any) -> Example:

@@ -4,22 +4,31 @@ A step counts batches from the beginning of training, so epoch = step // steps_p
 """
 
 import dataclasses
-from typing import Any
+import functools
+import reprlib
+from typing import Any, Literal, get_args
 
 import numpy as np
 import tensorflow as tf
 
+Remainder = Literal["keep", "drop", "wrap"]
+
 _ROUNDS = 8
 _ROUNDS_OF_NUMBERS = 32
 _LARGEST = 2**31 - 1
+_KEYS = -(2**62)
+
+# AutoGraph would rewrite all that is called, though nothing here branches on a tensor: 0.2 s more
+# until the first batch.
+_as_it_is = functools.partial(tf.autograph.experimental.do_not_convert)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Order:
     """Which indices out of `range(count)` each step takes. Every epoch takes each of them once.
 
-    The last batch of an epoch, or of each bucket, is shorter where `batch_size` does not divide its
-    indices.
+    The last batch of an epoch, or of each bucket, is short where `batch_size` does not divide its
+    indices. Unless `remainder` keeps that batch, an epoch does not take each index just once.
 
     Attributes:
       count: Number of indices, >= 1.
@@ -29,9 +38,18 @@ class Order:
       shard: (k, w): this worker takes slice k of the w equal slices of each batch.
       buckets: Numbers of indices, `count` in all, that go together: no batch mixes the first
         `buckets[0]` with the next `buckets[1]`, and so on. Empty is one bucket.
+      remainder: "keep" takes a short batch as it is. "drop" leaves it out: other indices each
+        epoch, if shuffled. "wrap" fills it up with those of its bucket that come first in the same
+        epoch.
+      blocks: Numbers of indices, `count` in all, that lie together on disk, each >= 1. If shuffled,
+        an epoch takes the blocks in an order of its own, `window` of them at a time, and permutes
+        the indices of these. Empty permutes all. A step costs 0.2 ms with 10,000 blocks, 1.3 ms
+        with 100,000.
+      window: Number of blocks that are permuted together, >= 1.
 
     Raises:
-      ValueError: A field is out of range, or `batch_size`, or a last batch, cannot be shared.
+      ValueError: A field is out of range; two exclude each other; `batch_size`, or a last batch,
+        cannot be shared; "drop" leaves no batch; "wrap" would take an index twice in one batch.
     """
 
     count: int
@@ -40,49 +58,93 @@ class Order:
     seed: int = 0
     shard: tuple[int, int] = (0, 1)
     buckets: tuple[int, ...] = ()
+    remainder: Remainder = "keep"
+    blocks: tuple[int, ...] = ()
+    window: int = 8
 
     def __post_init__(self) -> None:
+        self._require_fields()
+        self._require_parts()
+        self._require_batches()
+
+    def _require_fields(self) -> None:
         if not self.count >= 1:
             raise ValueError(f"count=... must be at least 1; got {self.count!r}.")
-        if self.buckets and not (min(self.buckets) >= 1 and sum(self.buckets) == self.count):
-            raise ValueError(
-                f"buckets=... must be numbers of at least 1, {self.count:,} in all; got "
-                f"{self.buckets!r}."
-            )
         worker, workers = self.shard
         if not 0 <= worker < workers:
             raise ValueError(
                 f"shard=... must be (index, count) with 0 <= index < count; got {self.shard!r}."
             )
-        if not (isinstance(self.batch_size, int) and self.batch_size >= 1):
-            raise ValueError(
-                f"batch_size=... must be an int of at least 1; got {self.batch_size!r}."
-            )
+        for name in ("batch_size", "window"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"{name}=... must be an int of at least 1; got {value!r}.")
         if self.batch_size % workers:
             raise ValueError(
                 f"batch_size=... is shared by all {workers} shards and must be a multiple of their "
                 f"number; got {self.batch_size!r}."
             )
-        for size in self.buckets or (self.count,):
-            if 0 < size % self.batch_size < workers:
+        if self.remainder not in get_args(Remainder):
+            raise ValueError(
+                f"remainder=... must be one of {list(get_args(Remainder))}; got {self.remainder!r}."
+            )
+
+    def _require_parts(self) -> None:
+        for name in ("buckets", "blocks"):
+            sizes = getattr(self, name)
+            if sizes and not (min(sizes) >= 1 and sum(sizes) == self.count):
                 raise ValueError(
-                    f"the last batch of {size % self.batch_size} cannot be shared by {workers} "
-                    f"shards; choose another batch_size than {self.batch_size!r} for {size:,}"
-                    f"{' indices of one bucket' if self.buckets else ''}."
+                    f"{name}=... must be numbers of at least 1, {self.count:,} in all; got "
+                    f"{reprlib.repr(sizes)}, {sum(sizes):,} in all."
                 )
+        if self.buckets and self.blocks:
+            raise ValueError(
+                "buckets=... and blocks=... exclude each other, so leave one empty; got "
+                f"{len(self.buckets):,} buckets and {len(self.blocks):,} blocks."
+            )
+
+    def _require_batches(self) -> None:
+        workers, of_one = self.shard[1], " of one bucket" if self.buckets else ""
+        instead = 'choose a smaller batch_size, or remainder="keep".'
+        for size in self._sizes:
+            rest = size % self.batch_size
+            if self.remainder == "keep" and 0 < rest < workers:
+                raise ValueError(
+                    f"the last batch of {rest} cannot be shared by {workers} shards; choose "
+                    f"another batch_size than {self.batch_size!r} for {size:,} indices{of_one}."
+                )
+            if self.remainder == "wrap" and size < self.batch_size:
+                raise ValueError(
+                    'remainder="wrap" would take an index twice in one batch of '
+                    f"{self.batch_size!r}: there are {size:,} indices{of_one}; {instead}"
+                )
+        if not self.steps_per_epoch:
+            raise ValueError(
+                f'remainder="drop" leaves no batch of {self.batch_size!r} out of '
+                f"{max(self._sizes):,} indices{of_one}; {instead}"
+            )
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of batches of an epoch."""
         return sum(self._steps())
 
+    @property
+    def full(self) -> bool:
+        """Whether batches are of one, static size: not for "keep", even where none is short."""
+        return self.remainder != "keep"
+
+    @_as_it_is
     def epoch(self, step: Any) -> Any:
         """The epoch that a step (int64 []) falls into, int64 []."""
         return step // self.steps_per_epoch
 
+    @_as_it_is
     def indices(self, step: Any) -> Any:
         """The indices of a step (int64 []) for this shard, int64 [b], each in [0, count)."""
         batch, epoch = step % self.steps_per_epoch, self.epoch(step)
+        if self.blocks and self.shuffle:
+            return self._permuted_in_windows(self._places(batch, self.count), epoch)
         if not self.buckets:
             return self._permuted(self._places(batch, self.count), epoch, self.count)
         batch = self._permuted(batch, epoch, self.steps_per_epoch)
@@ -93,23 +155,49 @@ class Order:
         first = tf.gather(np.cumsum(self.buckets) - self.buckets, bucket)
         return first + self._permuted(places, epoch, size)
 
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        return self.buckets or (self.count,)
+
     def _steps(self) -> list[int]:
         """Number of batches of each bucket."""
-        return [-(-size // self.batch_size) for size in self.buckets or (self.count,)]
+        short = 0 if self.remainder == "drop" else self.batch_size - 1
+        return [(size + short) // self.batch_size for size in self._sizes]
 
     def _places(self, batch: Any, count: Any) -> Any:
         """Where a batch out of `count` indices lies, as far as it is this shard's."""
         worker, workers = self.shard
-        begin = batch * self.batch_size
-        size = tf.minimum(begin + self.batch_size, count) - begin
-        return tf.range(begin + size * worker // workers, begin + size * (worker + 1) // workers)
+        begin, size = batch * self.batch_size, self.batch_size
+        if not self.full:
+            size = tf.minimum(begin + size, count) - begin
+        ours = tf.range(size * worker // workers, size * (worker + 1) // workers, dtype=tf.int64)
+        return (begin + ours) % count
 
     def _permuted(self, places: Any, epoch: Any, count: Any) -> Any:
         if not self.shuffle:
             return places
-        return _shuffled(places, [self.seed, epoch], tf.cast(count, tf.int64) - 1, _ROUNDS)
+        words = _words([3], [self.seed, epoch])
+        return _shuffled(places, words, tf.cast(count, tf.int64) - 1, _ROUNDS)
+
+    def _permuted_in_windows(self, places: Any, epoch: Any) -> Any:
+        keys = tf.random.experimental.stateless_split([self.seed, epoch], 2)
+        sizes = np.array(self.blocks, np.int64)
+        # Not RandomIndexShuffle: all blocks are wanted, and this is up to ten times as fast.
+        blocks = tf.random.experimental.stateless_shuffle(tf.range(len(sizes)), keys[0])
+        begins = tf.cumsum(tf.gather(sizes, blocks), exclusive=True)
+
+        borders = tf.concat([begins[:: self.window], [self.count]], 0)
+        window = tf.searchsorted(borders, places, side="right") - 1
+        begin, end = tf.gather(borders, window), tf.gather(borders, window + 1)
+        words = tf.gather(_words([-(-len(sizes) // self.window), 3], keys[1]), window)
+        places = begin + _shuffled(places - begin, words, end - begin - 1, _ROUNDS)
+
+        turn = tf.searchsorted(begins, places, side="right") - 1
+        first = tf.gather(np.cumsum(sizes) - sizes, tf.gather(blocks, turn))
+        return first + places - tf.gather(begins, turn)
 
 
+@_as_it_is
 def random_numbers(index: Any, seed: int, epoch: Any) -> Any:
     """Numbers from 0 to 2^31 - 1 at random, each a function of (seed, epoch, index).
 
@@ -118,12 +206,28 @@ def random_numbers(index: Any, seed: int, epoch: Any) -> Any:
     A permutation of so many numbers, looked up where it is needed, is a draw for each index by
     itself, whatever batch it is in. Independent of the order of the same seed.
     """
-    return _shuffled(index, [seed, -1 - epoch], tf.constant(_LARGEST, tf.int64), _ROUNDS_OF_NUMBERS)
+    words = _words([3], [seed, -1 - epoch])
+    return _shuffled(index, words, tf.constant(_LARGEST, tf.int64), _ROUNDS_OF_NUMBERS)
 
 
-def _shuffled(index: Any, key: Any, largest: Any, rounds: int) -> Any:
+@_as_it_is
+def random_keys(index: Any, seed: int, epoch: Any) -> Any:
+    """Keys for `tf.random.stateless_*`, no two alike, each a function of (seed, epoch, index).
+
+    index: int64 [...], below 2^31  ->  int32 [..., 2]
+
+    As `random_numbers`, and independent of these.
+    """
+    both = tf.unstack(_words([2, 3], [seed, _KEYS - epoch]))
+    largest = tf.constant(_LARGEST, tf.int64)
+    numbers = [_shuffled(index, words, largest, _ROUNDS_OF_NUMBERS) for words in both]
+    return tf.cast(tf.stack(numbers, axis=-1), tf.int32)
+
+
+def _words(shape: list[int], key: Any) -> Any:
     # RandomIndexShuffle looks at the low 8 bits of each seed word only, so hash first.
-    words = tf.random.stateless_uniform([3], key, None, None, tf.int32)
-    return tf.raw_ops.RandomIndexShuffle(
-        index=index, seed=tf.bitcast(words, tf.uint32), max_index=largest, rounds=rounds
-    )
+    return tf.bitcast(tf.random.stateless_uniform(shape, key, None, None, tf.int32), tf.uint32)
+
+
+def _shuffled(index: Any, words: Any, largest: Any, rounds: int) -> Any:
+    return tf.raw_ops.RandomIndexShuffle(index=index, seed=words, max_index=largest, rounds=rounds)

@@ -1,43 +1,54 @@
 """`mmdata.build`: the one place where the order of everything can be read."""
 
 import dataclasses
-import functools
-import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from mmdata.arguments import Pixels, Text, pixels_of, task_of, text_of
-from mmdata.corrupt import Corrupt, Missed
+from mmdata.arguments import (
+    Batches,
+    Blocks,
+    Pixels,
+    Text,
+    batches_of,
+    cache_of,
+    pixels_of,
+    shuffling_of,
+    task_of,
+    text_of,
+)
+from mmdata.cache import Cached, fill
+from mmdata.corrupt import Corrupt, Missed, named
 from mmdata.dataset import Dataset
-from mmdata.example import Example, Stage
+from mmdata.decoding import Decoding
+from mmdata.example import Example, Stage, chain
 from mmdata.headers import Format
 from mmdata.labels import values_of, with_classes
 from mmdata.lookup import Lookup
 from mmdata.order import Order
-from mmdata.pairing.findings import Finding, PairingError
-from mmdata.pairing.listing import IfAny
+from mmdata.paired import paired, require_captions
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, problems_of
-from mmdata.pairing.read import read
 from mmdata.recipe import Recipe
-from mmdata.shapes import Buckets, decode_ratios, nearest_sizes, upright_sizes
+from mmdata.shapes import Groups, decode_ratios, nearest_sizes, upright_sizes
 from mmdata.spoken import Spoken, without_speechless
 from mmdata.stages.augment import Seed
-from mmdata.stages.batches import CutBack, FillUp
+from mmdata.stages.batches import CutBack, FillUp, Full
 from mmdata.stages.captions import DropCaption, ShuffleTags, Template
-from mmdata.stages.images import Decode
-from mmdata.stages.loading import Load
 from mmdata.stages.pixels import Normalize
-from mmdata.stages.resize import CenterCrop
 from mmdata.tasks import Captioned, Classification, Task
-from mmdata.tokenizers import LEARNED, Tokenizer
+from mmdata.tokenizers import Tokenizer
 from mmdata.visits import Visits
 from mmdata.vocabulary import tokenizer_for
 
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
 _MEASURING = ("validation", "test")
+_BATCH = 64
 
 
 def build(
@@ -51,11 +62,11 @@ def build(
     text: str | Tokenizer | Text = "wordpiece",
     sequence_length: int | None = None,
     augment: Sequence[Stage] = (),
-    batch_size: int = 32,
-    shuffle: bool = True,
+    batch_size: int | Batches = 32,
+    shuffle: bool | str | Blocks = True,
     seed: int = 0,
     shard: tuple[int, int] = (0, 1),
-    cache: None = None,
+    cache: "StrPath | bool | None" = None,
     on_problem: OnProblem = "error",
 ) -> Any:
     """Turns images and captions on disk into a `tf.data.Dataset` that `keras.Model.fit` takes.
@@ -83,11 +94,16 @@ def build(
         `Color`, `Grayscale`, your own. An example holds `image` (uint8 [H, W, 3]), `caption`
         (string []) and `seed` (int32 [2]), a key of its own for `tf.random.stateless_*` that
         differs from epoch to epoch. The splits "validation" and "test" are never augmented.
-      batch_size: Examples a batch, over all shards; the last batch of an epoch may be shorter.
-      shuffle: Whether each epoch has an order of its own.
+      batch_size: Examples a batch, over all shards; the last batch of an epoch may be shorter. Or a
+        `Batches`, which says what becomes of that one.
+      shuffle: Whether each epoch has an order of its own. "blocks", or a `Blocks`, stays near, for
+        tar shards and files far away.
       seed: Same seed, same batches.
       shard: (k, w): worker k of w takes its slice of every batch.
-      cache: None; keeping pixels is not available yet.
+      cache: A folder where decoded and resized images are kept, or True for one in the user's cache
+        folder; filled here, with a progress bar, unless it was before. Batches are the same without
+        it, to the bit. A file that changes is decoded anew, and so is all where other pixels are
+        asked for; `mmdata cache` shows and clears what is kept.
       on_problem: "error" raises where something does not pair or cannot be decoded; "drop" goes on,
         and keeps the list in `.report`; a `Problems` says so kind by kind. A corrupt image keeps
         its place in the order, blank and with weight 0, so that it does not move later batches.
@@ -98,30 +114,30 @@ def build(
     Raises:
       PairingError: Something does not pair or is no image, and `on_problem` is "error".
       FileNotFoundError, NotADirectoryError: A path is not there, or not a folder.
+      OSError: The disk has no room for the cache.
       ValueError: An argument is out of range; the message says which, and what it takes.
     """
     problems = problems_of(on_problem)
-    if cache is not None:
-        raise ValueError(f"cache=... must be None, pixels cannot be kept yet; got {cache!r}.")
     recipe = Recipe(
         task=task_of(task),
         pixels=pixels_of(pixels, image_size),
         text=text_of(text, sequence_length),
         augment=_stages(augment),
-        batch_size=batch_size,
-        shuffle=shuffle,
+        batches=batches_of(batch_size),
+        shuffle=shuffling_of(shuffle),
         seed=seed,
         shard=shard,
+        cache=cache_of(cache),
         problems=problems,
     )
     splits = (split,) if isinstance(split, str) else split
-    pairs, findings = _paired(images, captions, splits, recipe)
+    pairs, findings = paired(images, captions, splits, recipe)
     if splits is not None:
         pairs = pairs.split()
     recipe = dataclasses.replace(recipe, task=with_classes(recipe.task, pairs))
     parts = [pairs] if splits is None else [pairs.subset(name) for name in splits]
     for part in parts:
-        _require_captions(part, recipe.task)
+        require_captions(part, recipe.task)
     tokenizer = None
     if recipe.task.has_text:
         tokenizer = tokenizer_for(recipe.text, pairs, recipe.before_cleaning)
@@ -142,45 +158,6 @@ def build(
     return datasets if isinstance(split, tuple) else datasets[0]
 
 
-def _paired(
-    images: Any, captions: Any, splits: tuple[str, ...] | None, recipe: Recipe
-) -> tuple[Pairs, list[Finding]]:
-    """Reads and scans; one error names what does not pair together with what is no image.
-
-    What does not pair was accepted by whoever made `Pairs`; what is no image was not.
-
-    Returns:
-      The pairs, and the findings of which `recipe.problems` judges.
-    """
-    problems = recipe.problems
-    if isinstance(images, Pairs):
-        if captions is not None:
-            raise ValueError(f"captions=... must be None beside Pairs; got {captions!r}.")
-        pairs = _without_bombs(images, problems.max_pixels)
-        findings = [found for found in pairs.report.findings if found.kind == "corrupt"]
-    else:
-        pairs = read(
-            images,
-            captions,
-            split=_needed(splits, recipe),
-            caption_column="auto" if recipe.task.has_text else None,
-            on_problem=problems.without_errors(),
-        )
-        pairs = _without_bombs(pairs, problems.max_pixels)
-        findings = list(pairs.report.findings)
-    try:
-        problems.check(findings, rows=len(pairs), where=repr(pairs.root))
-    except PairingError as err:
-        if splits is None or "train" in splits or "train" not in pairs.split_names:
-            raise
-        raise PairingError(
-            f"{err}\nThe split 'train' was read too, for its vocabulary: text=... a Tokenizer, "
-            '"clip" or "byte" needs none.',
-            err.findings,
-        ) from err
-    return pairs, findings
-
-
 def _stages(augment: Sequence[Stage]) -> tuple[Stage, ...]:
     stages = tuple(augment) if isinstance(augment, Sequence) else (augment,)
     if not isinstance(augment, Sequence) or any(
@@ -193,33 +170,6 @@ def _stages(augment: Sequence[Stage]) -> tuple[Stage, ...]:
     return stages
 
 
-def _without_bombs(pairs: Pairs, max_pixels: int) -> Pairs:
-    """The pairs, scanned, whose larger images must not be decoded."""
-    scan, pairs = pairs.scanned()
-    sides = scan.heights.astype(np.int64), scan.widths.astype(np.int64)
-    large = np.flatnonzero((sides[0] * sides[1] > max_pixels) & (scan.formats != Format.UNKNOWN))
-    if not large.size:
-        return pairs
-    problems = {
-        row: f"{sides[0][row]} x {sides[1][row]} pixels, more than {max_pixels:,} in all"
-        for row in large.tolist()
-    }
-    return pairs.with_scan(scan.refuse(problems))
-
-
-def _needed(splits: tuple[str, ...] | None, recipe: Recipe) -> IfAny | None:
-    """The splits to read: also "train" where a vocabulary is to be learned from its captions.
-
-    And all (None) where classes are to be found, so that each split has the same.
-    """
-    if isinstance(recipe.task, Classification):
-        return None if recipe.task.classes is None or splits is None else IfAny(splits)
-    if splits is None:
-        return None
-    learned = recipe.text.tokenizer in tuple(LEARNED)
-    return IfAny((*splits, "train")) if learned else IfAny(splits)
-
-
 def _dataset(
     pairs: Pairs, tokenizer: Tokenizer | None, allowed: int | None, recipe: Recipe
 ) -> Dataset:
@@ -227,11 +177,13 @@ def _dataset(
     recipe = recipe.with_load_size()
     task, pixels = recipe.task, recipe.pixels
     visits = Visits.of(task, pairs, scan.keys)
-    spoken, text = None, recipe.text
+    spoken = None
     if tokenizer is not None and not isinstance(task, Classification):
         spoken = Spoken.of(pairs, visits, task, tokenizer, recipe)
-        text = dataclasses.replace(text, clean=text.cleaner, tokenizer=tokenizer)
-    by_row = values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
+        text = dataclasses.replace(recipe.text, clean=recipe.text.cleaner, tokenizer=tokenizer)
+        recipe = dataclasses.replace(recipe, text=text)
+    by_row: dict[str, Any] = {}
+    by_row |= values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
     by_index: dict[str, Any] = {}
     shapes = np.zeros(visits.count, np.int64)
     sizes = np.array([pixels.load_size or pixels.size])
@@ -242,44 +194,51 @@ def _dataset(
     if spoken is not None and spoken.lengths is not None:
         by_index["length"] = spoken.lengths
         shapes = shapes * (spoken.lengths.max() + 1) + spoken.lengths
-    buckets = Buckets.of(shapes) if pixels.buckets or by_index else None
     if pixels.quality == "fast" and (ratios := decode_ratios(scan, sizes)).max() > 1:
         by_row["ratio"] = ratios
         by_row["upright"] = upright_sizes(scan)
+    buckets = Groups.of(shapes) if pixels.buckets or by_index else None
+    blocks = _blocks(pairs, visits, recipe.shuffle)
     order = Order(
         count=visits.count,
-        batch_size=recipe.batch_size,
-        shuffle=recipe.shuffle,
+        batch_size=recipe.batches.size,
+        remainder=recipe.batches.remainder,
+        shuffle=bool(recipe.shuffle),
         seed=recipe.seed,
         shard=recipe.shard,
         buckets=buckets.counts if buckets else (),
+        blocks=blocks.counts if blocks else (),
+        **({"window": recipe.shuffle.window} if isinstance(recipe.shuffle, Blocks) else {}),
     )
-    corrupt = Corrupt(pairs, scan, allowed)
-    by_bucket = buckets.indices if buckets else None
-    look_up = Lookup(pairs, scan, visits, order, task, by_row, by_index, by_bucket)
-    load = None
-    if pairs.members is not None or Format.PILLOW in scan.formats:
-        load = Load(resize=pixels.resize, members=pairs.members)
-    decode = Decode(
-        background=pixels.background,
-        fast="ratio" in by_row,
-        plain=scan.plain,
-        strict=allowed == 0 and not buckets,  # a gap would draw other shapes nearer
+    grouped = buckets or blocks
+    by_group = grouped.indices if grouped else None
+    look_up = Lookup(pairs, scan, visits, order, task, by_row, by_index, by_group)
+    strict = allowed == 0 and not order.buckets  # a gap would draw other shapes nearer
+    decoding = Decoding.of(pairs, scan, recipe, fast="ratio" in by_row, strict=strict)
+    cached = None
+    if recipe.cache is not None:
+        cached = fill(recipe.cache, pairs, scan, look_up, decoding, by_row.get("size"))
+        failed = np.flatnonzero((cached.slot < 0) & (scan.formats != Format.UNKNOWN))
+        pairs = named(pairs, scan, failed.tolist())
+        corrupt = [found for found in pairs.report.findings if found.kind == "corrupt"]
+        recipe.problems.check(corrupt, rows=len(pairs), where=repr(pairs.root))
+        scan, pairs = pairs.scanned()
+    plan = Plan(
+        recipe=recipe,
+        order=order,
+        look_up=look_up,
+        decoding=decoding,
+        cached=cached,
+        corrupt=Corrupt(pairs, scan, allowed),
+        on_captions=() if spoken is None else tuple(spoken.stages),
     )
-    on_captions = [] if spoken is None else spoken.stages
-
-    def stream(steps: Any) -> Any:
-        return _batches(steps, order, look_up, load, decode, corrupt, on_captions, recipe)
-
     return Dataset(
-        stream,
+        plan,
+        recipe=recipe,
         pairs=pairs,
         tokenizer=tokenizer,
-        task=task,
-        pixels=pixels,
-        text=text,
         fit_report=None if spoken is None else spoken.fit,
-        corrupt=corrupt,
+        corrupt=plan.corrupt,
         steps_per_epoch=order.steps_per_epoch,
         image_sizes=tuple(pixels.buckets[i] for i in np.unique(nearest))
         if pixels.buckets
@@ -287,82 +246,108 @@ def _dataset(
     )
 
 
-def _require_captions(pairs: Pairs, task: Task) -> None:
-    without = np.flatnonzero(np.diff(pairs.offsets) == 0)
-    if task.has_text and len(without):
-        raise ValueError(
-            f"task={task!r} needs a caption for each image; got {len(without):,} image(s) without, "
-            f"e.g. {pairs.images[int(without[0])]!r}. Pairs.filter() takes rows away."
-        )
+def _blocks(pairs: Pairs, visits: Visits, shuffle: bool | Blocks) -> Groups | None:
+    """The blocks of indices that are near each other, if `shuffle` asks for them."""
+    if not isinstance(shuffle, Blocks):
+        return None
+    rows = visits.rows(pairs)
+    if pairs.members is not None:
+        return Groups.of(pairs.members.shard[rows].astype(np.int64))
+    return Groups.of(rows // shuffle.rows)
 
 
-def _batches(
-    steps: Any,
-    order: Order,
-    look_up: Lookup,
-    load: Load | None,
-    decode: Decode,
-    corrupt: Corrupt,
-    on_captions: Sequence[Stage],
-    recipe: Recipe,
-) -> Any:
-    """From the numbers of steps to their batches: all that happens to an example, in order."""
-    task, pixels = recipe.task, recipe.pixels
-    batch_size = order.batch_size // order.shard[1]
-    on_batches: list[Callable[[Example], Any] | None] = [
-        CutBack() if order.buckets else None,
-        corrupt,  # a batch at a time, since each note is a write to a variable
-        CutBack() if decode.strict else None,
-    ]
-    on_batches += [
-        *on_captions,  # text runs on batches: ten times as fast as one by one
-        Normalize(to=pixels.normalize),  # last: all before it moves bytes, not floats
-        task,
-    ]
-    ds = steps.map(look_up)  # a block of integers a step: no buffer to fill
-    if load is not None:  # one call a batch into Python, for what no op can read
-        ds = ds.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    if order.buckets:  # each ends with a short batch, and those behind it must not move up
-        ds = ds.map(FillUp(size=batch_size))
-    if decode.strict:  # one more, which cannot fail, and shows whether all before it are there
-        ds = ds.map(FillUp())
-    ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
-    on_files: list[Stage] = [decode, pixels.resize]
-    if pixels.load_size and not recipe.crops_at_random:
-        on_files.append(CenterCrop(size=pixels.size))
-    ds = ds.map(_chain(on_files), num_parallel_calls=os.cpu_count())  # all cores, from the start
-    if decode.strict:
-        ds = ds.ignore_errors()  # `Missed` finds them, and knows their names
-    if on_examples := _on_examples(recipe):  # behind resizing, where pixels are few
-        ds = ds.map(_chain(on_examples), num_parallel_calls=tf.data.AUTOTUNE)
-    ds = ds.batch(batch_size + decode.strict)
-    if decode.strict:
-        ds = ds.scan(tf.constant(False), Missed(look_up))
-        ds = ds.take_while(lambda _, missed: ~missed)
-        ds = ds.map(lambda example, _: example)
-    ds = ds.map(_chain(on_batches), num_parallel_calls=tf.data.AUTOTUNE)
-    return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """What the batches of a dataset are made of; called with steps, int64 [], it makes them."""
+
+    recipe: Recipe
+    order: Order
+    look_up: Lookup
+    decoding: Decoding
+    cached: Cached | None
+    corrupt: Corrupt
+    on_captions: tuple[Stage, ...]
+
+    @property
+    def normalize(self) -> Normalize | None:
+        """The stage that scales pixels; None where something else stands in the place of them."""
+        return None if self.recipe.encoder else Normalize(to=self.recipe.pixels.normalize)
+
+    def images(self, rows: NDArray[np.int64]) -> Any:
+        """A dataset of the images of rows, as a model gets them, and of whether they are valid.
+
+        rows: int64 [n]  ->  image: [b, H, W, 3], valid: bool [b]; in the same order
+        """
+        ds = tf.data.Dataset.from_tensor_slices(rows).batch(_BATCH).map(self.look_up.of_rows)
+        if self.cached is None:
+            ds = self.decoding.lenient()(ds).batch(_BATCH)
+        else:
+            ds = ds.map(self.cached)
+        ds = ds.map(chain([self.normalize]))
+        return ds.map(lambda example: (example["image"], example["valid"])).prefetch(1)
+
+    def __call__(self, steps: Any) -> Any:
+        """All that happens to an example, in order."""
+        on_examples = _on_examples(self.recipe)
+        if self.cached is None or on_examples:
+            ds = self._one_by_one(steps, on_examples)
+        else:  # nothing takes a batch apart, so all is one call a batch
+            stages = chain([self.look_up, self.cached, *self._on_batches()])
+            ds = steps.map(stages, num_parallel_calls=tf.data.AUTOTUNE)
+        return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+    def _one_by_one(self, steps: Any, on_examples: Sequence[Stage]) -> Any:
+        strict = self.decoding.decode.strict and self.cached is None
+        size = self.order.batch_size // self.order.shard[1]
+        on_steps = [
+            self.look_up,  # a block of integers a step: no buffer to fill
+            Seed(seed=self.recipe.seed) if on_examples else None,
+            # Buckets end with short batches, and those behind them must not move up.
+            FillUp(size=size) if self.order.buckets else None,
+            # One more, which cannot fail, and shows whether all before it are there.
+            FillUp() if strict else None,
+            self.cached,
+        ]
+        ds = steps.map(chain(on_steps), num_parallel_calls=tf.data.AUTOTUNE)
+        ds = self.decoding(ds) if self.cached is None else ds.unbatch()
+        if strict:
+            ds = ds.ignore_errors()  # `Missed` finds them, and knows their names
+        if on_examples:  # behind resizing, where pixels are few
+            ds = ds.map(chain(on_examples), num_parallel_calls=tf.data.AUTOTUNE)
+        ds = ds.batch(size + strict)
+        if strict:
+            ds = ds.scan(tf.constant(False), Missed(self.look_up))
+            ds = ds.take_while(lambda _, missed: ~missed)
+            ds = ds.map(lambda example, _: example)
+        cut_back = CutBack() if self.order.buckets else None
+        stages = chain([cut_back, *self._on_batches(strict)])
+        return ds.map(stages, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def _on_batches(self, strict: bool = False) -> list[Callable[[Example], Any] | None]:
+        size = self.order.batch_size // self.order.shard[1]
+        whole = self.cached is not None and self.cached.complete
+        return [
+            None if whole else self.corrupt,  # on batches, as each note is a write to a variable
+            CutBack() if strict else None,
+            *self.on_captions,  # text runs on batches: ten times as fast as one by one
+            self.normalize,  # last: before it, bytes move, not floats
+            self.recipe.task,
+            Full(size=size) if self.order.full else None,
+        ]
 
 
 def _on_examples(recipe: Recipe) -> list[Stage]:
     """What happens to each example by itself: augmentation, then the words around its caption."""
     stages, task = list(recipe.augment), recipe.task
     if not isinstance(task, Captioned):
-        return [Seed(seed=recipe.seed), *stages] if stages else []
+        return stages
     if task.shuffle_tags:
         stages.append(ShuffleTags(keep=task.keep_tags))
     if task.template != "{caption}":
         stages.append(Template(text=task.template))
     if task.dropout:
         stages.append(DropCaption(rate=task.dropout))
-    return [Seed(seed=recipe.seed), *stages] if stages else []
-
-
-def _chain(stages: Sequence[Callable[[Example], Any] | None]) -> Callable[[Example], Any]:
-    def run(example: Example) -> Any:
-        return functools.reduce(lambda e, stage: stage(e), filter(None, stages), example)
-
-    return run
+    return stages
 
 
 def _options() -> Any:

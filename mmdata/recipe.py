@@ -1,8 +1,10 @@
 """The arguments of `build`, as values that fit together."""
 
 import dataclasses
+import importlib.metadata
+import pathlib
 
-from mmdata.arguments import Pixels, Text
+from mmdata.arguments import Batches, Blocks, Pixels, Text
 from mmdata.example import Stage
 from mmdata.pairing.problems import Problems
 from mmdata.stages.augment import Flip, RandomCrop
@@ -16,6 +18,9 @@ _FIXED = ("all", "first", "longest", "join")
 class Recipe:
     """What holds for each dataset that `build` makes, with names resolved.
 
+    Attributes:
+      encoder: The fingerprint of what images are encoded by; "" where they stay pixels.
+
     Raises:
       ValueError: Two of the arguments exclude each other.
     """
@@ -24,11 +29,13 @@ class Recipe:
     pixels: Pixels
     text: Text
     augment: tuple[Stage, ...]
-    batch_size: int
-    shuffle: bool
+    batches: Batches
+    shuffle: bool | Blocks
     seed: int
     shard: tuple[int, int]
+    cache: pathlib.Path | None
     problems: Problems
+    encoder: str = ""
 
     def __post_init__(self) -> None:
         task, normalize = self.task, self.pixels.normalize
@@ -48,6 +55,11 @@ class Recipe:
         if self.text.buckets and isinstance(task, Captioned):
             self._require_same_captions(task)
         self._require_one_crop()
+        if isinstance(self.shuffle, Blocks) and (self.pixels.buckets or self.text.buckets):
+            raise ValueError(
+                'shuffle="blocks" excludes Pixels(buckets=...) and Text(buckets=...), whose '
+                f"batches come from everywhere; got {self.shuffle!r}."
+            )
 
     def _require_same_captions(self, task: Captioned) -> None:
         flips = [stage for stage in self.augment if isinstance(stage, Flip)]
@@ -74,11 +86,22 @@ class Recipe:
             )
 
     def measuring(self) -> "Recipe":
-        """The recipe of a split that is measured: images and words of captions stay as they are."""
+        """The recipe of a split that is measured: all of it, as it is."""
         task = self.task
         if isinstance(task, Captioned):
             task = dataclasses.replace(task, dropout=0.0, shuffle_tags=False, keep_tags=0)
-        return dataclasses.replace(self, augment=(), task=task)
+        batches = dataclasses.replace(self.batches, remainder="keep")
+        return dataclasses.replace(self, augment=(), task=task, batches=batches)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """By name, what decides over batches: not where pixels are kept, nor who takes which."""
+        decisive = ("task", "pixels", "text", "augment", "batches", "shuffle", "seed", "encoder")
+        said = {name: repr(getattr(self, name)) for name in decisive}
+        said["augment"] = repr([_named(stage) for stage in self.augment])
+        for name in ("mmdata", "tensorflow", "tensorflow-text"):
+            said[name] = importlib.metadata.version(name)
+        return said
 
     @property
     def before_cleaning(self) -> tuple[Stage, ...]:
@@ -107,3 +130,10 @@ class Recipe:
         height, width = (-(-side * 8 // 7) for side in pixels.size)
         pixels = dataclasses.replace(pixels, load_size=pixels.load_size or (height, width))
         return dataclasses.replace(self, pixels=pixels, augment=augment)
+
+
+def _named(stage: Stage) -> str:
+    """A stage as it is called in every process: of a function, not where it lies in memory."""
+    if dataclasses.is_dataclass(stage):
+        return repr(stage)
+    return f"{stage.__module__}.{getattr(stage, '__qualname__', type(stage).__qualname__)}"

@@ -46,6 +46,8 @@ class Scan:
       heights, widths: int32 [n], pixels before the orientation is applied; 0 where the header does
         not say.
       problems: Why a file must not be decoded, by its index.
+      modified: int64 [n], time of modification of each file, in nanoseconds; 0 where it is not
+        known.
     """
 
     keys: NDArray[np.int64]
@@ -54,6 +56,7 @@ class Scan:
     heights: NDArray[np.int32]
     widths: NDArray[np.int32]
     problems: dict[int, str]
+    modified: NDArray[np.int64]
 
     @property
     def plain(self) -> bool:
@@ -70,6 +73,7 @@ class Scan:
             self.heights[rows],
             self.widths[rows],
             {new: self.problems[old] for new, old in enumerate(rows) if old in self.problems},
+            self.modified[rows],
         )
 
     def refuse(self, problems: dict[int, str]) -> "Scan":
@@ -253,4 +257,5 @@ def _of(seen: Sequence[tuple[Facts, str]]) -> Scan:
         heights=np.minimum(column["height"], _INT32).astype(np.int32),
         widths=np.minimum(column["width"], _INT32).astype(np.int32),
         problems={row: why for row, (_, why) in enumerate(seen) if why},
+        modified=column["modified"].copy(),
     )

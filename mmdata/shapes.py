@@ -73,22 +73,22 @@ def nearest_sizes(scan: Scan, sizes: tuple[Size, ...]) -> NDArray[np.int64]:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Buckets:
-    """Indices put together by the shapes that their examples have.
+class Groups:
+    """Indices put together by what they share.
 
     Attributes:
-      indices: int64 [indices], those of one shape behind one another.
-      counts: How many indices of each shape there are, in that order.
+      indices: int64 [indices], those of one group behind one another.
+      counts: How many indices each group has, in that order.
     """
 
     indices: NDArray[np.int64]
     counts: tuple[int, ...]
 
     @classmethod
-    def of(cls, shapes: NDArray[np.int64]) -> "Buckets":
-        """Puts indices together whose shapes, int64 [indices], are equal."""
-        _, counts = np.unique(shapes, return_counts=True)
-        return cls(np.argsort(shapes, kind="stable"), tuple(counts.tolist()))
+    def of(cls, numbers: NDArray[np.int64]) -> "Groups":
+        """Puts indices together whose numbers, int64 [indices], are equal."""
+        _, counts = np.unique(numbers, return_counts=True)
+        return cls(np.argsort(numbers, kind="stable"), tuple(counts.tolist()))
 
 
 def decode_ratios(scan: Scan, sizes: NDArray[np.integer]) -> NDArray[np.int8]:

@@ -5,11 +5,10 @@ import os
 import tensorflow as tf
 from tqdm import tqdm
 
-from mmdata.corrupt import why_undecodable
+from mmdata.corrupt import named
 from mmdata.example import Example
 from mmdata.headers import Format
 from mmdata.pairing.pairs import Pairs
-from mmdata.scan import remember
 from mmdata.stages.images import Decode
 from mmdata.stages.loading import Load
 from mmdata.stages.resize import Resize
@@ -58,13 +57,4 @@ def verify(pairs: Pairs) -> Pairs:
         leave=False,
     )
     failed = [row for row, valid in enumerate(bar) if not valid and row not in scan.problems]
-    problems: dict[int, str] = {}
-    lasting: dict[int, str] = {}
-    for row in failed:
-        why, was_read = why_undecodable(pairs, scan, row)
-        if why is not None:
-            problems[row] = why
-            if was_read:  # what cannot be read today may be there tomorrow, unchanged
-                lasting[row] = why
-    remember(pairs.root, list(pairs.images), pairs.members, lasting)
-    return pairs.with_scan(scan.refuse(problems))
+    return named(pairs, scan, failed)

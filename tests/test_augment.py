@@ -82,7 +82,7 @@ def one(image: Pixels, caption: str | bytes | None = None, key: int = 0) -> Exam
 
 def draws(key: int, count: int) -> Pixels:
     """The numbers in [0, 1) that a stage sees."""
-    own = tf.random.split(tf.constant([key, 5]), 2)[0]
+    own = tf.constant([key - 1640531527, 5 + 1779033703])
     return np.asarray(tf.random.stateless_uniform([count], own), np.float64)
 
 
@@ -145,7 +145,7 @@ def test_leaves_another_key(name: str) -> None:
         given = one(PHOTO, key=key)
         left = tuple(STAGES[name](given)["seed"].numpy())
         assert left not in seen
-        assert left != tuple(tf.random.split(given["seed"], 2)[0].numpy())
+        assert left != (key - 1640531527, 5 + 1779033703)
         seen.add(left)
 
 
@@ -661,7 +661,7 @@ def test_changes_in_turn_are_pillows(picture: Pixels) -> None:
         got = Color(brightness=0.4, contrast=0.4, saturation=0.4)(one(picture, key=key))
         difference = np.abs(got["image"].numpy() - np.asarray(expected, int))
         assert difference.max() <= 4  # Pillow cuts off fractions, three times
-        assert difference.mean() < 1.7
+        assert difference.mean() < 2.2  # half a level each, grown by factors up to 1.4
 
 
 @pytest.mark.parametrize("hue", [0.05, 0.5])

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -217,9 +218,13 @@ def broken() -> Epoch:
 
 
 def failing() -> Epoch:
+    """Fails in the second round that counts."""
+    epochs = itertools.count()
+
     def epoch() -> Any:
-        yield range(4)
-        raise ValueError("first line\n  last line")
+        yield range(8)
+        if next(epochs) == 2:
+            raise ValueError("first line\n  last line")
 
     return epoch
 
@@ -307,21 +312,30 @@ def test_an_interrupt_leaves_no_process_behind(
 
 
 def busy() -> Epoch:
-    """Has a process of its own do the work."""
+    """Has a process of its own do the work, which holds 200 MB."""
 
     def epoch() -> Any:
-        command = "import os, time\nwhile time.process_time() < 0.3: pass"
+        command = "import time\nheld = b'1' * 200_000_000\nwhile time.process_time() < 0.3: pass"
         subprocess.run([sys.executable, "-c", command], check=True)
         yield range(8)
 
     return epoch
 
 
-def test_the_time_of_processes_that_it_starts_counts(tmp_path: pathlib.Path) -> None:
+def test_the_time_and_memory_of_processes_that_it_starts_count(tmp_path: pathlib.Path) -> None:
     (result,) = measuring.measure(
         [contender(busy, "busy")], rounds=1, folder=tmp_path, environment={}
     )
     assert result.samples[0].cpu > 0.29
+    assert 200e6 < result.samples[0].peak < 300e6
+
+
+def test_the_memory_of_whoever_started_it_does_not_count(tmp_path: pathlib.Path) -> None:
+    held = np.ones(300_000_000, np.uint8)
+    (result,) = measuring.measure(
+        [contender(steady, "steady")], rounds=1, folder=tmp_path, environment={}
+    )
+    assert 1e6 < result.samples[0].peak < held.nbytes
 
 
 def telling() -> Epoch:

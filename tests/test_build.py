@@ -383,7 +383,9 @@ class TestSplits:
     ("arguments", "words"),
     [
         ({"on_problem": "ignore"}, "on_problem"),
-        ({"cache": "pixels"}, "cache"),
+        ({"cache": 7}, "cache"),
+        ({"shuffle": "windows"}, "shuffle"),
+        ({"shuffle": "blocks", "text": mmdata.Text(buckets=(8,))}, "blocks.*buckets"),
         ({"task": "classify"}, "task"),
         ({"pixels": "imagenette"}, "pixels"),
         ({"text": "sentence"}, "text"),

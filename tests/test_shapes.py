@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mmdata.headers import Format
 from mmdata.scan import Scan
-from mmdata.shapes import Buckets, aspect_buckets, decode_ratios, nearest_sizes, upright_sizes
+from mmdata.shapes import Groups, aspect_buckets, decode_ratios, nearest_sizes, upright_sizes
 
 Size = tuple[int, int]
 Seen = tuple[int, int, int, Format]
@@ -26,6 +26,7 @@ def scan_of(*images: Seen) -> Scan:
         heights=np.array(heights, np.int32),
         widths=np.array(widths, np.int32),
         problems={},
+        modified=np.zeros(len(images), np.int64),
     )
 
 
@@ -168,12 +169,12 @@ def test_orientation_counts_and_unknown_sizes_are_square() -> None:
     assert nearest.tolist() == [0] * 4 + [2] * 4 + [1]
 
 
-# Buckets.
+# Groups.
 
 
 @given(shapes=st.lists(st.integers(0, 6), min_size=1, max_size=40))
 def test_what_has_one_shape_stands_together(shapes: list[int]) -> None:
-    buckets = Buckets.of(np.array(shapes, np.int64))
+    buckets = Groups.of(np.array(shapes, np.int64))
     members = [[i for i, shape in enumerate(shapes) if shape == one] for one in range(7)]
     assert buckets.indices.dtype == np.int64
     assert buckets.indices.tolist() == [index for bucket in members for index in bucket]
@@ -181,7 +182,7 @@ def test_what_has_one_shape_stands_together(shapes: list[int]) -> None:
 
 
 def test_thousands_of_indices_keep_their_order() -> None:
-    buckets = Buckets.of(np.arange(20_000) % 3)  # from 17 on, not every sort is stable
+    buckets = Groups.of(np.arange(20_000) % 3)  # from 17 on, not every sort is stable
     assert buckets.counts == (6667, 6667, 6666)
     assert (np.diff(buckets.indices) == 3).sum() == 20_000 - 3
 

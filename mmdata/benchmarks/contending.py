@@ -6,6 +6,8 @@ import functools
 import importlib
 import multiprocessing
 import os
+import pathlib
+import re
 import resource
 import sys
 import time
@@ -21,6 +23,7 @@ Examine = Callable[[Epoch], Any]
 """Tells something of what an epoch gives; can be pickled, as what it tells."""
 
 _BYTES = 1 if sys.platform == "darwin" else 1024  # of a unit of ru_maxrss
+_STATUS = pathlib.Path("/proc/self/status")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,7 @@ class Contender:
       package: What `pip` installs to have them.
       note: A word on what it computes.
       examine: What to find out before the rounds; None finds out nothing.
+      resume: Makes one anew whose epoch begins late; None where that is not asked for.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Contender:
     package: str
     note: str = ""
     examine: Examine | None = None
+    resume: Callable[[], Epoch] | None = None
 
 
 class Peer(NamedTuple):
@@ -51,16 +56,22 @@ class Peer(NamedTuple):
 
     Attributes:
       prepare: Makes it ready for the work it is given.
+      resumes: Whether `prepare` also takes `start`, the batch that its epoch begins with; what it
+        takes to get there is done by the epoch.
     """
 
     name: str
-    prepare: Callable[[Any], Epoch]
+    prepare: Callable[..., Epoch]
     modules: tuple[str, ...]
     package: str
     note: str = ""
+    resumes: bool = False
 
-    def contender(self, work: Any, count: int, examine: Examine | None = None) -> Contender:
-        """It, with work of so many items."""
+    def contender(
+        self, work: Any, count: int, examine: Examine | None = None, start: int | None = None
+    ) -> Contender:
+        """It, with work of so many items; where it can be resumed, it is, at the batch `start`."""
+        resumed = functools.partial(self.prepare, work, start=start)
         return Contender(
             name=self.name,
             prepare=functools.partial(self.prepare, work),
@@ -69,6 +80,7 @@ class Peer(NamedTuple):
             package=self.package,
             note=self.note,
             examine=examine,
+            resume=resumed if self.resumes and start is not None else None,
         )
 
 
@@ -80,12 +92,20 @@ class Sample(NamedTuple):
       cpu: Seconds, of all threads and of the processes that it started.
       wall: Seconds.
       peak: Bytes of memory that the largest of its processes has held so far.
+      first: Seconds until the first batch.
     """
 
     items: int
     cpu: float
     wall: float
     peak: int
+    first: float = 0.0
+
+
+class Resumed(NamedTuple):
+    """How long one that was made anew took, from being asked to its first batch, in seconds."""
+
+    seconds: float
 
 
 class Ready(NamedTuple):
@@ -107,8 +127,8 @@ def work(
     """Serves the parent until it hangs up.
 
     Args:
-      connection: Takes anything as "run an epoch", gives a `Ready`, then `Sample`s; a `Failure` is
-        the last.
+      connection: Gives a `Ready`; then takes None as "run an epoch" and gives a `Sample`, or takes
+        a `Contender.resume` and gives a `Resumed`. A `Failure` is the last.
       contender: Who works here.
       log: File for all that its libraries print.
       environment: Variables that they find.
@@ -123,8 +143,8 @@ def work(
             told = contender.examine and contender.examine(epoch)
             connection.send(Ready(_versions(contender.modules), told))
             while True:
-                connection.recv()
-                connection.send(_measure(epoch, contender.count))
+                resume = connection.recv()
+                connection.send(_resumed(resume) if resume else _measure(epoch, contender.count))
         except (EOFError, BrokenPipeError):
             raise
         except Exception as err:  # whatever a peer fails with is its result
@@ -144,11 +164,30 @@ def _detach(log: str) -> None:
 
 def _measure(epoch: Epoch, count: int) -> Sample:
     cpu, wall = _cpu(), time.perf_counter()
-    seen = sum(map(len, epoch()))
+    seen, begun = _run(epoch)
     taken = _cpu() - cpu, time.perf_counter() - wall
     if seen != count:
         raise ValueError(f"an epoch must have {count:,} items; got {seen:,}.")
-    return Sample(seen, *taken, _peak())
+    return Sample(seen, *taken, _peak(), begun - wall)
+
+
+def _run(epoch: Epoch) -> tuple[int, float]:
+    """Goes through an epoch; its items, and when the first batch was there.
+
+    What the iterator holds ends with this: processes that have not ended have no time that counts.
+    """
+    batches = iter(epoch())
+    seen = len(next(batches, ()))
+    begun = time.perf_counter()
+    return seen + sum(map(len, batches)), begun
+
+
+def _resumed(resume: Callable[[], Epoch]) -> Resumed:
+    epoch = resume()
+    asked = time.perf_counter()
+    batches = iter(epoch())
+    next(batches)
+    return Resumed(time.perf_counter() - asked)
 
 
 def _cpu() -> float:
@@ -157,8 +196,11 @@ def _cpu() -> float:
 
 
 def _peak() -> int:
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return _BYTES * max(resource.getrusage(who).ru_maxrss for who in whose)
+    ended = _BYTES * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    if _STATUS.exists():  # there, `ru_maxrss` is also that of the process that started this one
+        own = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text("utf-8"))
+        return max(ended, 1024 * int(own[1]) if own else 0)
+    return max(ended, _BYTES * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def _versions(modules: Iterable[str]) -> str:

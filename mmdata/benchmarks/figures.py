@@ -2,7 +2,7 @@
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mmdata.benchmarks.contending import Sample
 
@@ -29,17 +29,38 @@ class Figures:
 
 def figures(samples: Sequence[Sample], floor: Sequence[Sample]) -> Figures:
     """Sums up the rounds of a contender; `floor` has as many, or none."""
-    cpu = [_cpu_ms(sample) for sample in samples]
-    ratios = [ours / _cpu_ms(theirs) for ours, theirs in zip(cpu, floor, strict=bool(floor))]
+    cpu = [cpu_ms(sample) for sample in samples]
     return Figures(
         cpu_ms=statistics.median(cpu),
         cpu_ms_min=min(cpu),
         cpu_ms_max=max(cpu),
-        ratio=statistics.median(ratios) if ratios else None,
-        items_per_second=statistics.median(sample.items / sample.wall for sample in samples),
+        ratio=ratio(samples, floor, cpu_ms),
+        items_per_second=statistics.median(map(rate, samples)),
         peak_mb=max(sample.peak for sample in samples) / 1e6,
     )
 
 
-def _cpu_ms(sample: Sample) -> float:
+def ratio(
+    samples: Sequence[Sample], others: Sequence[Sample], value: Callable[[Sample], float]
+) -> float | None:
+    """Median of how many times the value of the others it is in the same round.
+
+    Args:
+      samples: A sample a round.
+      others: As many, or none, which have no ratio.
+      value: What of a sample is compared.
+    """
+    ratios = [
+        value(ours) / value(theirs) for ours, theirs in zip(samples, others, strict=bool(others))
+    ]
+    return statistics.median(ratios) if ratios else None
+
+
+def cpu_ms(sample: Sample) -> float:
+    """Milliseconds of CPU time an item."""
     return 1e3 * sample.cpu / sample.items
+
+
+def rate(sample: Sample) -> float:
+    """Items a second, by the clock."""
+    return sample.items / sample.wall

@@ -1,13 +1,14 @@
 """How mmdata, and others, go from JPEG files to batches of images of one size.
 
 Each function here makes one of them ready, and imports what it needs; what it returns goes through
-the files once, each time it is called. Each is written as its own documentation has it.
+the files once, each time it is called. Each is written as its own documentation has it. Where one
+takes `start`, an epoch begins with that batch, by means of its own.
 """
 
 import dataclasses
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -109,7 +110,7 @@ def tf_two_passes(work: Work) -> Epoch:
         resized = shrink_rows(shrink_rows(_decode(path), height), width)
         return tf.cast(tf.round(resized), tf.uint8)
 
-    return _tf_data(work, load)
+    return tf_batches(tf_images(work, load))
 
 
 def tf_antialiased(work: Work) -> Epoch:
@@ -120,11 +121,16 @@ def tf_antialiased(work: Work) -> Epoch:
         resized = tf.image.resize(_decode(path), work.size, antialias=True)
         return tf.cast(tf.round(resized), tf.uint8)
 
-    return _tf_data(work, load)
+    return tf_batches(tf_images(work, load))
 
 
-def tf_tutorial(work: Work) -> Epoch:
-    """What tutorials write.
+def tf_tutorial(work: Work, start: int = 0) -> Epoch:
+    """What tutorials write."""
+    return tf_batches(tf_tutorial_images(work), start)
+
+
+def tf_tutorial_images(work: Work) -> Any:
+    """The images of tutorials, float32 [H, W, 3] each.
 
     Source: tensorflow.org/tutorials/load_data/images, "Using tf.data for finer control".
     """
@@ -134,7 +140,7 @@ def tf_tutorial(work: Work) -> Epoch:
         image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
         return tf.image.resize(image, work.size)
 
-    return _tf_data(work, load)
+    return tf_images(work, load)
 
 
 def _decode(path: Any) -> Any:
@@ -144,39 +150,55 @@ def _decode(path: Any) -> Any:
     return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def _tf_data(work: Work, load: Callable[[Any], Any]) -> Epoch:
+def tf_images(work: Work, load: Callable[[Any], Any]) -> Any:
+    """A `tf.data.Dataset` of what is loaded of each file."""
     import tensorflow as tf
 
     ds = tf.data.Dataset.from_tensor_slices(list(work.files))
-    ds = ds.map(load, num_parallel_calls=work.threads).batch(BATCH).prefetch(tf.data.AUTOTUNE)
-    return lambda: ds
+    return ds.map(load, num_parallel_calls=work.threads)
 
 
-def keras_folder(work: Work) -> Epoch:
+def tf_batches(images: Any, start: int = 0) -> Epoch:
+    """Batches of a `tf.data.Dataset`."""
+    import tensorflow as tf
+
+    ds = images.batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    return lambda: ds.skip(start) if start else ds
+
+
+def keras_folder(work: Work, start: int = 0) -> Epoch:
     """Keras' own way from a folder, which shuffles by default."""
     import keras
 
     ds = keras.utils.image_dataset_from_directory(
         work.folder, labels=None, image_size=work.size, batch_size=BATCH, verbose=False
     )
-    return lambda: ds
+    return lambda: ds.skip(start) if start else ds
 
 
 def pillow(work: Work) -> Epoch:
     """Pillow in threads."""
-    return _in_threads(work, _PillowLoader(work.size))
+    return _in_threads(work, PillowLoader(work.size))
 
 
-class _PillowLoader:
+class PillowLoader:
+    """Reads, decodes and resizes with Pillow; can be pickled."""
+
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size[::-1]
 
     def __call__(self, path: str) -> _Image:
+        """The image of a file."""
         from PIL import Image
 
         with Image.open(path) as image:
-            resized = image.convert("RGB").resize(self._size, Image.Resampling.BILINEAR)
-        return np.asarray(resized)
+            return self.resize(image)
+
+    def resize(self, image: Any) -> _Image:
+        """What becomes of an image that Pillow has opened."""
+        from PIL import Image
+
+        return np.asarray(image.convert("RGB").resize(self._size, Image.Resampling.BILINEAR))
 
 
 def opencv(work: Work) -> Epoch:
@@ -205,55 +227,74 @@ def _in_threads(work: Work, load: Callable[[str], _Image]) -> Epoch:
     return epoch
 
 
-def torch_workers(work: Work) -> Epoch:
+def torch_workers(work: Work, start: int = 0) -> Epoch:
     """PyTorch's DataLoader with Pillow in processes of its own, which end with each epoch."""
+    return torch_batches(work, PillowLoader(work.size), start)
+
+
+def torch_batches(work: Work, load: Callable[[str], Any], start: int = 0) -> Epoch:
+    """Batches of PyTorch's DataLoader of what is loaded of each file."""
     from torch.utils.data import DataLoader
 
-    loader: Any = DataLoader(_PillowFiles(work), batch_size=BATCH, num_workers=work.threads)
+    rows: Any = range(start * BATCH, len(work.files))
+    loader: Any = DataLoader(
+        _Files(work.files, load), batch_size=BATCH, sampler=rows, num_workers=work.threads
+    )
     return lambda: loader
 
 
-class _PillowFiles:
+class _Files:
     """What torch calls a map-style dataset."""
 
-    def __init__(self, work: Work) -> None:
-        self._files = work.files
-        self._load = _PillowLoader(work.size)
+    def __init__(self, files: Sequence[str], load: Callable[[str], Any]) -> None:
+        self._files = files
+        self._load = load
 
     def __len__(self) -> int:
         return len(self._files)
 
-    def __getitem__(self, row: int) -> _Image:
+    def __getitem__(self, row: int) -> Any:
         return self._load(self._files[row])
 
 
-def dali(work: Work) -> Epoch:
-    """DALI on the CPU; asked for as many batches as an epoch has, so that it begins none beyond."""
-    from nvidia.dali import fn, pipeline_def, types
+def dali(work: Work, start: int = 0) -> Epoch:
+    """DALI on the CPU, which is made anew for the files that an epoch begins with."""
+    if start:
+        return lambda: _Dali(work, start)()
+    return _Dali(work)
 
-    def photos() -> Any:
-        encoded, _ = fn.readers.file(files=list(work.files))
-        images = fn.decoders.image(encoded, device="cpu", output_type=types.RGB)
-        return fn.resize(
-            images, size=work.size, interp_type=types.INTERP_TRIANGULAR, antialias=True
+
+class _Dali:
+    """Begins no batch that is not of the epoch."""
+
+    _AHEAD = 2
+
+    def __init__(self, work: Work, start: int = 0) -> None:
+        from nvidia.dali import fn, pipeline_def, types
+
+        def photos() -> Any:
+            encoded, _ = fn.readers.file(files=list(work.files[start * BATCH :]))
+            images = fn.decoders.image(encoded, device="cpu", output_type=types.RGB)
+            return fn.resize(
+                images, size=work.size, interp_type=types.INTERP_TRIANGULAR, antialias=True
+            )
+
+        self._pipeline = pipeline_def(photos)(
+            batch_size=BATCH,
+            num_threads=work.threads,
+            device_id=None,
+            prefetch_queue_depth=self._AHEAD,
         )
+        self._pipeline.build()
+        self._steps = len(work.files) // BATCH - start
+        self._is_new = True
 
-    ahead = 2
-    pipeline = pipeline_def(photos)(
-        batch_size=BATCH,
-        num_threads=work.threads,
-        device_id=None,
-        prefetch_queue_depth=ahead,
-    )
-    pipeline.build()
-    steps = len(work.files) // BATCH
-
-    def epoch() -> Iterator[Any]:
-        for step in range(steps + ahead):
-            if step < steps:
-                pipeline.schedule_run()
-            if step >= ahead:
-                yield pipeline.share_outputs()[0]
-                pipeline.release_outputs()
-
-    return epoch
+    def __call__(self) -> Iterator[Any]:
+        begun = 0
+        for step in range(self._steps):
+            while begun < min(step + self._AHEAD, self._steps):
+                self._pipeline.schedule_run()
+                begun += self._AHEAD if self._is_new else 1  # the first call fills the queue
+                self._is_new = False
+            yield self._pipeline.share_outputs()[0]
+            self._pipeline.release_outputs()

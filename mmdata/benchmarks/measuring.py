@@ -6,12 +6,12 @@ import multiprocessing
 import os
 import pathlib
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tqdm import tqdm
 
-from mmdata.benchmarks.contending import Contender, Failure, Ready, Sample, work
+from mmdata.benchmarks.contending import Contender, Epoch, Failure, Ready, Resumed, Sample, work
 
 _FRESH = multiprocessing.get_context("spawn")  # nothing imported, no threads
 _ENDING = 5.0
@@ -28,6 +28,8 @@ class Result:
       told: What its `examine` found out; None where there is none, or it did not get ready.
       samples: A sample a round; none where it failed.
       failure: Why there are no samples; else "".
+      warm_up: The sample of the epoch before the rounds; None where it failed.
+      resumed: Seconds to resume, a round; none where it failed, or is not asked to.
     """
 
     contender: Contender
@@ -35,6 +37,8 @@ class Result:
     samples: tuple[Sample, ...]
     failure: str
     told: Any = None
+    warm_up: Sample | None = None
+    resumed: tuple[float, ...] = ()
 
 
 def measure(
@@ -48,7 +52,9 @@ def measure(
     """Runs an epoch of each contender, then the next of each; the first one warms up.
 
     One at a time, so that none disturbs another; in turn, so that what else the machine does hits
-    them alike. One that fails is left out from there on. No process is left behind.
+    them alike. Those that can be resumed are, after the rounds and as often: what they make anew
+    must not be in the memory of an epoch. One that fails is left out from there on. No process is
+    left behind.
 
     Args:
       contenders: Who takes part.
@@ -59,7 +65,9 @@ def measure(
     """
     variables = {**_QUIET, **environment}
     runs = [_Run(one, folder / f"{number}.log", variables) for number, one in enumerate(contenders)]
-    bar = tqdm(total=len(runs) * (rounds + 2), unit="epoch", leave=False, disable=None)
+    resuming = [run for run in runs if run.contender.resume]
+    total = len(runs) * (rounds + 2) + len(resuming) * rounds
+    bar = tqdm(total=total, unit="epoch", leave=False, disable=None)
     with bar, contextlib.ExitStack() as stack:
         for run in runs:
             stack.callback(run.end)
@@ -72,6 +80,11 @@ def measure(
             for run in runs:
                 bar.set_description(run.contender.name)
                 run.epoch(patience, counts=number > 0)
+                bar.update()
+        for _ in range(rounds):
+            for run in resuming:
+                bar.set_description(f"resuming {run.contender.name}")
+                run.resume(patience)
                 bar.update()
     return [run.result() for run in runs]
 
@@ -86,7 +99,9 @@ class _Run:
         self._log = log
         self._ready = Ready("", None)
         self._failure = ""
+        self._warm_up: Sample | None = None
         self._samples: list[Sample] = []
+        self._resumed: list[float] = []
         self._ours, self._theirs = _FRESH.Pipe()
         self._process = _FRESH.Process(
             target=work, args=(self._theirs, contender, str(log), environment)
@@ -105,13 +120,17 @@ class _Run:
 
     def epoch(self, patience: float, *, counts: bool) -> None:
         """Runs an epoch, unless it has failed before."""
-        if self._failure:
-            return
-        with contextlib.suppress(BrokenPipeError):  # it has ended: its answer says so
-            self._ours.send(None)
-        answer = self._answer(patience)
+        answer = self._ask(None, patience)
         if isinstance(answer, Sample) and counts:
             self._samples.append(answer)
+        elif isinstance(answer, Sample):
+            self._warm_up = answer
+
+    def resume(self, patience: float) -> None:
+        """Makes one anew that begins late, unless it has failed before."""
+        answer = self._ask(self.contender.resume, patience)
+        if isinstance(answer, Resumed):
+            self._resumed.append(answer.seconds)
 
     def result(self) -> Result:
         """How it did so far."""
@@ -121,6 +140,8 @@ class _Run:
             samples=() if self._failure else tuple(self._samples),
             failure=self._failure,
             told=self._ready.told,
+            warm_up=None if self._failure else self._warm_up,
+            resumed=() if self._failure else tuple(self._resumed),
         )
 
     def end(self) -> None:
@@ -131,6 +152,14 @@ class _Run:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()  # it may not lead a group yet
         self._process.join()
+
+    def _ask(self, wanted: Callable[[], Epoch] | None, patience: float) -> Any:
+        """What the process answers; None where it fails, or has failed before."""
+        if self._failure:
+            return None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: its answer says so
+            self._ours.send(wanted)
+        return self._answer(patience)
 
     def _answer(self, patience: float) -> Any:
         """What the process says next; None where it fails."""

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from mmdata.example import Example
+from mmdata.order import random_keys
 from mmdata.stages.resampling import INTERPOLATIONS, Interpolation, resample
 from mmdata.stages.resize import require_size
 from mmdata.stages.wording import (
@@ -22,6 +23,9 @@ from mmdata.stages.wording import (
     require_patterns,
 )
 
+_STEPS = ((-1640531527, 1779033703), (1779033703, -1640531527))
+"""Added to a key give two others. Fractional parts of the golden ratio and of the root of 2."""
+
 _GREY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Pillow's weights of RGB in "L": multiples of 2^-16, so float32 sums of uint8 pixels are exact."""
 
@@ -30,7 +34,7 @@ _GREY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 class Seed:
     """Gives each example a key of its own for `tf.random.stateless_*`.
 
-    index: int64 [], epoch: int64 []  ->  seed: int32 [2]
+    index: int64 [b], epoch: int64 [b], all alike; or [] both  ->  seed: int32 [b, 2], or [2]
 
     Attributes:
       seed: Another seed, other keys.
@@ -39,11 +43,8 @@ class Seed:
     seed: int
 
     def __call__(self, example: Example) -> Example:
-        key = tf.constant([self.seed, 0], tf.int32)
-        for number in (example["epoch"], example["index"]):
-            key = tf.random.experimental.stateless_fold_in(key, number)
-        # Folding gives the dtype of what is folded in, and leaves that readable as the second word.
-        return {**example, "seed": tf.random.stateless_uniform([2], key, None, None, tf.int32)}
+        epoch = tf.reshape(example["epoch"], [-1])[0]
+        return {**example, "seed": random_keys(example["index"], self.seed, epoch)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ class RandomCrop:
         image = example["image"]
         shape = tf.cast(tf.shape(image)[:2], tf.float32)
         begin, sides = self._box(shape, tf.random.stateless_uniform([4], key))
-        box = tf.slice(image, [*tf.unstack(begin), 0], [*tf.unstack(sides), 3])
+        box = tf.slice(image, tf.pad(begin, [[0, 1]]), tf.pad(sides, [[0, 1]], constant_values=3))
         scale = tf.constant(self.size, tf.float32) / tf.cast(sides, tf.float32)
         resized = resample(box, self.size, scale, tf.zeros([2]), self.interpolation)
         return {**example, "seed": rest, "image": tf.ensure_shape(resized, [*self.size, 3])}
@@ -273,7 +274,7 @@ class Grayscale:
 
 def _split(seed: Any) -> tuple[Any, Any]:
     """A key for one stage, and another for those behind it: int32 [2] both."""
-    key, rest = tf.unstack(tf.random.split(seed, 2))
+    key, rest = tf.unstack(seed + _STEPS)  # sums differ, and that is enough: what draws hashes them
     return key, rest
 
 

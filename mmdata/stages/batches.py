@@ -1,6 +1,7 @@
 """Batches filled up for a pipeline that takes them apart, so that they come together again."""
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,6 +32,25 @@ class FillUp:
         }
         kind = tf.where(real, full["format"], tf.cast(Format.UNKNOWN, tf.int8))
         return {**full, "format": kind, "place": place, "real": real}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Full:
+    """Promises that batches have one size, in the shapes of all tensors of a batch as `fit` has it.
+
+    Attributes:
+      size: Examples of each batch.
+    """
+
+    size: int
+
+    def __call__(self, batch: Any) -> Any:
+        def sized(tensor: Any) -> Any:
+            if isinstance(tensor, tf.RaggedTensor):
+                return tensor
+            return tf.ensure_shape(tensor, [self.size, *tensor.shape[1:]])
+
+        return tf.nest.map_structure(sized, batch)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

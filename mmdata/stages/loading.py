@@ -29,7 +29,7 @@ class Load:
     A member of a tar shard becomes its bytes. An image of format PILLOW becomes the bytes of a BMP
     file, format BMP, already resized, so that a batch of large ones fits into memory; resizing it
     again changes nothing. Where reading or Pillow fails, the format becomes UNKNOWN. The content of
-    all other files is "".
+    all other files, and where the format is UNKNOWN, is "".
 
     Attributes:
       resize: What the images that Pillow decodes go through.
@@ -61,7 +61,8 @@ class Load:
         contents, formats = np.full(len(rows), b"", np.object_), formats.copy()
         by_pillow = formats == Format.PILLOW
         if self.members is not None:
-            contents[~by_pillow] = _read_many(self.members, rows[~by_pillow])
+            by_graph = ~by_pillow & (formats != Format.UNKNOWN)
+            contents[by_graph] = _read_many(self.members, rows[by_graph])
 
         def convert(place: int) -> bytes:
             size = {} if sizes is None else {"size": tf.constant(sizes[place])}

@@ -1,0 +1,156 @@
+"""Images that were decoded and resized once, and are kept on disk: filled first, then read."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mmdata.decoding import Decoding
+from mmdata.example import Example
+from mmdata.headers import Format
+from mmdata.lookup import Lookup
+from mmdata.pairing.pairs import Pairs
+from mmdata.scan import Scan
+from mmdata.store import Store
+
+_BATCH = 64
+_DECODERS = ("mmdata", "tensorflow", "pillow", "pillow-heif")
+"""Distributions of which another version may decode to other pixels."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Cached:
+    """Takes the images of a batch out of stores, in one call.
+
+    row: int64 [b]  ->  image: [b, ...], all of one shape, 0 where not valid; valid: bool [b]
+
+    Attributes:
+      stores: A store a shape.
+      store: int8 [rows], which of them holds each row.
+      slot: int64 [rows], where; -1 where there is none.
+    """
+
+    stores: tuple[Store, ...]
+    store: NDArray[np.int8]
+    slot: Ints
+
+    @property
+    def complete(self) -> bool:
+        """Whether the image of each row is there."""
+        return bool((self.slot >= 0).all())
+
+    def __call__(self, example: Example) -> Example:
+        row, dtype = example["row"], tf.as_dtype(self.stores[0].dtype)
+        image, valid = tf.numpy_function(self._take, [row], [dtype, tf.bool], stateful=False)
+        sides = zip(*(store.shape for store in self.stores), strict=True)
+        shape = [side[0] if len(set(side)) == 1 else None for side in sides]
+        image.set_shape([*row.shape, *shape])
+        valid.set_shape(row.shape)
+        return {**example, "image": image, "valid": valid}
+
+    def _take(self, rows: Ints) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        store, slots = self.stores[self.store[rows[0]]], self.slot[rows]
+        valid = slots >= 0
+        if valid.all():
+            return store.take(slots), valid
+        images = np.zeros((len(rows), *store.shape), store.dtype)
+        images[valid] = store.take(slots[valid])
+        return images, valid
+
+
+def fill(
+    folder: pathlib.Path,
+    pairs: Pairs,
+    scan: Scan,
+    look_up: Lookup,
+    decoding: Decoding,
+    sizes: NDArray[np.int32] | None,
+) -> Cached:
+    """Decodes the images that are not kept yet, with a progress bar, and opens all.
+
+    Args:
+      folder: Where they are kept.
+      pairs: The images.
+      scan: Their scan.
+      look_up: Finds what `decoding` needs of a row.
+      decoding: Makes images of files.
+      sizes: int32 [rows, 2], (height, width) of each; None where `decoding` knows the one of all.
+
+    Returns:
+      The images, but those that cannot be decoded, or changed while they were: their slot is -1.
+
+    Raises:
+      OSError: The disk is full, or cannot be written to.
+    """
+    if sizes is None:
+        sizes = np.broadcast_to(np.array(decoding.size, np.int32), (len(pairs), 2))
+    shapes, number = np.unique(sizes, axis=0, return_inverse=True)
+    store, slot = number.reshape(-1).astype(np.int8), np.full(len(pairs), -1)
+    known = identities(scan)
+    stores = []
+    for place, (height, width) in enumerate(shapes.tolist()):
+        sized = decoding.to((height, width))
+        rows = np.flatnonzero((store == place) & (scan.formats != Format.UNKNOWN))
+
+        def compute(
+            places: Ints, rows: Ints = rows, sized: Decoding = sized
+        ) -> Iterator[tuple[Ints, NDArray[np.uint8]]]:
+            for done, images in _decoded(rows[places], look_up, sized):
+                now = [_modified(pairs, int(row)) for row in rows[places[done]]]
+                same = np.array(now, np.int64) == scan.modified[rows[places[done]]]
+                yield places[done[same]], images[same]
+
+        kept = Store(
+            folder,
+            settings=sized.settings | versions(),
+            shape=(height, width, 3),
+            dtype=np.dtype(np.uint8),
+        )
+        slot[rows] = kept.fill(known[rows], compute, what="decoding images")
+        stores.append(kept)
+    return Cached(stores=tuple(stores), store=store, slot=slot)
+
+
+def _decoded(
+    rows: Ints, look_up: Lookup, decoding: Decoding
+) -> Iterator[tuple[Ints, NDArray[np.uint8]]]:
+    """The images of rows, some at a time: places in `rows`, and uint8 [b, H, W, 3]."""
+    ds = tf.data.Dataset.from_tensor_slices(rows).batch(_BATCH).map(look_up.of_rows)
+    ds = decoding.lenient()(ds).map(lambda example: (example["image"], example["valid"]))
+    first = 0
+    for images, valid in ds.batch(_BATCH).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        yield first + np.flatnonzero(valid), images[valid]
+        first += len(valid)
+
+
+def _modified(pairs: Pairs, row: int) -> int:
+    """The time of modification of an image's file now; 0 where it is gone."""
+    members = pairs.members
+    path = pairs.path(row) if members is None else members.shards[members.shard[row]]
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def identities(scan: Scan) -> Ints:
+    """By what a file is known again, int64 [n, 2]: its content key and time of modification."""
+    return np.stack([scan.keys, scan.modified], 1)
+
+
+def versions() -> dict[str, str]:
+    """What decodes, with its versions, on which pixels may depend."""
+    found = {}
+    for name in _DECODERS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

@@ -1,0 +1,78 @@
+"""From files to images of their size: read, decode, resize."""
+
+import dataclasses
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from mmdata.example import chain
+from mmdata.headers import Format
+from mmdata.pairing.pairs import Pairs
+from mmdata.recipe import Recipe
+from mmdata.scan import Scan
+from mmdata.stages.images import Decode
+from mmdata.stages.loading import Load
+from mmdata.stages.resize import CenterCrop, Resize, Size
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """Takes a dataset of batches of files apart, into one of images, in the same order.
+
+    row: int64 [b]; path: string [b]; and what its stages want, [b, ...]
+      ->  image: uint8 [H, W, 3]; valid: bool []; the rest [...]
+
+    Attributes:
+      load: Reads what the graph cannot read; None where it can read all.
+      decode: Decodes.
+      resize: Makes one size of it.
+      crop: Cuts the middle out; None where `resize` makes the size that is wanted.
+    """
+
+    load: Load | None
+    decode: Decode
+    resize: Resize
+    crop: CenterCrop | None
+
+    @classmethod
+    def of(
+        cls, pairs: Pairs, scan: Scan, recipe: Recipe, *, fast: bool, strict: bool
+    ) -> "Decoding":
+        """What a recipe does with the images of pairs; see `Decode` for `fast` and `strict`."""
+        pixels = recipe.pixels
+        by_hand = pairs.members is not None or Format.PILLOW in scan.formats
+        cut = pixels.load_size is not None and not recipe.crops_at_random
+        return cls(
+            load=Load(resize=pixels.resize, members=pairs.members) if by_hand else None,
+            decode=Decode(background=pixels.background, fast=fast, plain=scan.plain, strict=strict),
+            resize=pixels.resize,
+            crop=CenterCrop(size=pixels.size) if cut else None,
+        )
+
+    def __call__(self, ds: Any) -> Any:
+        if self.load is not None:  # one call a batch into Python
+            ds = ds.map(self.load, num_parallel_calls=tf.data.AUTOTUNE)
+        ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
+        stages = chain([self.decode, self.resize, self.crop])
+        return ds.map(stages, num_parallel_calls=os.cpu_count())  # all cores, from the start
+
+    @property
+    def size(self) -> Size | None:
+        """(height, width) of what comes out; None where each example brings its own along."""
+        return self.resize.size if self.crop is None else self.crop.size
+
+    def to(self, size: Size) -> "Decoding":
+        """What it does with files that are to have this size."""
+        resize = self.resize if self.crop else dataclasses.replace(self.resize, size=size)
+        return dataclasses.replace(self, resize=resize)
+
+    def lenient(self) -> "Decoding":
+        """The same, for files of which any may be corrupt."""
+        return dataclasses.replace(self, decode=dataclasses.replace(self.decode, strict=False))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """All that pixels depend on, beside their file and what it runs on."""
+        decode = dataclasses.replace(self.decode, plain=False, strict=False)
+        return {"decode": repr(decode), "resize": repr(self.resize), "crop": repr(self.crop)}

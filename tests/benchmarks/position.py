@@ -1,0 +1,158 @@
+"""Measures what it costs to begin anywhere in an epoch, and what more images cost in memory.
+
+    python tests/benchmarks/position.py IMAGES [--rows 1000 10000 100000] [--order 10000000]
+
+Links to the JPEG files of a folder, with a table of captions, stand for datasets of many rows; the
+first part takes the last number of `--rows`. Prints, each from a process of its own:
+
+  at       milliseconds from `at(step)` to its first batch, at step 0 and at 90 % of an epoch:
+           medians of several in turn, and the median of their ratios
+  order    the same of `mmdata.order.Order` alone in a `tf.data` map, of as many rows as `--order`
+           says; and the memory that it adds to what ten rows hold
+  memory   megabytes that a process holds after 200 batches, and at most, for each number of rows;
+           beside the bytes of their paths and captions
+"""
+
+import argparse
+import csv
+import itertools
+import multiprocessing
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+BATCH = 32
+BATCHES = 200
+ROUNDS = 9
+LATE = 0.9
+CAPTION = "A brown dog number {} runs along the beach behind a red ball."
+
+
+def generate(root: pathlib.Path, photos: list[str], rows: int) -> None:
+    """Writes a folder of the photos in turn, and a table with a caption for each.
+
+    They are hard links to copies: links that leave the folder are refused.
+    """
+    (root / "images").mkdir(parents=True)
+    copies = [shutil.copy(photo, root) for photo in photos]
+    with open(root / "captions.csv", "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("image", "caption"))
+        for number in range(rows):
+            name = f"image-{number:07}.jpg"
+            os.link(copies[number % len(copies)], root / "images" / name)
+            table.writerow((name, CAPTION.format(number)))
+
+
+def held() -> tuple[float, float]:
+    """Megabytes of memory that the process holds, and the most that it held. Linux only."""
+    status = pathlib.Path("/proc/self/status").read_text("utf-8")
+    now, most = (re.findall(rf"{field}:\s+(\d+) kB", status)[0] for field in ("VmRSS", "VmHWM"))
+    return int(now) / 1000, int(most) / 1000
+
+
+def first_batch(begin: Callable[[int], Iterable[Any]], step: int) -> float:
+    """Milliseconds until the first batch from a step on."""
+    asked = time.perf_counter()
+    batches = iter(begin(step))
+    next(batches)
+    return 1e3 * (time.perf_counter() - asked)  # before the iterator ends, which takes time, too
+
+
+def beginnings(begin: Callable[[int], Iterable[Any]], steps: int) -> tuple[float, float, float]:
+    """Medians at step 0 and at 90 % of an epoch, and of the ratios; the first round warms up."""
+    pairs = [
+        (first_batch(begin, 0), first_batch(begin, int(LATE * steps))) for _ in range(ROUNDS + 1)
+    ][1:]
+    ratio = statistics.median(late / early for early, late in pairs)
+    early, late = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return early, late, ratio
+
+
+def built(root: str) -> Any:
+    """The dataset; its vocabulary is no part of what is measured."""
+    import mmdata
+
+    images, captions = (os.path.join(root, name) for name in ("images", "captions.csv"))
+    return mmdata.build(images, captions, text="byte", sequence_length=80)
+
+
+def at(root: str) -> tuple[float, float, float]:
+    """Begins a dataset at two places."""
+    ds = built(root)
+    return beginnings(ds.at, len(ds))
+
+
+def order(rows: int) -> tuple[tuple[float, float, float], tuple[float, float]]:
+    """Begins an order at two places, and looks at the memory of the process."""
+    import tensorflow as tf
+
+    from mmdata.order import Order
+
+    def begin(step: int) -> Any:
+        order = Order(count=rows, batch_size=BATCH)
+        steps = tf.data.Dataset.range(step, order.steps_per_epoch)
+        return steps.map(order.indices, num_parallel_calls=tf.data.AUTOTUNE)
+
+    return beginnings(begin, -(-rows // BATCH)), held()
+
+
+def memory(root: str) -> tuple[float, float, float]:
+    """What a process holds after a while of training, and at most; and the text, in megabytes."""
+    ds = built(root)
+    epochs = itertools.chain.from_iterable(itertools.repeat(ds))
+    for _ in itertools.islice(epochs, BATCHES):
+        pass
+    text = len(ds.pairs.images.data) + len(ds.pairs.captions.data)
+    return *held(), text / 1e6
+
+
+def measure(run: Callable[..., Any], *arguments: Any) -> Any:
+    """Runs a measurement in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        measured = pool.apply(run, arguments)
+        pool.close()
+        pool.join()  # its own end, not one from outside, which would leave locks behind
+    return measured
+
+
+def main() -> None:
+    """Generates the data, runs the measurements and prints them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("images", type=pathlib.Path)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--order", type=int, default=10_000_000)
+    args = parser.parse_args()
+    photos = sorted(str(path.resolve()) for path in args.images.glob("*.jpg"))
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MMDATA_HOME"] = os.path.join(folder, "home")
+        roots = {rows: os.path.join(folder, str(rows)) for rows in args.rows}
+        for rows, root in roots.items():
+            generate(pathlib.Path(root), photos, rows)
+        print_beginnings(f"at, {args.rows[-1]:,} rows", *measure(at, roots[args.rows[-1]]))
+        (_, few), (times, many) = measure(order, 10), measure(order, args.order)
+        print_beginnings(f"order, {args.order:,} rows", *times)
+        added = (ours - theirs for ours, theirs in zip(many, few, strict=True))
+        print("order: adds {:.1f} MB, at most {:.1f}".format(*added))
+        for rows, root in roots.items():
+            print("memory, {:,} rows: {:.0f} MB, at most {:.0f}; paths and captions {:.2f}".format(
+                rows, *measure(memory, root)
+            ), flush=True)  # fmt: skip
+
+
+def print_beginnings(what: str, early: float, late: float, ratio: float) -> None:
+    """Prints a line of `beginnings`."""
+    print(f"{what}: step 0 {early:.1f} ms, at 90 % {late:.1f} ms, ratio {ratio:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""`mmdata.features`: a frozen encoder's outputs in the place of images, computed once."""
+
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mmdata
+
+SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
+
+
+@pytest.fixture(scope="module")
+def pairs() -> mmdata.Pairs:
+    everything = mmdata.read(SAMPLES / "images", SAMPLES / "captions")
+    return everything.take(np.arange(0, 40, 2))
+
+
+def build(pairs: mmdata.Pairs, **options: Any) -> mmdata.Dataset:
+    made: dict[str, Any] = {"text": "byte", "sequence_length": 90, "image_size": (16, 16)}
+    ds: mmdata.Dataset = mmdata.build(pairs, **made | {"batch_size": 6, "seed": 2} | options)
+    return ds
+
+
+class Counting(keras.layers.Layer):
+    """Means of quarters of an image; counts what it was given, and how."""
+
+    def __init__(self, factor: float = 2.0) -> None:
+        super().__init__()
+        self.factor = self.add_weight(shape=(), initializer=keras.initializers.Constant(factor))
+        self.images = 0
+
+    def call(self, images: Any, training: bool = True) -> Any:
+        assert training is False
+        self.images += len(images)
+        means = keras.ops.mean(keras.ops.reshape(images, (-1, 2, 8, 2, 8, 3)), axis=(2, 4))
+        return means * self.factor
+
+
+def means(images: Any) -> Any:
+    return np.asarray(images).reshape(-1, 2, 8, 2, 8, 3).mean((2, 4)) * 2
+
+
+@pytest.mark.parametrize("task", ["captioning", "retrieval"])
+@pytest.mark.parametrize("cached", [False, True], ids=["files", "cache"])
+def test_same_batches_with_features_for_images(
+    pairs: mmdata.Pairs, task: str, cached: bool, tmp_path: pathlib.Path
+) -> None:
+    plain = build(pairs, task=task, cache=tmp_path / "pixels" if cached else None)
+    encoder = Counting()
+    ds = mmdata.features(plain, encoder, tmp_path)
+    assert encoder.images == 1 + len(pairs)  # one that is blank tells the shape
+    for _ in range(2):
+        for left, right in zip(ds, plain, strict=True):
+            got, batch = (part if isinstance(part, dict) else part[0] for part in (left, right))
+            np.testing.assert_allclose(got["images"], means(batch["images"]), rtol=1e-5)
+            assert got["images"].dtype == tf.float32
+            for name in batch.keys() - {"images"}:
+                np.testing.assert_array_equal(got[name], batch[name])
+            if isinstance(left, tuple):
+                for one, other in zip(left[1:], right[1:], strict=True):
+                    np.testing.assert_array_equal(one, other)
+    assert encoder.images == 1 + len(pairs)
+
+
+def test_positions_are_those_of_the_images(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
+    ds = mmdata.features(build(pairs), Counting(), tmp_path)
+    whole = [x["images"].numpy() for _ in range(2) for x, _, _ in ds]
+    later = [x["images"].numpy() for x, _, _ in ds.at(len(ds) + 2)]
+    assert len(later) == len(ds) - 2
+    for got, expected in zip(later, whole[len(ds) + 2 :], strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_encoded_once_unless_anything_changes(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
+    def encoded(ds: mmdata.Dataset, factor: float = 2.0) -> int:
+        encoder = Counting(factor)
+        mmdata.features(ds, encoder, tmp_path)
+        return encoder.images - 1
+
+    assert encoded(build(pairs)) == len(pairs)
+    assert encoded(build(pairs, task="retrieval", seed=5)) == 0
+    assert encoded(build(pairs.take(np.arange(7)))) == 0
+    assert encoded(build(pairs), factor=3.0) == len(pairs)
+    assert encoded(build(pairs, image_size=None, pixels=mmdata.Pixels(size=(16, 16), fit="pad")))
+    assert encoded(build(pairs, pixels="signed")) == len(pairs)
+
+
+def test_what_keras_has(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
+    encoder = keras.Sequential(
+        [keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3), keras.layers.GlobalMaxPooling2D()]
+    )
+    plain = build(pairs, shuffle=False)
+    ds = mmdata.features(plain, encoder, tmp_path)
+    assert ds.element_spec[0]["images"].shape == (None, 4)
+    for (x, _, _), (images, _, _) in zip(ds, plain, strict=True):
+        np.testing.assert_allclose(x["images"], encoder(images["images"]), atol=1e-5)
+    assert ds.settings != plain.settings
+    assert ds.pixels == plain.pixels
+
+
+def test_half_precision_stays_and_bfloat16_becomes_float32(
+    pairs: mmdata.Pairs, tmp_path: pathlib.Path
+) -> None:
+    for dtype, expected in (("float16", tf.float16), ("bfloat16", tf.float32)):
+        encoder = keras.layers.Lambda(lambda x, dtype=dtype: keras.ops.cast(x[:, 0, 0], dtype))
+        ds = mmdata.features(build(pairs), encoder, tmp_path / dtype)
+        assert ds.element_spec[0]["images"].dtype == expected
+
+
+def test_a_corrupt_image_has_zeros(tmp_path: pathlib.Path) -> None:
+    for number in range(3):
+        image = np.full((16, 16, 3), 50 * number + 9, np.uint8)
+        keras.utils.save_img(tmp_path / f"{number}.png", image, scale=False)
+        (tmp_path / f"{number}.txt").write_text("a picture")
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:-30])
+    plain = build(mmdata.read(tmp_path), on_problem="drop", shuffle=False)
+    ds = mmdata.features(plain, Counting(), tmp_path / "kept")
+    ((x, _, weight),) = ds
+    assert [features.any() for features in x["images"].numpy()] == [True, False, True]
+    assert [row.any() for row in weight.numpy()] == [True, False, True]
+    assert [found.path for found in ds.report.findings] == ["1.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"augment": (mmdata.Flip(),)}, "augment"),
+        ({"image_size": None, "pixels": mmdata.Pixels(buckets=((8, 8), (8, 16)))}, "buckets"),
+    ],
+    ids=["augment", "buckets"],
+)
+def test_images_that_do_not_stay_are_refused(
+    pairs: mmdata.Pairs, options: dict[str, Any], words: str, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        mmdata.features(build(pairs, **options), Counting(), tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_outputs_that_are_no_tensor_are_refused(
+    pairs: mmdata.Pairs, tmp_path: pathlib.Path
+) -> None:
+    for encoder in (
+        keras.layers.Lambda(lambda x: {"features": x}),
+        keras.layers.Lambda(lambda x: keras.ops.mean(x)),
+    ):
+        with pytest.raises(ValueError, match="one tensor"):
+            mmdata.features(build(pairs), encoder, tmp_path)
+    with pytest.raises(ValueError, match="path"):
+        mmdata.features(build(pairs), Counting(), False)
+    again = mmdata.features(build(pairs), Counting(), tmp_path)
+    with pytest.raises(ValueError, match="other features"):
+        mmdata.features(again, Counting(), tmp_path)
