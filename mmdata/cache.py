@@ -57,6 +57,14 @@ class Cached:
         valid.set_shape(row.shape)
         return {**example, "image": image, "valid": valid}
 
+    def images(self, rows: Ints) -> Any:
+        """A dataset of the images of rows, all of one store; see `Decoding.images`."""
+        ds = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self.slot[rows] >= 0))
+        rows = tf.constant(rows)
+        return ds.batch(_BATCH).map(
+            lambda place: (place, self({"row": tf.gather(rows, place)})["image"])
+        )
+
     def _take(self, rows: Ints) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         store, slots = self.stores[self.store[rows[0]]], self.slot[rows]
         valid = slots >= 0
@@ -104,10 +112,11 @@ def fill(
         def compute(
             places: Ints, rows: Ints = rows, sized: Decoding = sized
         ) -> Iterator[tuple[Ints, NDArray[np.uint8]]]:
-            for done, images in _decoded(rows[places], look_up, sized):
+            images = sized.images(rows[places], look_up)
+            for done, image in images.as_numpy_iterator():
                 now = [_modified(pairs, int(row)) for row in rows[places[done]]]
                 same = np.array(now, np.int64) == scan.modified[rows[places[done]]]
-                yield places[done[same]], images[same]
+                yield places[done[same]], image[same]
 
         kept = Store(
             folder,
@@ -118,18 +127,6 @@ def fill(
         slot[rows] = kept.fill(known[rows], compute, what="decoding images")
         stores.append(kept)
     return Cached(stores=tuple(stores), store=store, slot=slot)
-
-
-def _decoded(
-    rows: Ints, look_up: Lookup, decoding: Decoding
-) -> Iterator[tuple[Ints, NDArray[np.uint8]]]:
-    """The images of rows, some at a time: places in `rows`, and uint8 [b, H, W, 3]."""
-    ds = tf.data.Dataset.from_tensor_slices(rows).batch(_BATCH).map(look_up.of_rows)
-    ds = decoding.lenient()(ds).map(lambda example: (example["image"], example["valid"]))
-    first = 0
-    for images, valid in ds.batch(_BATCH).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
-        yield first + np.flatnonzero(valid), images[valid]
-        first += len(valid)
 
 
 def _modified(pairs: Pairs, row: int) -> int:

@@ -4,16 +4,21 @@ import dataclasses
 import os
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from mmdata.example import chain
 from mmdata.headers import Format
+from mmdata.lookup import Lookup
 from mmdata.pairing.pairs import Pairs
 from mmdata.recipe import Recipe
 from mmdata.scan import Scan
 from mmdata.stages.images import Decode
 from mmdata.stages.loading import Load
 from mmdata.stages.resize import CenterCrop, Resize, Size
+
+_BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,9 +72,17 @@ class Decoding:
         resize = self.resize if self.crop else dataclasses.replace(self.resize, size=size)
         return dataclasses.replace(self, resize=resize)
 
-    def lenient(self) -> "Decoding":
-        """The same, for files of which any may be corrupt."""
-        return dataclasses.replace(self, decode=dataclasses.replace(self.decode, strict=False))
+    def images(self, rows: NDArray[np.int64], look_up: Lookup) -> Any:
+        """A dataset of the images of rows, some at a time, but for those that are corrupt.
+
+        rows: int64 [n]  ->  place: int64 [b], ascending, in `rows`; image: uint8 [b, H, W, 3]
+        """
+        strict = dataclasses.replace(self, decode=dataclasses.replace(self.decode, strict=True))
+        ds = tf.data.Dataset.from_tensor_slices(rows).enumerate().batch(_BATCH)
+        ds = ds.map(lambda place, row: {"place": place, **look_up.of_rows(row)})
+        ds = strict(ds).ignore_errors().filter(lambda example: example["valid"])
+        ds = ds.map(lambda example: (example["place"], example["image"]))
+        return ds.batch(_BATCH).prefetch(tf.data.AUTOTUNE)
 
     @property
     def settings(self) -> dict[str, str]:

@@ -67,7 +67,7 @@ def _encoded(
 ) -> Cached:
     scan, pairs = ds.pairs.scanned()
     rows = np.arange(len(pairs))
-    images, _ = plan.images(rows).element_spec
+    _, images = plan.images(rows).element_spec
     output = _call(encoder, np.zeros((1, *images.shape[1:]), images.dtype.as_numpy_dtype))
     pixels = {"normalize": ds.pixels.normalize, **plan.decoding.settings, **versions()}
     store = Store(
@@ -78,10 +78,8 @@ def _encoded(
     )
 
     def compute(places: Ints) -> Iterator[tuple[Ints, NDArray[Any]]]:
-        first = 0
-        for images, valid in plan.images(places).as_numpy_iterator():
-            yield places[first + np.flatnonzero(valid)], _call(encoder, images)[valid]
-            first += len(valid)
+        for done, images in plan.images(places).as_numpy_iterator():
+            yield places[done], _call(encoder, images)
 
     slot = store.fill(identities(scan), compute, what="encoding images")
     return Cached(stores=(store,), store=np.zeros(len(pairs), np.int8), slot=slot)

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from _typeshed import StrPath
 
 _MEASURING = ("validation", "test")
-_BATCH = 64
 
 
 def build(
@@ -274,17 +273,13 @@ class Plan:
         return None if self.recipe.encoder else Normalize(to=self.recipe.pixels.normalize)
 
     def images(self, rows: NDArray[np.int64]) -> Any:
-        """A dataset of the images of rows, as a model gets them, and of whether they are valid.
-
-        rows: int64 [n]  ->  image: [b, H, W, 3], valid: bool [b]; in the same order
-        """
-        ds = tf.data.Dataset.from_tensor_slices(rows).batch(_BATCH).map(self.look_up.of_rows)
+        """A dataset of the images of rows, as a model gets them; see `Decoding.images`."""
         if self.cached is None:
-            ds = self.decoding.lenient()(ds).batch(_BATCH)
+            ds = self.decoding.images(rows, self.look_up)
         else:
-            ds = ds.map(self.cached)
-        ds = ds.map(chain([self.normalize]))
-        return ds.map(lambda example: (example["image"], example["valid"])).prefetch(1)
+            ds = self.cached.images(rows)
+        normalize = chain([self.normalize])
+        return ds.map(lambda place, image: (place, normalize({"image": image})["image"]))
 
     def __call__(self, steps: Any) -> Any:
         """All that happens to an example, in order."""

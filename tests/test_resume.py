@@ -273,6 +273,21 @@ class TestGoesOn:
         assert len(held_out) == STEPS
         assert trainer.learned() == unbroken.learned
 
+    def test_an_epoch_is_saved_with_its_validation(
+        self, trainer: Trainer, built: Dataset, unbroken: Unbroken, tmp_path: pathlib.Path
+    ) -> None:
+        class Break(keras.callbacks.Callback):
+            def on_test_begin(self, logs: Any = None) -> None:
+                raise BrokenOffError
+
+        options = {"validation_data": built.at(0)}
+        with pytest.raises(BrokenOffError):
+            trainer.fit(built.at(0), Break(), Resume(tmp_path, every=1), **options)
+        assert position_of(tmp_path) == STEPS - 1
+        history = trainer.fit(built.at(0), Resume(tmp_path), **options)
+        assert len(history["val_loss"]) == EPOCHS
+        assert trainer.learned() == unbroken.learned
+
     def test_made_from_the_dataset(
         self, trainer: Trainer, built: Dataset, unbroken: Unbroken, tmp_path: pathlib.Path
     ) -> None:
@@ -471,7 +486,8 @@ class TestRefuses:
         self, trainer: Trainer, ds: Dataset, tmp_path: pathlib.Path
     ) -> None:
         made = ds.take(3).map(lambda *batch: batch).filter(lambda *_: True)
-        with pytest.raises(ValueError, match=r"4 batches; fit's data ended after 3\."):
+        ended = pytest.raises(ValueError, match=r"4 batches; fit's data ended after 3\.")
+        with ended, pytest.warns(UserWarning, match="ran out of data"):
             trainer.fit(made, Resume(tmp_path, dataset=ds))
 
     def test_initial_epoch(
