@@ -35,12 +35,12 @@ class Cached:
 
     Attributes:
       stores: A store a shape.
-      store: int8 [rows], which of them holds each row.
+      store: int16 [rows], which of them holds each row.
       slot: int64 [rows], where; -1 where there is none.
     """
 
     stores: tuple[Store, ...]
-    store: NDArray[np.int8]
+    store: NDArray[np.int16]
     slot: Ints
 
     @property
@@ -99,13 +99,14 @@ def fill(
     Raises:
       OSError: The disk is full, or cannot be written to.
     """
-    if sizes is None:
-        sizes = np.broadcast_to(np.array(decoding.size, np.int32), (len(pairs), 2))
-    shapes, number = np.unique(sizes, axis=0, return_inverse=True)
-    store, slot = number.reshape(-1).astype(np.int8), np.full(len(pairs), -1)
+    store, slot = np.zeros(len(pairs), np.int16), np.full(len(pairs), -1)
+    shapes: list[Any] = [decoding.size]
+    if sizes is not None:
+        unique, number = np.unique(sizes, axis=0, return_inverse=True)
+        shapes, store = unique.tolist(), number.reshape(-1).astype(np.int16)
     known = identities(scan)
     stores = []
-    for place, (height, width) in enumerate(shapes.tolist()):
+    for place, (height, width) in enumerate(shapes):
         sized = decoding.to((height, width))
         rows = np.flatnonzero((store == place) & (scan.formats != Format.UNKNOWN))
 

@@ -82,7 +82,7 @@ def _encoded(
             yield places[done], _call(encoder, images)
 
     slot = store.fill(identities(scan), compute, what="encoding images")
-    return Cached(stores=(store,), store=np.zeros(len(pairs), np.int8), slot=slot)
+    return Cached(stores=(store,), store=np.zeros(len(pairs), np.int16), slot=slot)
 
 
 def _call(encoder: Any, images: NDArray[Any]) -> NDArray[Any]:

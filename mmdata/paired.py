@@ -1,5 +1,6 @@
 """From the arguments of `build` to pairs that are scanned and judged."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ def paired(
     if isinstance(images, Pairs):
         if captions is not None:
             raise ValueError(f"captions=... must be None beside Pairs; got {captions!r}.")
+        if recipe.cache is not None:  # what is kept must be of the files as they are now
+            images = dataclasses.replace(images, scan=None)
         pairs = _without_bombs(images, problems.max_pixels)
         findings = [found for found in pairs.report.findings if found.kind == "corrupt"]
     else:

@@ -33,6 +33,7 @@ from mmdata.paired import paired, require_captions
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.recipe import Recipe
+from mmdata.scan import Scan
 from mmdata.shapes import Groups, decode_ratios, nearest_sizes, upright_sizes
 from mmdata.spoken import Spoken, without_speechless
 from mmdata.stages.augment import Seed
@@ -196,32 +197,15 @@ def _dataset(
     if pixels.quality == "fast" and (ratios := decode_ratios(scan, sizes)).max() > 1:
         by_row["ratio"] = ratios
         by_row["upright"] = upright_sizes(scan)
-    buckets = Groups.of(shapes) if pixels.buckets or by_index else None
-    blocks = _blocks(pairs, visits, recipe.shuffle)
-    order = Order(
-        count=visits.count,
-        batch_size=recipe.batches.size,
-        remainder=recipe.batches.remainder,
-        shuffle=bool(recipe.shuffle),
-        seed=recipe.seed,
-        shard=recipe.shard,
-        buckets=buckets.counts if buckets else (),
-        blocks=blocks.counts if blocks else (),
-        **({"window": recipe.shuffle.window} if isinstance(recipe.shuffle, Blocks) else {}),
-    )
-    grouped = buckets or blocks
-    by_group = grouped.indices if grouped else None
+    bucketed = bool(pixels.buckets or by_index)
+    order, by_group = _order(pairs, visits, shapes if bucketed else None, recipe)
     look_up = Lookup(pairs, scan, visits, order, task, by_row, by_index, by_group)
     strict = allowed == 0 and not order.buckets  # a gap would draw other shapes nearer
     decoding = Decoding.of(pairs, scan, recipe, fast="ratio" in by_row, strict=strict)
     cached = None
     if recipe.cache is not None:
         cached = fill(recipe.cache, pairs, scan, look_up, decoding, by_row.get("size"))
-        failed = np.flatnonzero((cached.slot < 0) & (scan.formats != Format.UNKNOWN))
-        pairs = named(pairs, scan, failed.tolist())
-        corrupt = [found for found in pairs.report.findings if found.kind == "corrupt"]
-        recipe.problems.check(corrupt, rows=len(pairs), where=repr(pairs.root))
-        scan, pairs = pairs.scanned()
+        scan, pairs = _without_corrupt(pairs, scan, cached, recipe)
     plan = Plan(
         recipe=recipe,
         order=order,
@@ -245,14 +229,44 @@ def _dataset(
     )
 
 
-def _blocks(pairs: Pairs, visits: Visits, shuffle: bool | Blocks) -> Groups | None:
-    """The blocks of indices that are near each other, if `shuffle` asks for them."""
-    if not isinstance(shuffle, Blocks):
-        return None
-    rows = visits.rows(pairs)
-    if pairs.members is not None:
-        return Groups.of(pairs.members.shard[rows].astype(np.int64))
-    return Groups.of(rows // shuffle.rows)
+def _order(
+    pairs: Pairs, visits: Visits, shapes: NDArray[np.int64] | None, recipe: Recipe
+) -> tuple[Order, NDArray[np.int64] | None]:
+    """The order of an epoch, and all indices as it counts them; None where it counts from 0 on.
+
+    `shapes`, int64 [indices], tells apart what no batch may mix.
+    """
+    shuffle, groups = recipe.shuffle, None
+    grouping: dict[str, Any] = {}
+    if shapes is not None:
+        groups = Groups.of(shapes)
+        grouping = {"buckets": groups.counts}
+    elif isinstance(shuffle, Blocks):
+        rows = visits.rows(pairs)
+        near = rows // shuffle.rows if pairs.members is None else pairs.members.shard[rows]
+        groups = Groups.of(near.astype(np.int64))
+        grouping = {"blocks": groups.counts, "window": shuffle.window}
+    order = Order(
+        count=visits.count,
+        batch_size=recipe.batches.size,
+        remainder=recipe.batches.remainder,
+        shuffle=bool(shuffle),
+        seed=recipe.seed,
+        shard=recipe.shard,
+        **grouping,
+    )
+    return order, groups.indices if groups else None
+
+
+def _without_corrupt(
+    pairs: Pairs, scan: Scan, cached: Cached, recipe: Recipe
+) -> tuple[Scan, Pairs]:
+    """Tells of the images that could not be decoded, and of no other, before training begins."""
+    failed = np.flatnonzero((cached.slot < 0) & (scan.formats != Format.UNKNOWN))
+    pairs = named(pairs, scan, failed.tolist())
+    corrupt = [found for found in pairs.report.findings if found.kind == "corrupt"]
+    recipe.problems.check(corrupt, rows=len(pairs), where=repr(pairs.root))
+    return pairs.scanned()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

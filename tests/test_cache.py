@@ -16,6 +16,7 @@ from PIL import Image
 
 import mmdata
 from mmdata import stores
+from mmdata.store import Store
 
 SIZES = [(30, 45), (45, 30), (40, 40), (28, 56)]
 COUNT = 10
@@ -196,14 +197,32 @@ def test_moved_and_renamed_images_are_known_again(
     assert decoded() == 0
 
 
-def test_an_image_that_changes_meanwhile_is_not_kept(images: pathlib.Path, kept: Any) -> None:
+def test_pairs_that_were_scanned_before_are_looked_at_again(
+    images: pathlib.Path, kept: Any
+) -> None:
     folder, decoded = kept
-    pairs = mmdata.read(images)
-    scanned = pairs.scanned()[1]
+    _, pairs = mmdata.read(images).scanned()
+    build(pairs, folder)
     (images / "3.jpg").write_bytes(picture(23))
-    ds = build(scanned, folder, on_problem="drop")
-    weights = {int(w.sum() > 0) for _, _, weight in ds for w in weight.numpy()}
-    assert weights == {0, 1}
+    assert_same(build(pairs, folder), build(images))
+    assert decoded() == COUNT + 1
+
+
+def test_an_image_that_changes_meanwhile_is_not_kept(
+    images: pathlib.Path, kept: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, decoded = kept
+    real = Store.fill
+
+    def change_and_fill(*arguments: Any, **options: Any) -> Any:
+        (images / "3.jpg").write_bytes(picture(23))
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "fill", change_and_fill)
+        ds = build(images, folder, on_problem="drop")
+    weights = [bool(row.any()) for _, _, weight in ds for row in weight.numpy()]
+    assert weights.count(False) == 2
     assert_same(build(images, folder), build(images))
     assert decoded() == COUNT + 1
 

@@ -118,7 +118,7 @@ def _images(batch: Any) -> Any:
     return features["images"] if isinstance(features, dict) else features
 
 
-def tf_augmented(work: Work, start: int = 0) -> Epoch:
+def tf_augmented(work: Work, start: int = 0, *, antialias: bool = False) -> Epoch:
     """Crops a random box while decoding, resizes it, mirrors at random.
 
     Source: the training of ResNet in github.com/tensorflow/tpu, resnet_preprocessing.py.
@@ -138,7 +138,8 @@ def tf_augmented(work: Work, start: int = 0) -> Epoch:
         )
         window = tf.concat([begin[:2], size[:2]], axis=0)
         image = tf.image.decode_and_crop_jpeg(content, window, channels=3)
-        return tf.image.random_flip_left_right(tf.image.resize(image, work.size))
+        image = tf.image.resize(image, work.size, antialias=antialias)
+        return tf.image.random_flip_left_right(image)
 
     return image_peers.tf_batches(image_peers.tf_images(work, load), start)
 

@@ -95,6 +95,12 @@ PEERS: dict[str, tuple[Peer, ...]] = {
             f"{ALIASED}, float32, in order",
         ),
         _resumable(
+            "tf.data, crop and flip, antialias=True",
+            functools.partial(epoch_peers.tf_augmented, antialias=True),
+            _TENSORFLOW,
+            f"{ANTIALIASED}, float32, in order",
+        ),
+        _resumable(
             "tf.data, cache of uint8",
             epoch_peers.tf_cached_bytes,
             _TENSORFLOW,
