@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from mmdata.home import home
 from mmdata.pairing.findings import Report
 from mmdata.pairing.problems import OnProblem
 from mmdata.pairing.recognition import LAYOUTS, Layout
@@ -370,9 +369,15 @@ def cache() -> None:
     """
 
 
+def _pixels() -> pathlib.Path:
+    from mmdata.home import home
+
+    return home() / "pixels"
+
+
 def _cached(command: Callable[..., None]) -> Callable[..., None]:
     """The folder that holds what is kept."""
-    default = click.argument("path", type=_PATH, default=lambda: home() / "pixels")
+    default = click.argument("path", type=_PATH, default=_pixels)
     return default(command)
 
 

@@ -96,8 +96,8 @@ def build(
         differs from epoch to epoch. The splits "validation" and "test" are never augmented.
       batch_size: Examples a batch, over all shards; the last batch of an epoch may be shorter. Or a
         `Batches`, which says what becomes of that one.
-      shuffle: Whether each epoch has an order of its own. "blocks", or a `Blocks`, stays near, for
-        tar shards and files far away.
+      shuffle: Whether each epoch has an order of its own; never in "validation" and "test".
+        "blocks", or a `Blocks`, stays near, for tar shards and files far away.
       seed: Same seed, same batches.
       shard: (k, w): worker k of w takes its slice of every batch.
       cache: A folder where decoded and resized images are kept, or True for one in the user's cache

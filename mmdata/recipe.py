@@ -86,12 +86,12 @@ class Recipe:
             )
 
     def measuring(self) -> "Recipe":
-        """The recipe of a split that is measured: all of it, as it is."""
+        """The recipe of a split that is measured: all of it, as it is, in the same order."""
         task = self.task
         if isinstance(task, Captioned):
             task = dataclasses.replace(task, dropout=0.0, shuffle_tags=False, keep_tags=0)
         batches = dataclasses.replace(self.batches, remainder="keep")
-        return dataclasses.replace(self, augment=(), task=task, batches=batches)
+        return dataclasses.replace(self, augment=(), task=task, batches=batches, shuffle=False)
 
     @property
     def settings(self) -> dict[str, str]:
