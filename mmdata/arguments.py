@@ -347,9 +347,12 @@ def cache_of(cache: "StrPath | bool | None") -> pathlib.Path | None:
         return None
     if cache is True:
         return home() / "pixels"
-    if not isinstance(cache, (str, os.PathLike)):
+    if not isinstance(cache, (str, os.PathLike)) or not str(cache):
         raise ValueError(f"cache=... must be a path, True or None; got {cache!r}.")
-    return pathlib.Path(cache)
+    folder = pathlib.Path(cache).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"cache=... must be a folder; got the file {str(folder)!r}.")
+    return folder
 
 
 def _is_int(value: object) -> bool:

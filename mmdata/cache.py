@@ -5,6 +5,7 @@ import dataclasses
 import importlib.metadata
 import os
 import pathlib
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +13,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mmdata.corrupt import named
 from mmdata.decoding import Decoding
 from mmdata.example import Example
 from mmdata.headers import Format
 from mmdata.lookup import Lookup
 from mmdata.pairing.pairs import Pairs
+from mmdata.records import hashes
 from mmdata.scan import Scan
 from mmdata.store import Store
 
@@ -35,22 +38,25 @@ class Cached:
 
     Attributes:
       stores: A store a shape.
-      store: int16 [rows], which of them holds each row.
-      slot: int64 [rows], where; -1 where there is none.
+      store_of: int16 [rows], which of them holds each row.
+      slot_of: int64 [rows], where; -1 where there is none.
     """
 
     stores: tuple[Store, ...]
-    store: NDArray[np.int16]
-    slot: Ints
+    store_of: NDArray[np.int16]
+    slot_of: Ints
 
     @property
     def complete(self) -> bool:
         """Whether the image of each row is there."""
-        return bool((self.slot >= 0).all())
+        return bool((self.slot_of >= 0).all())
 
     def __call__(self, example: Example) -> Example:
         row, dtype = example["row"], tf.as_dtype(self.stores[0].dtype)
-        image, valid = tf.numpy_function(self._take, [row], [dtype, tf.bool], stateful=False)
+        alive = weakref.proxy(self)  # TensorFlow never lets go of what it is given here
+        image, valid = tf.numpy_function(
+            lambda rows: alive._take(rows), [row], [dtype, tf.bool], stateful=False
+        )
         sides = zip(*(store.shape for store in self.stores), strict=True)
         shape = [side[0] if len(set(side)) == 1 else None for side in sides]
         image.set_shape([*row.shape, *shape])
@@ -59,14 +65,21 @@ class Cached:
 
     def images(self, rows: Ints) -> Any:
         """A dataset of the images of rows, all of one store; see `Decoding.images`."""
-        ds = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self.slot[rows] >= 0))
+        ds = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self.slot_of[rows] >= 0))
         rows = tf.constant(rows)
         return ds.batch(_BATCH).map(
             lambda place: (place, self({"row": tf.gather(rows, place)})["image"])
         )
 
+    def judged(self, pairs: Pairs, scan: Scan) -> tuple[Scan, Pairs]:
+        """The scan and the pairs, whose report says why images are not there."""
+        failed = np.flatnonzero((self.slot_of < 0) & (scan.formats != Format.UNKNOWN)).tolist()
+        if failed:
+            pairs = named(pairs, scan, failed, "changed while it was read: build again")
+        return pairs.scanned()
+
     def _take(self, rows: Ints) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        store, slots = self.stores[self.store[rows[0]]], self.slot[rows]
+        store, slots = self.stores[self.store_of[rows[0]]], self.slot_of[rows]
         valid = slots >= 0
         if valid.all():
             return store.take(slots), valid
@@ -97,26 +110,30 @@ def fill(
       The images, but those that cannot be decoded, or changed while they were: their slot is -1.
 
     Raises:
+      ValueError: The folder is that of the images.
       OSError: The disk is full, or cannot be written to.
     """
-    store, slot = np.zeros(len(pairs), np.int16), np.full(len(pairs), -1)
+    if folder.resolve() == pathlib.Path(pairs.root).resolve():
+        raise ValueError(
+            f"cache=... must be another folder than that of the images; got {str(folder)!r}."
+        )
+    store_of, slot_of = np.zeros(len(pairs), np.int16), np.full(len(pairs), -1)
     shapes: list[Any] = [decoding.size]
     if sizes is not None:
         unique, number = np.unique(sizes, axis=0, return_inverse=True)
-        shapes, store = unique.tolist(), number.reshape(-1).astype(np.int16)
-    known = identities(scan)
+        shapes, store_of = unique.tolist(), number.reshape(-1).astype(np.int16)
+    known = identities(pairs, scan)
     stores = []
     for place, (height, width) in enumerate(shapes):
         sized = decoding.to((height, width))
-        rows = np.flatnonzero((store == place) & (scan.formats != Format.UNKNOWN))
+        rows = np.flatnonzero((store_of == place) & (scan.formats != Format.UNKNOWN))
 
         def compute(
             places: Ints, rows: Ints = rows, sized: Decoding = sized
         ) -> Iterator[tuple[Ints, NDArray[np.uint8]]]:
             images = sized.images(rows[places], look_up)
             for done, image in images.as_numpy_iterator():
-                now = [_modified(pairs, int(row)) for row in rows[places[done]]]
-                same = np.array(now, np.int64) == scan.modified[rows[places[done]]]
+                same = unchanged(pairs, scan, rows[places[done]])
                 yield places[done[same]], image[same]
 
         kept = Store(
@@ -125,9 +142,15 @@ def fill(
             shape=(height, width, 3),
             dtype=np.dtype(np.uint8),
         )
-        slot[rows] = kept.fill(known[rows], compute, what="decoding images")
+        slot_of[rows] = kept.fill(known[rows], compute, what="decoding images")
         stores.append(kept)
-    return Cached(stores=tuple(stores), store=store, slot=slot)
+    return Cached(stores=tuple(stores), store_of=store_of, slot_of=slot_of)
+
+
+def unchanged(pairs: Pairs, scan: Scan, rows: Ints) -> NDArray[np.bool_]:
+    """Whether the files of rows have the times of modification that were scanned, bool [n]."""
+    now = np.array([_modified(pairs, row) for row in rows.tolist()], np.int64)
+    return np.equal(now, scan.modified[rows])
 
 
 def _modified(pairs: Pairs, row: int) -> int:
@@ -140,9 +163,14 @@ def _modified(pairs: Pairs, row: int) -> int:
         return 0
 
 
-def identities(scan: Scan) -> Ints:
-    """By what a file is known again, int64 [n, 2]: its content key and time of modification."""
-    return np.stack([scan.keys, scan.modified], 1)
+def identities(pairs: Pairs, scan: Scan) -> Ints:
+    """By what the image of each row is known again, int64 [rows, 2].
+
+    Its name and content key, in one number, and its time of modification. Files of one time that
+    begin and end alike, such as members of a shard, may have one content key, but not one name.
+    """
+    names = hashes(pairs.images).view(np.int64)
+    return np.stack([names ^ scan.keys, scan.modified], 1)
 
 
 def versions() -> dict[str, str]:

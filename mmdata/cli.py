@@ -363,9 +363,10 @@ def _print_comparison(
 
 @main.group()
 def cache() -> None:
-    """See, check or clear the images that are kept decoded, at their size.
+    """See, check or clear decoded images, and features of images, that are kept on disk.
 
-    PATH is what `build(cache=PATH)` was given; if it is left out, where `cache=True` keeps them.
+    PATH is what `build(cache=PATH)` or `features(path=PATH)` was given, or a folder in it; if it is
+    left out, where `True` keeps them.
     """
 
 

@@ -90,6 +90,10 @@ class Corrupt:
         with tf.control_dependencies([stop]):
             return {**example, "valid": tf.identity(example["valid"])}
 
+    def of(self, pairs: Pairs, scan: Scan) -> "Corrupt":
+        """The same for the same rows, of which more is known."""
+        return Corrupt(pairs, scan, self._most)
+
     def findings(self) -> list[Finding]:
         """A finding, with the reason, for each image that failed and that no scan had named."""
         rows = set(tf.where(self._seen)[:, 0].numpy().tolist()) - set(self._scan.problems)
@@ -109,19 +113,19 @@ def _blackened(image: Any, valid: Any) -> Any:
     return tf.cond(tf.reduce_all(valid), lambda: image, black)
 
 
-def named(pairs: Pairs, scan: Scan, failed: Sequence[int]) -> Pairs:
+def named(pairs: Pairs, scan: Scan, failed: Sequence[int], otherwise: str = "") -> Pairs:
     """The pairs, whose report says why the images of some rows cannot be decoded.
 
     What cannot be decoded is kept beside the scan, so that `build` knows it, today and as long as
-    the file does not change; what can be decoded by now is not named.
+    the file does not change. Of what can be decoded by now it says `otherwise`, or nothing.
     """
     problems: dict[int, str] = {}
     lasting: dict[int, str] = {}
     for row in failed:
         why, was_read = why_undecodable(pairs, scan, row)
-        if why is not None:
-            problems[row] = why
-            if was_read:  # what cannot be read today may be there tomorrow, unchanged
+        if why or otherwise:
+            problems[row] = why or otherwise
+            if why and was_read:  # what cannot be read today may be there tomorrow, unchanged
                 lasting[row] = why
     remember(pairs.root, list(pairs.images), pairs.members, lasting)
     return pairs.with_scan(scan.refuse(problems))

@@ -4,7 +4,6 @@ import dataclasses
 import html
 import threading
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -17,9 +16,6 @@ from mmdata.recipe import Recipe
 from mmdata.tasks import Classification
 from mmdata.tokenizers import Tokenizer
 
-Plan = Callable[[Any], Any]
-"""From a dataset of steps, int64 [], to the dataset of their batches."""
-
 
 class Dataset(tf.data.Dataset):
     """Batches of images and captions: a `tf.data.Dataset` like any other, and what made it.
@@ -27,7 +23,7 @@ class Dataset(tf.data.Dataset):
     Each iteration is the next epoch, in an order of its own. `take(1)` counts as an iteration.
 
     Attributes:
-      plan: What makes its batches, step by step.
+      plan: What makes its batches, step by step; see `mmdata.pipeline.Plan`.
       recipe: The arguments of `build` that it was made with.
       pairs: The images and captions behind the batches.
       task: What a batch holds.
@@ -39,7 +35,7 @@ class Dataset(tf.data.Dataset):
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Any,
         *,
         recipe: Recipe,
         pairs: Pairs,
@@ -69,7 +65,7 @@ class Dataset(tf.data.Dataset):
 
     @property
     def element_spec(self) -> Any:
-        """Shapes and dtypes of a batch; the batch axis is None, since the last may be shorter."""
+        """Shapes and dtypes of a batch; the batch axis is None where the last may be shorter."""
         return self._batches.element_spec
 
     def cardinality(self) -> Any:
@@ -121,8 +117,8 @@ class Dataset(tf.data.Dataset):
         Args:
           step: Batches to pass over, >= 0; epoch e begins at step e * `len(ds)`.
         """
-        if step < 0:
-            raise ValueError(f"at(step) takes a step of at least 0; got {step!r}.")
+        if isinstance(step, bool) or not hasattr(step, "__index__") or not 0 <= int(step) < 2**63:
+            raise ValueError(f"at(step) takes an int of at least 0; got {step!r}.")
         return self.replace(position=step)
 
     def replace(self, **changes: Any) -> "Dataset":

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.arguments import cache_of
-from mmdata.cache import Cached, identities, versions
+from mmdata.cache import Cached, identities, unchanged, versions
 from mmdata.dataset import Dataset
-from mmdata.pipeline import Plan
 from mmdata.store import Store
 
 if TYPE_CHECKING:
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 
+_NUMBERED = re.compile(r'_\d+(?=")')
+
 
 def features(ds: Dataset, encoder: Any, path: "StrPath | bool" = True) -> Dataset:
     """Puts what a frozen encoder makes of each image into its place, computed once and kept.
 
     Every image is encoded once, with a progress bar, unless it was before; a changed image, other
-    pixels or other weights are noticed. The batches are those of `ds`, in the same order, from the
-    same positions.
+    pixels, another configuration or other weights of the encoder are noticed. Its code is not
+    compared: where a layer of your own changes, give another path. The batches are those of `ds`,
+    in the same order, from the same positions.
 
     Args:
       ds: What `mmdata.build` returns; without `augment` and `Pixels(buckets=)`.
@@ -41,34 +44,37 @@ def features(ds: Dataset, encoder: Any, path: "StrPath | bool" = True) -> Datase
       the image is corrupt.
 
     Raises:
-      ValueError: `ds` changes its images at random, or has several sizes; or the encoder gives
-        anything else.
+      PairingError: An image cannot be decoded, and `ds` was built with `on_problem="error"`.
+      TypeError: `ds` is no `Dataset`, or `encoder` no Keras model or layer.
+      ValueError: `ds` changes its images at random, has several sizes, or features; or the encoder
+        gives anything else.
       OSError: The disk is full, or cannot be written to.
     """
     folder = cache_of(path)
     if folder is None:
         raise ValueError(f"features(path=...) must be a path or True; got {path!r}.")
-    recipe, plan = ds.recipe, ds.plan
-    if not isinstance(plan, Plan) or recipe.augment or recipe.pixels.buckets or recipe.encoder:
+    if not isinstance(ds, Dataset) or not isinstance(encoder, keras.layers.Layer):
+        raise TypeError(
+            "features(ds, encoder) takes what mmdata.build returns, and a Keras model or layer; "
+            f"got a {type(ds).__name__} and a {type(encoder).__name__}."
+        )
+    recipe = ds.recipe
+    if recipe.augment or recipe.pixels.buckets or recipe.encoder:
         raise ValueError(
             "features(ds=...) keeps one output an image, so build it without augment=..., "
-            f"Pixels(buckets=...) and other features; got augment={recipe.augment!r}, "
-            f"buckets={recipe.pixels.buckets!r}."
+            f"Pixels(buckets=...) and features; got augment={recipe.augment!r}, "
+            f"buckets={recipe.pixels.buckets!r}, encoder={recipe.encoder!r}."
         )
-    fingerprint = _fingerprint(encoder)
-    cached = _encoded(ds, plan, encoder, fingerprint, folder)
-    recipe = dataclasses.replace(recipe, encoder=fingerprint)
-    plan = dataclasses.replace(plan, recipe=recipe, cached=cached)
-    return ds.replace(plan=plan, recipe=recipe)
+    return _encoded(ds, encoder, folder)
 
 
-def _encoded(
-    ds: Dataset, plan: Plan, encoder: Any, fingerprint: str, folder: pathlib.Path
-) -> Cached:
+def _encoded(ds: Dataset, encoder: Any, folder: pathlib.Path) -> Dataset:
+    plan, rows = ds.plan, np.arange(len(ds.pairs))
     scan, pairs = ds.pairs.scanned()
-    rows = np.arange(len(pairs))
     _, images = plan.images(rows).element_spec
-    output = _call(encoder, np.zeros((1, *images.shape[1:]), images.dtype.as_numpy_dtype))
+    blank = np.zeros((1, *images.shape[1:]), images.dtype.as_numpy_dtype)
+    output = _call(encoder, blank)  # builds it, if need be, so that it has weights to compare
+    fingerprint = _fingerprint(encoder)
     pixels = {"normalize": ds.pixels.normalize, **plan.decoding.settings, **versions()}
     store = Store(
         folder,
@@ -79,10 +85,17 @@ def _encoded(
 
     def compute(places: Ints) -> Iterator[tuple[Ints, NDArray[Any]]]:
         for done, images in plan.images(places).as_numpy_iterator():
-            yield places[done], _call(encoder, images)
+            same = unchanged(pairs, scan, places[done])
+            yield places[done[same]], _call(encoder, images)[same]
 
-    slot = store.fill(identities(scan), compute, what="encoding images")
-    return Cached(stores=(store,), store=np.zeros(len(pairs), np.int16), slot=slot)
+    slot_of = store.fill(identities(pairs, scan), compute, what="encoding images")
+    cached = Cached(stores=(store,), store_of=np.zeros(len(pairs), np.int16), slot_of=slot_of)
+    scan, pairs = cached.judged(pairs, scan)
+    ds.recipe.problems.check(pairs.corrupt, rows=len(pairs), where=repr(pairs.root))
+    recipe = dataclasses.replace(ds.recipe, encoder=fingerprint)
+    corrupt = plan.corrupt.of(pairs, scan)
+    plan = dataclasses.replace(plan, recipe=recipe, cached=cached, corrupt=corrupt)
+    return ds.replace(plan=plan, recipe=recipe, pairs=pairs, corrupt=corrupt)
 
 
 def _call(encoder: Any, images: NDArray[Any]) -> NDArray[Any]:
@@ -98,14 +111,18 @@ def _call(encoder: Any, images: NDArray[Any]) -> NDArray[Any]:
 
 
 def _fingerprint(encoder: Any) -> str:
-    """32 hex digits of what an encoder is: its class, its configuration, its weights."""
+    """The class of an encoder, and 32 hex digits of its configuration and weights.
+
+    Not of the numbers that Keras gives to names in the order in which a process makes them; nor of
+    the random states of dropout, which are no weights.
+    """
     try:
         config = json.dumps(keras.saving.serialize_keras_object(encoder), sort_keys=True)
     except (NotImplementedError, TypeError):  # a model of one's own that cannot be saved
-        config = f"{type(encoder).__module__}.{type(encoder).__qualname__}"
-    digest = hashlib.blake2b(config.encode(), digest_size=16)
-    for variable in encoder.variables:
+        config = type(encoder).__module__
+    digest = hashlib.blake2b(_NUMBERED.sub("", config).encode(), digest_size=16)
+    for variable in encoder.weights:
         value = np.asarray(keras.ops.convert_to_numpy(variable))
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()
+    return f"{type(encoder).__qualname__} {digest.hexdigest()}"

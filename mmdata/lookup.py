@@ -40,7 +40,8 @@ class Lookup:
       task: Which captions it takes.
       by_row: More columns, [rows, ...].
       by_index: More columns, [indices, ...].
-      by_bucket: All indices, bucket by bucket, if `order` has buckets.
+      by_group: All indices, one bucket or block behind another, if `order` has any.
+      same: Whether each epoch takes the captions that the first one takes.
     """
 
     def __init__(
@@ -52,10 +53,13 @@ class Lookup:
         task: Task,
         by_row: Mapping[str, NDArray[np.generic]],
         by_index: Mapping[str, NDArray[np.generic]],
-        by_bucket: NDArray[np.int64] | None = None,
+        by_group: NDArray[np.int64] | None = None,
+        *,
+        same: bool = False,
     ) -> None:
         self._order = order
         self._captioned = visits.captioned
+        self._same = same
         self._which = "" if isinstance(task, Classification) else task.captions
         with tf.device("CPU:0"):
             self._root = tf.constant(os.fsencode(os.path.join(pairs.root, "")))
@@ -64,7 +68,7 @@ class Lookup:
             self._row_begins = tf.constant(pairs.offsets)
             self._first = _constant(visits.first)
             self._pairs = _constant(visits.pairs)
-            self._by_bucket = _constant(by_bucket)
+            self._by_group = _constant(by_group)
             self._by_index = {name: tf.constant(column) for name, column in by_index.items()}
             self._by_row = {
                 "image_id": tf.constant(scan.keys),
@@ -75,9 +79,9 @@ class Lookup:
 
     def __call__(self, step: Any) -> Example:
         epoch, index = self._order.epoch(step), self._order.indices(step)
-        if self._by_bucket is not None:
-            index = tf.gather(self._by_bucket, index)
-        said = self._said(index, epoch)
+        if self._by_group is not None:
+            index = tf.gather(self._by_group, index)
+        said = self._said(index, tf.zeros_like(epoch) if self._same else epoch)
         return {
             "step": tf.fill(tf.shape(index), step),
             "epoch": tf.fill(tf.shape(index), epoch),

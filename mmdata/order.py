@@ -111,7 +111,8 @@ class Order:
             if self.remainder == "keep" and 0 < rest < workers:
                 raise ValueError(
                     f"the last batch of {rest} cannot be shared by {workers} shards; choose "
-                    f"another batch_size than {self.batch_size!r} for {size:,} indices{of_one}."
+                    f"another batch_size than {self.batch_size!r} for {size:,} indices{of_one}, or "
+                    "shard=(0, 1), as for a small split that is measured."
                 )
             if self.remainder == "wrap" and size < self.batch_size:
                 raise ValueError(

@@ -32,7 +32,7 @@ def paired(
         if recipe.cache is not None:  # what is kept must be of the files as they are now
             images = dataclasses.replace(images, scan=None)
         pairs = _without_bombs(images, problems.max_pixels)
-        findings = [found for found in pairs.report.findings if found.kind == "corrupt"]
+        findings = pairs.corrupt
     else:
         pairs = read(
             images,

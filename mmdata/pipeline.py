@@ -21,11 +21,10 @@ from mmdata.arguments import (
     text_of,
 )
 from mmdata.cache import Cached, fill
-from mmdata.corrupt import Corrupt, Missed, named
+from mmdata.corrupt import Corrupt, Missed
 from mmdata.dataset import Dataset
 from mmdata.decoding import Decoding
 from mmdata.example import Example, Stage, chain
-from mmdata.headers import Format
 from mmdata.labels import values_of, with_classes
 from mmdata.lookup import Lookup
 from mmdata.order import Order
@@ -33,7 +32,6 @@ from mmdata.paired import paired, require_captions
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.recipe import Recipe
-from mmdata.scan import Scan
 from mmdata.shapes import Groups, decode_ratios, nearest_sizes, upright_sizes
 from mmdata.spoken import Spoken, without_speechless
 from mmdata.stages.augment import Seed
@@ -155,6 +153,10 @@ def build(
         _dataset(part, tokenizer, allowed, of_part)
         for part, of_part in zip(parts, recipes, strict=True)
     )
+    if recipe.cache is not None:  # which has decoded them all
+        others = [found for found in findings if found.kind != "corrupt"]
+        corrupt = [found for ds in datasets for found in ds.pairs.corrupt]
+        problems.check([*others, *corrupt], rows=rows, where=repr(pairs.root))
     return datasets if isinstance(split, tuple) else datasets[0]
 
 
@@ -199,13 +201,14 @@ def _dataset(
         by_row["upright"] = upright_sizes(scan)
     bucketed = bool(pixels.buckets or by_index)
     order, by_group = _order(pairs, visits, shapes if bucketed else None, recipe)
-    look_up = Lookup(pairs, scan, visits, order, task, by_row, by_index, by_group)
+    same = recipe.measured
+    look_up = Lookup(pairs, scan, visits, order, task, by_row, by_index, by_group, same=same)
     strict = allowed == 0 and not order.buckets  # a gap would draw other shapes nearer
     decoding = Decoding.of(pairs, scan, recipe, fast="ratio" in by_row, strict=strict)
     cached = None
     if recipe.cache is not None:
         cached = fill(recipe.cache, pairs, scan, look_up, decoding, by_row.get("size"))
-        scan, pairs = _without_corrupt(pairs, scan, cached, recipe)
+        scan, pairs = cached.judged(pairs, scan)
     plan = Plan(
         recipe=recipe,
         order=order,
@@ -256,17 +259,6 @@ def _order(
         **grouping,
     )
     return order, groups.indices if groups else None
-
-
-def _without_corrupt(
-    pairs: Pairs, scan: Scan, cached: Cached, recipe: Recipe
-) -> tuple[Scan, Pairs]:
-    """Tells of the images that could not be decoded, and of no other, before training begins."""
-    failed = np.flatnonzero((cached.slot < 0) & (scan.formats != Format.UNKNOWN))
-    pairs = named(pairs, scan, failed.tolist())
-    corrupt = [found for found in pairs.report.findings if found.kind == "corrupt"]
-    recipe.problems.check(corrupt, rows=len(pairs), where=repr(pairs.root))
-    return pairs.scanned()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -360,6 +352,10 @@ def _on_examples(recipe: Recipe) -> list[Stage]:
 
 
 def _options() -> Any:
+    # TensorFlow chooses how many batches are under way and wait. Fixed numbers of calls and of
+    # batches, thread pools of one's own, one thread an operation, no automatic tuning and no graph
+    # optimizations were each measured beside that, with a cache: none of them did more images a
+    # second than the spread between two runs.
     options = tf.data.Options()
     options.deterministic = True
     # Shards are slices of each batch, cut by `Order`; TensorFlow must not cut again.

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import pathlib
+from typing import Any
 
 from mmdata.arguments import Batches, Blocks, Pixels, Text
 from mmdata.example import Stage
@@ -19,6 +20,7 @@ class Recipe:
     """What holds for each dataset that `build` makes, with names resolved.
 
     Attributes:
+      measured: Whether this is of a split that is measured; see `measuring`.
       encoder: The fingerprint of what images are encoded by; "" where they stay pixels.
 
     Raises:
@@ -35,6 +37,7 @@ class Recipe:
     shard: tuple[int, int]
     cache: pathlib.Path | None
     problems: Problems
+    measured: bool = False
     encoder: str = ""
 
     def __post_init__(self) -> None:
@@ -86,12 +89,13 @@ class Recipe:
             )
 
     def measuring(self) -> "Recipe":
-        """The recipe of a split that is measured: all of it, as it is, in the same order."""
+        """The recipe of a split that is measured: all of it, as it is, the same each epoch."""
         task = self.task
         if isinstance(task, Captioned):
             task = dataclasses.replace(task, dropout=0.0, shuffle_tags=False, keep_tags=0)
         batches = dataclasses.replace(self.batches, remainder="keep")
-        return dataclasses.replace(self, augment=(), task=task, batches=batches, shuffle=False)
+        changes: dict[str, Any] = {"augment": (), "shuffle": False, "measured": True}
+        return dataclasses.replace(self, task=task, batches=batches, **changes)
 
     @property
     def settings(self) -> dict[str, str]:

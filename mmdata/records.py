@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,28 +53,28 @@ class Records:
 
     def find(self, names: Sequence[str]) -> list[tuple[Facts, str] | None]:
         """What is kept of each file, and why it must not be decoded, if so."""
-        hashes = _hashes(names)
-        places = np.searchsorted(self._names, hashes)
+        numbers = hashes(names)
+        places = np.searchsorted(self._names, numbers)
         found: list[tuple[Facts, str] | None] = [None] * len(names)
         known = np.flatnonzero(places < len(self._names))
-        for row in known[self._names[places[known]] == hashes[known]].tolist():
+        for row in known[self._names[places[known]] == numbers[known]].tolist():
             facts = Facts(*self._facts[places[row]].tolist())
-            found[row] = (facts, self._problems.get(int(hashes[row]), ""))
+            found[row] = (facts, self._problems.get(int(numbers[row]), ""))
         return found
 
     def keep(self, seen: Mapping[str, tuple[Facts, str]]) -> None:
         """Keeps what was seen of some files, in place of what was kept of them, and saves it."""
         if not seen:
             return
-        hashes = _hashes(list(seen))
-        others = ~np.isin(self._names, hashes)
-        names = np.concatenate([self._names[others], hashes])
+        numbers = hashes(list(seen))
+        others = ~np.isin(self._names, numbers)
+        names = np.concatenate([self._names[others], numbers])
         order = np.argsort(names)
         self._facts = np.concatenate(
             [self._facts[others], np.array([facts for facts, _ in seen.values()], np.int64)]
         )[order]
         self._names = names[order]
-        for name, (_, why) in zip(hashes.tolist(), seen.values(), strict=True):
+        for name, (_, why) in zip(numbers.tolist(), seen.values(), strict=True):
             self._problems.pop(name, None)
             if why:
                 self._problems[name] = why
@@ -88,7 +88,8 @@ class Records:
         save_arrays(self._path, arrays)
 
 
-def _hashes(names: Sequence[str]) -> NDArray[np.uint64]:
+def hashes(names: Iterable[str]) -> NDArray[np.uint64]:
+    """A number for each name, uint64 [n]: two are alike about as often as files of one name."""
     digests = (
         hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         for name in names

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,9 +41,11 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
     unless `epochs` differs. More epochs go on from there; another training wants another directory.
 
     Put it last among callbacks: what they do at the end of an epoch is saved with it. Does not
-    save what they count, nor the state of Python's and NumPy's random numbers. Replaces the
-    progress bar of `fit`; that of a resumed epoch counts what is left of it. A saved position
-    comes before `initial_epoch`. `steps_per_epoch` is no use here, as epochs are those of `ds`.
+    save what they count, nor the global random state of Python, NumPy and Keras. The learning rate
+    is the one that was saved. Code is not compared: a changed layer, or stage of `augment`, is not
+    noticed. Says on stderr where it goes on. Replaces the progress bar of `fit`; that of a resumed
+    epoch counts what is left of it. A saved position comes before `initial_epoch`.
+    `steps_per_epoch` is no use here, as epochs are those of `ds`.
 
     Args:
       directory: A folder for the file; made where it is missing. With several workers, each wants
@@ -146,6 +149,9 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
         ended = self._stopped == self.params["epochs"]
         # What keras.callbacks.BackupAndRestore sets; `fit` reads it right behind this call.
         self.model._initial_epoch = self._stopped if ended else self._done // self._steps
+        over = ended or self._done >= self.params["epochs"] * self._steps
+        told = "training is complete" if over else "training goes on"
+        print(f"mmdata: {self._path}: {told}, after {self._done:,} batches", file=sys.stderr)
 
     def _variables(self) -> list[Any]:
         optimizer = self.model.optimizer

@@ -166,7 +166,7 @@ def _words(value: object) -> str:
 
 
 def _kinds(root: pathlib.Path) -> dict[pathlib.Path, Kind]:
-    folders = sorted(root.iterdir()) if root.is_dir() else []
+    folders = [root, *sorted(root.iterdir())] if root.is_dir() else []
     return {folder: kind for folder in folders if (kind := Kind.of(folder))}
 
 

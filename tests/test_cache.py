@@ -1,5 +1,6 @@
 """`mmdata.build(cache=)`: the same batches, paid for once; and no wrong pixel, whatever happens."""
 
+import gc
 import io
 import os
 import pathlib
@@ -7,6 +8,7 @@ import re
 import shutil
 import tarfile
 import types
+import weakref
 from typing import Any
 
 import numpy as np
@@ -183,7 +185,7 @@ def test_also_if_it_changes_in_the_middle_alone(images: pathlib.Path, kept: Any)
     assert decoded() == COUNT + 1
 
 
-def test_moved_and_renamed_images_are_known_again(
+def test_images_of_a_folder_that_moved_are_known_again(
     images: pathlib.Path, tmp_path: pathlib.Path, kept: Any
 ) -> None:
     folder, decoded = kept
@@ -191,10 +193,31 @@ def test_moved_and_renamed_images_are_known_again(
     decoded()
     elsewhere = tmp_path / "elsewhere"
     shutil.move(images, elsewhere)
-    (elsewhere / "3.jpg").rename(elsewhere / "33.jpg")
-    (elsewhere / "3.txt").rename(elsewhere / "33.txt")
     assert_same(build(elsewhere, folder), build(elsewhere))
     assert decoded() == 0
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["files", "shard"])
+def test_images_that_begin_and_end_alike(packed: bool, tmp_path: pathlib.Path, kept: Any) -> None:
+    """Of one length and one time, too: profiles and zeros at both ends of other pixels."""
+    root = tmp_path / "squares"
+    root.mkdir()
+    for number, colour in enumerate(["red", "green", "blue"]):
+        buffer = io.BytesIO()
+        image = Image.new("RGB", (16, 16), colour)
+        image.save(buffer, "JPEG", quality=90, icc_profile=bytes(5000))
+        content = buffer.getvalue().ljust(16_384, b"\0")
+        (root / f"{number}.jpg").write_bytes(content)
+        (root / f"{number}.txt").write_text(colour)
+        os.utime(root / f"{number}.jpg", (1, 1))
+    source = root
+    if packed:
+        source = tmp_path / "squares.tar"
+        with tarfile.open(source, "w") as archive:
+            for path in sorted(root.iterdir()):
+                archive.add(path, path.name)
+    assert_same(build(source, kept[0]), build(source))
+    assert kept[1]() == 3
 
 
 def test_pairs_that_were_scanned_before_are_looked_at_again(
@@ -238,6 +261,46 @@ def test_corrupt_images_are_named_before_training(images: pathlib.Path, kept: An
         build(images, kept[0])
     assert {found.path for found in caught.value.findings} == {"2.jpg", "8.png"}
     assert "premature end" in str(caught.value)
+
+
+def test_budgets_count_all_splits(images: pathlib.Path, kept: Any) -> None:
+    halves = mmdata.read(images).split({"train": 0.5, "validation": 0.5})
+    for split in halves.split_names:
+        cut(images / halves.subset(split).images[0])
+    for allowed in (1, 1, 2):
+        problems = mmdata.Problems(corrupt="drop", budget=allowed)
+        options: dict[str, Any] = {"split": ("train", "validation"), "on_problem": problems}
+        if allowed == 2:
+            mmdata.build(halves, cache=kept[0], text="byte", sequence_length=32, **options)
+        else:
+            with pytest.raises(mmdata.PairingError, match=r"allows 1 problem.*got 2"):
+                mmdata.build(halves, cache=kept[0], text="byte", sequence_length=32, **options)
+
+
+def test_a_dataset_that_goes_takes_its_maps_along(images: pathlib.Path, kept: Any) -> None:
+    ds = build(images, kept[0])
+    cached = weakref.ref(ds.plan.cached)
+    for _ in ds:
+        pass
+    del ds
+    gc.collect()
+    assert cached() is None
+
+
+def test_an_iterator_keeps_what_it_reads(images: pathlib.Path, kept: Any) -> None:
+    seen = 0
+    for x, _, _ in build(images, kept[0]).map(lambda *batch: batch).prefetch(1):
+        gc.collect()
+        seen += len(x["images"])
+    assert seen == 2 * COUNT
+
+
+def test_folders_that_are_none(images: pathlib.Path) -> None:
+    with pytest.raises(NotADirectoryError, match="must be a folder"):
+        build(images, images / "1.txt")
+    for cache in ("", images):
+        with pytest.raises(ValueError, match="cache"):
+            build(images, cache)
 
 
 def test_corrupt_images_are_blank_and_asked_for_again(images: pathlib.Path, kept: Any) -> None:

@@ -102,6 +102,34 @@ def test_what_keras_has(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
     assert ds.pixels == plain.pixels
 
 
+def test_encoders_that_are_not_built_are_told_apart(
+    pairs: mmdata.Pairs, tmp_path: pathlib.Path
+) -> None:
+    plain = build(pairs, shuffle=False)
+    for seed in range(2):
+        keras.utils.set_random_seed(seed)
+        encoder = keras.Sequential([keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
+        ds = mmdata.features(plain.at(0), encoder, tmp_path)
+        for (x, _, _), (images, _, _) in zip(ds, plain, strict=True):
+            np.testing.assert_allclose(x["images"], encoder(images["images"]), atol=1e-5)
+
+
+def test_made_again_with_the_same_weights_it_is_the_same(
+    pairs: mmdata.Pairs, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def make() -> Any:
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((16, 16, 3))
+        outputs = keras.layers.Dropout(0.5)(keras.layers.Conv2D(4, 3)(inputs))
+        return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(outputs))
+
+    first, second = make(), make()
+    second(np.zeros((1, 16, 16, 3)), training=True)  # moves the state of its dropout
+    for encoder in (first, second):
+        mmdata.features(build(pairs), encoder, tmp_path)
+    assert capsys.readouterr().err.count("keeping 20 rows") == 1
+
+
 def test_half_precision_stays_and_bfloat16_becomes_float32(
     pairs: mmdata.Pairs, tmp_path: pathlib.Path
 ) -> None:
@@ -123,6 +151,9 @@ def test_a_corrupt_image_has_zeros(tmp_path: pathlib.Path) -> None:
     assert [features.any() for features in x["images"].numpy()] == [True, False, True]
     assert [row.any() for row in weight.numpy()] == [True, False, True]
     assert [found.path for found in ds.report.findings] == ["1.png"]
+    (tmp_path / "1.png").touch()  # so that nobody remembers it
+    with pytest.raises(mmdata.PairingError, match=r"1\.png"):
+        mmdata.features(build(mmdata.read(tmp_path)), Counting(), tmp_path / "others")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +183,9 @@ def test_outputs_that_are_no_tensor_are_refused(
             mmdata.features(build(pairs), encoder, tmp_path)
     with pytest.raises(ValueError, match="path"):
         mmdata.features(build(pairs), Counting(), False)
+    for ds, model in ((build(pairs).take(1), Counting()), (build(pairs), np.mean)):
+        with pytest.raises(TypeError, match="takes what"):
+            mmdata.features(ds, model, tmp_path)
     again = mmdata.features(build(pairs), Counting(), tmp_path)
-    with pytest.raises(ValueError, match="other features"):
+    with pytest.raises(ValueError, match="encoder="):
         mmdata.features(again, Counting(), tmp_path)

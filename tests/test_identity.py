@@ -144,7 +144,7 @@ def test_resumed_at_every_tenth_step(
 
 def test_a_thousand_epochs_in_a_thousand_orders(pairs: mmdata.Pairs, kept: pathlib.Path) -> None:
     ds = build(pairs, "plain", cache=kept, task="captioning")
-    order: Order = ds.plan.order  # type: ignore[attr-defined]
+    order: Order = ds.plan.order
     steps = tf.data.Dataset.range(1000 * order.steps_per_epoch).map(
         order.indices, num_parallel_calls=tf.data.AUTOTUNE
     )

@@ -246,6 +246,11 @@ class Pairs:
         report = dataclasses.replace(self.report, findings=tuple(told))
         return dataclasses.replace(self, scan=scan, report=report)
 
+    @property
+    def corrupt(self) -> list[Finding]:
+        """What the report says of images that cannot be decoded."""
+        return [found for found in self.report.findings if found.kind == "corrupt"]
+
     def subset(self, split: str) -> "Pairs":
         """The rows of one split.
 

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import os
 import pathlib
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -41,8 +42,9 @@ class Load:
 
     def __call__(self, example: Example) -> Example:
         names = ["row", "path", "format", *(["size"] if self.resize.size is None else [])]
+        alive = weakref.proxy(self)  # TensorFlow never lets go of what it is given here
         content, kind = tf.numpy_function(
-            self._load,
+            lambda *columns: alive._load(*columns),
             [example[name] for name in names],
             [tf.string, tf.int8],
             stateful=False,

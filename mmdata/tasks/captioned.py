@@ -19,7 +19,8 @@ class Captioned:
       captions: Which captions of an image an epoch takes. "all": each of them, so the image as
         often. Or the image once, with one of them: "random", a function of (seed, epoch, image);
         "cycle", the next one each epoch; "first"; "longest", in bytes; "join", all as one text,
-        with spaces between. "random" and "cycle" take others each epoch in "validation", too.
+        with spaces between. "random" and "cycle" take the same ones each epoch in "validation" and
+        "test".
       template: What a caption is put into, e.g. "a photo of {caption}".
       dropout: Share of examples whose caption, template and all, becomes empty, 0 to below 1:
         another share each epoch, as classifier-free guidance wants. Never in "validation" and
