@@ -302,11 +302,14 @@ def test_corrupt_lets_pass_what_is_allowed(images: pathlib.Path) -> None:
 
     def batch(rows: list[int], valid: list[bool]) -> dict[str, Any]:
         paths = [pairs.path(row) for row in rows]
-        return {"row": tf.constant(rows, tf.int64), "path": paths, "valid": tf.constant(valid)}
+        image = tf.ones([len(rows), 2, 2, 3], tf.uint8)
+        row, is_valid = tf.constant(rows, tf.int64), tf.constant(valid)
+        return {"row": row, "path": paths, "valid": is_valid, "image": image}
 
     for _ in range(3):  # the same image again is no other image
         passed = corrupt(batch([1, 0], [False, True]))
         assert passed["valid"].numpy().tolist() == [False, True]
+        assert [image.any() for image in passed["image"].numpy()] == [False, True]
     (found,) = corrupt.findings()
     assert found.path == "1.png"
     assert found.detail == f"premature end of data after {len(png(1)) - 30} bytes"
