@@ -151,3 +151,18 @@ def test_a_thousand_epochs_in_a_thousand_orders(pairs: mmdata.Pairs, kept: pathl
     rows = np.concatenate([indices.numpy() for indices in steps]).reshape(1000, order.count)
     assert len(np.unique(rows, axis=0)) == 1000
     np.testing.assert_array_equal(np.sort(rows, axis=1), np.tile(np.arange(order.count), (1000, 1)))
+
+
+@pytest.mark.parametrize("captions", ["random", "cycle"])
+def test_what_is_measured_is_the_same_each_epoch(pairs: mmdata.Pairs, captions: Any) -> None:
+    splits = ("train", "validation")
+    task = mmdata.Retrieval(captions=captions)
+    halves = pairs.split({"train": 0.5, "validation": 0.5})
+    train, validation = build(halves, "plain", split=splits, task=task)
+    first, second = hashes(validation), hashes(validation)
+    assert first == second == hashes(validation.at(7 * len(validation)))
+    assert set(hashes(train)).isdisjoint(hashes(train))
+    scan, part = validation.pairs.scanned()
+    seen = np.concatenate([batch["image_id"] for batch in validation])
+    assert len(part) == len(seen)
+    np.testing.assert_array_equal(seen, scan.keys)
