@@ -14,10 +14,11 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmdata import tokenizers
+    from mmdata import explore, tokenizers
     from mmdata.arguments import Batches, Blocks, Pixels, Text
     from mmdata.dataset import Dataset
     from mmdata.encoding import features
+    from mmdata.explore.report import report
     from mmdata.fit_report import FitReport
     from mmdata.models import Captioner, DualEncoder, captioner, dual_encoder, recall_at_k
     from mmdata.pairing.findings import Finding, PairingError, Report
@@ -74,10 +75,12 @@ __all__ = [
     "build",
     "captioner",
     "dual_encoder",
+    "explore",
     "export_preprocessing",
     "features",
     "read",
     "recall_at_k",
+    "report",
     "tokenizers",
     "verify",
 ]
@@ -118,13 +121,14 @@ _HOMES = {
     "features": "mmdata.encoding",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",
+    "report": "mmdata.explore.report",
     "verify": "mmdata.verification",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "tokenizers":
-        return importlib.import_module("mmdata.tokenizers")
+    if name in ("explore", "tokenizers"):
+        return importlib.import_module(f"mmdata.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'mmdata' has no attribute {name!r}; it has {', '.join(__all__)}.")

@@ -4,6 +4,7 @@ import dataclasses
 import html
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -156,8 +157,18 @@ class Dataset(tf.data.Dataset):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        figures = html.escape(f"{self}\n{self.report}")
+        shapes = "\n".join(_shapes("batch", self.element_spec))
+        figures = html.escape(f"{self}\n{shapes}\n{self.report}")
         return f"{self.pairs.gallery()}<pre>{figures}</pre>"
+
+
+def _shapes(name: str, spec: Any) -> Iterator[str]:
+    """A line for each tensor of a batch: where it lies, its type and its shape."""
+    if isinstance(spec, (dict, tuple)):
+        for key, inner in spec.items() if isinstance(spec, dict) else enumerate(spec):
+            yield from _shapes(f"{name}[{key!r}]", inner)
+    else:
+        yield f"  {name:<24} {spec.dtype.name} {list(spec.shape)}"
 
 
 class Position:

@@ -231,7 +231,7 @@ class FitReport:
           ImportError: matplotlib is not installed.
         """
         if ax is None:
-            pyplot = require("matplotlib.pyplot", extra="train")
+            pyplot = require("matplotlib.pyplot", extra="plot")
             ax = pyplot.figure(figsize=(7.0, 3.6), layout="constrained").add_subplot()
         nearly_all = max(self.sequence_length, self._length_that_cuts(self.captions // _OFTEN))
         end = 11 * nearly_all // 10 + 1  # a margin, so that the last line is not the edge

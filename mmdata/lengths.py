@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from mmdata.arguments import Text
 from mmdata.example import Stage
 from mmdata.home import fingerprint, home, load_arrays, save_arrays
 from mmdata.pairing.strings import Strings
+from mmdata.progress import progress
 from mmdata.tokenizers import Tokenizer
 
 _BATCH = 4096
@@ -65,8 +65,7 @@ def _counted(
     count = len(captions)
     dtypes = {"tokens": np.int32, "unknown": np.int32, "empty": np.bool_}
     counted: dict[str, NDArray[Any]] = {name: np.zeros(count, dtypes[name]) for name in dtypes}
-    bar = tqdm(total=count, desc="counting tokens", unit="caption", delay=2, leave=False)
-    with bar:
+    with progress(total=count, what="counting tokens", unit="caption") as bar:
         for begin in range(0, count, _BATCH):
             batch = tf.constant(captions[begin : begin + _BATCH], tf.string)
             columns = _count(batch, text, tokenizer, before)

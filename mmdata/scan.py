@@ -14,11 +14,11 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from mmdata.headers import Format, Header, HeaderError, read_header
 from mmdata.limits import MAX_PIXELS
 from mmdata.members import Members
+from mmdata.progress import progress
 from mmdata.records import Facts, Records
 
 _EDGE = 4096
@@ -104,7 +104,7 @@ def scan(root: str, images: Sequence[str], members: Members | None = None) -> Sc
     source = _Files(root, images) if members is None else _Members(members)
     seen: list[tuple[Facts, str]] = []
     blocks = [range(i, min(i + _BLOCK, len(images))) for i in range(0, len(images), _BLOCK)]
-    bar = tqdm(total=len(images), desc="scanning images", unit="file", delay=2, leave=False)
+    bar = progress(total=len(images), what="scanning images", unit="file")
     with bar, ThreadPoolExecutor() as pool:
         for block in pool.map(lambda rows: [_see(source, row, known[row]) for row in rows], blocks):
             seen += block

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from mmdata.progress import progress
 from mmdata.stores import (
     SETTINGS,
     Kind,
@@ -248,7 +248,7 @@ class Store:
             put(self.folder / SETTINGS, self._kind.text)
         asked = np.zeros(len(identities), bool)
         asked[missing] = True
-        bar = tqdm(total=len(missing), desc=what, unit="image", delay=2, leave=False)
+        bar = progress(total=len(missing), what=what, unit="image")
         number = 1 + max((int(pathlib.Path(name).stem) for name in self._known), default=-1)
         with bar, _Writer(self.folder, self._kind, number, len(missing)) as writer:
             for places, rows in compute(missing):

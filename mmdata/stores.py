@@ -21,15 +21,15 @@ import sys
 import time
 import weakref
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import filelock
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from mmdata.home import load_arrays
+from mmdata.progress import progress
 
 SETTINGS = "settings.json"
 _LOCK = "lock"
@@ -256,10 +256,10 @@ def open_shards(
             opened[path] = err
     suspects = [s for s in opened.values() if isinstance(s, Shard) and (check or s.changed)]
     total = sum(len(shard.rows) for shard in suspects)
-    with tqdm(total=total, desc="checking rows", unit="image", delay=2, leave=False) as bar:
+    with progress(total=total, what="checking rows", unit="image") as bar:
         for shard in suspects:
             try:
-                _check(shard, kind, bar)
+                _check(shard, kind, bar.update)
             except ValueError as err:
                 opened[shard.path] = err
     return opened
@@ -295,15 +295,15 @@ def _open(path: pathlib.Path, kind: Kind) -> Shard:
     return Shard(path, rows, identities, checksums, now, changed=status.st_mtime_ns != modified)
 
 
-def _check(shard: Shard, kind: Kind, bar: "tqdm[Any]") -> None:
-    """Compares all checksums; if they are right, notes the file's time."""
+def _check(shard: Shard, kind: Kind, tell: Callable[[], object]) -> None:
+    """Compares all checksums, and tells of each; if they are right, notes the file's time."""
     wrong = 0
     try:
         with open(shard.path, "rb") as file:  # a bad sector that is mapped would end the process
             file.seek(len(kind.header(0)))
             for checksum in shard.checksums.tolist():
                 wrong += zlib.crc32(file.read(kind.row_bytes)) != checksum
-                bar.update()
+                tell()
     except OSError as err:
         raise ValueError(f"cannot be read ({err.strerror})") from err
     if wrong:

@@ -8,10 +8,10 @@ import numpy as np
 
 from mmdata.dataset import Dataset
 from mmdata.evaluation import Attributes, bleu, commonest
+from mmdata.explore.sheet import caption_sheet
 from mmdata.models import captioner, dual_encoder, recall_at_k
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem
-from mmdata.pictures import caption_sheet
 from mmdata.pipeline import build
 from mmdata.tokenizers import Tokenizer
 

@@ -3,12 +3,12 @@
 import os
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from mmdata.corrupt import named
 from mmdata.example import Example
 from mmdata.headers import Format
 from mmdata.pairing.pairs import Pairs
+from mmdata.progress import progress
 from mmdata.stages.images import Decode
 from mmdata.stages.loading import Load
 from mmdata.stages.resize import Resize
@@ -48,13 +48,6 @@ def verify(pairs: Pairs) -> Pairs:
         load = Load(resize=Resize(size=(1, 1)), members=pairs.members)
         ds = ds.batch(_BATCH).map(load, num_parallel_calls=os.cpu_count()).unbatch()
     ds = ds.map(is_valid, num_parallel_calls=os.cpu_count())
-    bar = tqdm(
-        ds.as_numpy_iterator(),
-        total=len(pairs),
-        desc="decoding images",
-        unit="image",
-        delay=2,
-        leave=False,
-    )
+    bar = progress(ds.as_numpy_iterator(), total=len(pairs), what="decoding images", unit="image")
     failed = [row for row, valid in enumerate(bar) if not valid and row not in scan.problems]
     return named(pairs, scan, failed)

@@ -141,7 +141,7 @@ def told(folder: pathlib.Path, said: pathlib.Path, drawn: pathlib.Path) -> dict[
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(epochs, "PEERS", FAKES)
         result = run(
-            *(folder, said, "--images", 35, "--rounds", 2, "--size", 32, 48, "--json"),
+            *(folder, said, "--images", 35, "--rounds", 2, "--image-size", "32x48", "--json"),
             *("--plot", drawn),
         )
     assert result.exit_code == 0, result.output

@@ -70,7 +70,7 @@ def run(*words: object) -> Result:
 
 
 def test_every_contender_has_figures_or_a_reason(folder: pathlib.Path) -> None:
-    result = run(folder, "--images", 4, "--rounds", 1, "--size", 32, 48, "--json")
+    result = run(folder, "--images", 4, "--rounds", 1, "--image-size", "32x48", "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert (told["size"], told["rounds"], told["images_per_round"]) == ([32, 48], 1, 256)
@@ -107,8 +107,8 @@ def _file(root: pathlib.Path) -> list[object]:
         (_only_png, 1, "none of whose 1 image file(s) is a JPEG"),
         (_file, 1, "must be a folder"),
         (lambda root: [root / "nowhere"], 1, "nowhere"),
-        (lambda root: [root, "--size", 0, 224], 2, "--size"),
-        (lambda root: [root, "--size", 224], 2, "--size"),
+        (lambda root: [root, "--image-size", "0x224"], 2, "--image-size"),
+        (lambda root: [root, "--image-size", "x224"], 2, "--image-size"),
         (lambda root: [root, "--rounds", 0], 2, "--rounds"),
         (lambda root: [root, "--images", 0], 2, "--images"),
         (lambda _: [], 2, "IMAGES"),

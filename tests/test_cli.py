@@ -2,14 +2,18 @@
 
 import io
 import json
+import os
 import pathlib
 import shutil
+from collections.abc import Iterator
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from mmdata.cli import main
+from mmdata.cli.options import ImageSize
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
 
@@ -18,11 +22,82 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-def test_help_names_every_command() -> None:
+COMMANDS = ("pair", "verify", "report", "show", "train", "cache", "bench")
+
+
+def test_help_names_every_command_in_order() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for command in ("pair", "train", "verify"):
-        assert command in result.output
+    told = result.output.partition("Commands:")[2].splitlines()
+    listed = [line.split()[0] for line in told if line.startswith("  ")][: len(COMMANDS)]
+    assert tuple(listed) == COMMANDS
+    assert "..." not in "".join(told)  # click cuts what is too long for a line
+    assert "Exit status: 0 if all went well; 1" in result.output
+
+
+def options(command: click.Command) -> Iterator[click.Option]:
+    """All options of a command, and of those in it."""
+    yield from (option for option in command.params if isinstance(option, click.Option))
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from options(inner)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_is_for(name: str) -> None:
+    found = list(options(main.commands[name]))
+    assert found
+    assert [option.name for option in found if not option.help] == []
+    flags = {flag: option.type for option in options(main) for flag in option.opts}
+    for option in found:  # one name is one thing everywhere
+        for flag in option.opts:
+            assert type(flags[flag]) is type(option.type), flag
+
+
+@pytest.mark.parametrize(
+    ("typed", "size"), [("64", (64, 64)), ("48x96", (48, 96)), ("224X320", (224, 320))]
+)
+def test_image_size(typed: str, size: tuple[int, int]) -> None:
+    assert ImageSize().convert(typed, None, None) == size
+
+
+@pytest.mark.parametrize("typed", ["", "x", "0", "64x", "64x0", "6.5", "-3", "1x2x3", "big"])
+def test_what_is_no_image_size(typed: str) -> None:
+    result = run("show", SAMPLES / "messy", "--image-size", typed)
+    assert result.exit_code == 2
+    assert f"{typed!r} is no size; give 224, or HEIGHTxWIDTH" in result.output
+
+
+def test_show_draws_what_the_model_sees(tmp_path: pathlib.Path) -> None:
+    words = ("show", SAMPLES / "messy", "-n", 3, "--image-size", "32x48")
+    result = run(*words, "-o", tmp_path / "batch.png")
+    assert result.exit_code == 1  # something is lost
+    assert "IMG_2042.jpg" in result.output
+    assert list(tmp_path.iterdir()) == []
+    options = ("--on-problem", "drop", "--augment", "flip", "--augment", "crop")
+    result = run(*words, *options, "-o", tmp_path / "batch.png")
+    assert result.exit_code == 0, result.output
+    assert "24 captions of 7 images" in result.output
+    with Image.open(tmp_path / "batch.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 200
+
+
+@pytest.mark.parametrize("command", ["report", "show"])
+def test_an_interrupt_leaves_nothing(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "written"
+    path.write_text("before")
+    monkeypatch.setattr(os, "replace", interrupt)
+    words = (command, SAMPLES / "messy", "-o", path, "--image-size", "32")
+    result = run(*words, *(("--on-problem", "drop") if command == "show" else ()))
+    assert (result.exit_code, "Aborted!" in result.output) == (1, True)
+    assert [file.name for file in tmp_path.iterdir()] == ["written"]
+    assert path.read_text() == "before"
 
 
 def test_pair_prints_what_pairs() -> None:
@@ -117,6 +192,7 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
     assert result.exit_code == 0, result.output
     for words in ("BLEU-4", "all attributes right", "caption to image, recall@1", "baseline"):
         assert words in result.output
+    assert "part-" not in " ".join(path.name for path in (tmp_path / "runs").iterdir())
     written = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert written == [
         f"{task}{ending}"

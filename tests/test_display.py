@@ -38,7 +38,7 @@ class Page(HTMLParser):
 
 
 def thumbnails(source: str) -> list[Image.Image]:
-    found = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', source)
+    found = re.findall(r'src="data:image/webp;base64,([^"]*)"', source)
     return [Image.open(io.BytesIO(base64.b64decode(data, validate=True))) for data in found]
 
 

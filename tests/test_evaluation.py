@@ -1,15 +1,12 @@
-"""Scores of captions, and the pictures that show them."""
+"""Scores of captions."""
 
 import pathlib
 import re
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from mmdata import optional
 from mmdata.evaluation import Attributes, bleu, commonest
-from mmdata.pictures import caption_sheet, save
 
 TABLE = "image,object,colour\na.jpg,car|cars,red\nb.jpg,boat|boats,blue\n"
 
@@ -74,14 +71,3 @@ def test_commonest() -> None:
 def test_a_missing_library_says_what_to_install() -> None:
     with pytest.raises(ImportError, match=re.escape('pip install "mmdata[train]"')):
         optional.require("a_library_that_nobody_has", extra="train")
-
-
-def test_caption_sheet(tmp_path: pathlib.Path) -> None:
-    images = np.linspace(0, 1, 5 * 32 * 32 * 3, dtype=np.float32).reshape(5, 32, 32, 3)
-    names = [f"caption {i}" for i in range(5)]
-    figure = caption_sheet(images, names, names, title="A title")
-    assert [axes.get_title() for axes in figure.axes] == names
-    save(figure, tmp_path / "sheet.png")
-    with Image.open(tmp_path / "sheet.png") as picture:
-        assert picture.width > 1000
-    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]

@@ -1,4 +1,7 @@
-"""Near duplicates: copies that were saved anew are one cluster, different images are not."""
+"""Near duplicates: copies that were saved anew are one cluster, different images are not.
+
+Colours: what is seen of an image is the mean of its pixels.
+"""
 
 import io
 import itertools
@@ -7,11 +10,14 @@ import struct
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mmdata.pairing import near
@@ -152,17 +158,6 @@ def test_nothing_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(set(labels)) == 2
 
 
-def test_files_are_closed() -> None:
-    opened: list[io.BytesIO] = []
-
-    def open_image(index: int) -> io.BytesIO:
-        opened.append(io.BytesIO([ORIGINALS[0], b"no image"][index]))
-        return opened[-1]
-
-    near.clusters(open_image, 2)
-    assert [file.closed for file in opened] == [True, True]
-
-
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_flat_images_are_alone(kind: str) -> None:
     colors = ["black", "white", "red", "blue", "red"]
@@ -185,16 +180,117 @@ def test_none() -> None:
     assert clusters([]) == []
 
 
+def unopened(index: int) -> BinaryIO:
+    raise AssertionError(f"image {index} was opened")
+
+
 @pytest.mark.parametrize("distance", [-1, 9])
 def test_distance_out_of_range(distance: int) -> None:
-    with pytest.raises(ValueError, match=rf"distance=\.\.\. must be 0-8 bits; got {distance}\."):
-        clusters(ORIGINALS, distance)
+    message = rf"distance=\.\.\. must be 0-8 bits; got {distance}\."
+    with pytest.raises(ValueError, match=message):
+        near.clusters(unopened, 1, distance=distance)
+    with pytest.raises(ValueError, match=message):
+        near.clusters_of(look(ORIGINALS), distance=distance)
 
 
-def test_imagehash_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "imagehash", None)
-    with pytest.raises(ImportError, match=r'pip install "mmdata\[duplicates\]"'):
-        clusters(ORIGINALS)
+# Looks.
+
+
+def look(files: Sequence[bytes]) -> near.Looks:
+    return near.look(lambda i: io.BytesIO(files[i]), len(files))
+
+
+def mean_color(content: bytes) -> NDArray[np.float64]:
+    """Of all pixels, each on white."""
+    image = Image.open(io.BytesIO(content)).convert("RGBA")
+    rgb, alpha = np.split(np.asarray(image) / 255.0, [3], axis=-1)
+    mean: NDArray[np.float64] = (rgb * alpha + 1 - alpha).mean((0, 1)) * 255
+    return mean
+
+
+def see_through(image: Image.Image) -> Image.Image:
+    """Its left half transparent, the rest in steps."""
+    alpha = np.zeros((image.height, image.width), np.uint8)
+    alpha[:, image.width // 2 :] = np.linspace(0, 255, image.height).astype(np.uint8)[:, None]
+    return Image.merge("RGBA", [*image.split(), Image.fromarray(alpha)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: saved(image, quality=90),
+        lambda image: saved(image.resize((1000, 700)), quality=90),
+        lambda image: saved(image.resize((5, 3)), "PNG"),
+        lambda image: saved(image.convert("L"), quality=90),
+        lambda image: saved(image.convert("P"), "PNG"),
+        lambda image: saved(see_through(image), "PNG"),
+        lambda image: saved(see_through(image).convert("P"), "GIF", transparency=3),
+        turned,
+    ],
+    ids=["jpeg", "large", "tiny", "grey", "palette", "alpha", "transparent index", "exif"],
+)
+def test_colors(change: Change) -> None:
+    files = [change(image) for image in SCENES]
+    looks = look(files)
+    assert looks.colors.shape == (len(files), 3)
+    assert looks.colors.dtype == np.uint8
+    assert looks.seen.all()
+    wanted = np.stack([mean_color(file) for file in files])
+    assert np.abs(looks.colors - wanted).max() <= 2
+    assert abs((looks.colors - wanted).mean()) < 0.25
+    assert np.ptp(wanted, axis=0).min() > 10
+
+
+def test_colors_of_flat_images_are_theirs() -> None:
+    colors = [(255, 0, 0), (0, 0, 255), (0, 0, 0), (255, 255, 255), (17, 99, 200)]
+    looks = look([saved(Image.new("RGB", (50, 40), color), "PNG") for color in colors])
+    assert looks.colors.tolist() == [list(color) for color in colors]
+    assert looks.seen.tolist() == [True] * len(colors)
+    assert looks.hashed.tolist() == [False] * len(colors)
+    assert looks.hashes.tolist() == [0] * len(colors)
+
+
+def test_what_was_not_seen() -> None:
+    looks = look([ORIGINALS[0], b"no image", ORIGINALS[1], ORIGINALS[2][:400]])
+    assert looks.seen.tolist() == looks.hashed.tolist() == [True, False, True, False]
+    assert not looks.colors[~looks.seen].any()
+    assert not looks.hashes[~looks.seen].any()
+    assert looks.hashes.dtype == np.uint64
+    assert near.look(unopened, 0).colors.shape == (0, 3)
+
+
+def test_hashes_are_those_of_imagehash() -> None:
+    """Of images as small as the hash takes them, so that no resampling is between."""
+    small = [image.resize((32, 32)) for image in SCENES]
+    wanted = [int(str(imagehash.phash(image)), 16) for image in small]
+    assert look([saved(image, "PNG") for image in small]).hashes.tolist() == wanted
+
+
+def test_each_image_is_opened_once_and_closed() -> None:
+    opened: list[tuple[int, io.BytesIO]] = []
+
+    def open_image(index: int) -> io.BytesIO:
+        opened.append((index, io.BytesIO([ORIGINALS[0], b"no image"][index % 2])))
+        return opened[-1][1]
+
+    near.clusters(open_image, 150)
+    assert sorted(index for index, _ in opened) == [*range(150)]
+    assert all(file.closed for _, file in opened)
+
+
+@pytest.mark.parametrize("library", ["imagehash", "faiss"])
+def test_a_library_is_missing(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = look(ORIGINALS)
+    monkeypatch.setitem(sys.modules, library, None)
+    message = rf'{library} is required here .* pip install "mmdata\[duplicates\]"'
+    with pytest.raises(ImportError, match=message):
+        near.clusters(unopened, 1)
+    looks = look(ORIGINALS)
+    assert looks.colors.tolist() == whole.colors.tolist()
+    assert looks.seen.all()
+    assert not looks.hashed.any()
+    with pytest.raises(ImportError, match=message):
+        near.clusters_of(looks)
 
 
 # The search for neighbours, against all pairs.
@@ -232,6 +328,19 @@ def test_neighbours_wherever_the_bits_are(distance: int) -> None:
         for other, count in ((at, 1), (beyond, 2)):
             found = near._least_of_cluster(np.array([one, other], np.uint64), distance)
             assert len(set(found.tolist())) == count
+
+
+def test_neighbours_in_other_blocks_of_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near, "_FIRST", 3)
+    monkeypatch.setattr(near, "_QUERIES", 7)
+    random = np.random.default_rng(0)
+    some = random.integers(0, 2**64, 40, np.uint64)
+    flips = [1 << 63, 1 << 62 | 1, 7 << 31]  # far apart in the order of hashes, too
+    hashes = [*some.tolist(), *(value ^ flip for value in some.tolist() for flip in flips)]
+    for distance in (1, 2, 3):
+        found = near._least_of_cluster(np.array(hashes, np.uint64), distance)
+        assert found.tolist() == least_by_all_pairs(hashes, distance)
+        assert len(set(found.tolist())) == 40 * (4 - distance)
 
 
 def test_many_in_one_bucket() -> None:

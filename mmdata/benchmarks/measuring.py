@@ -9,9 +9,8 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from mmdata.benchmarks.contending import Contender, Epoch, Failure, Ready, Resumed, Sample, work
+from mmdata.progress import progress
 
 _FRESH = multiprocessing.get_context("spawn")  # nothing imported, no threads
 _ENDING = 5.0
@@ -67,7 +66,7 @@ def measure(
     runs = [_Run(one, folder / f"{number}.log", variables) for number, one in enumerate(contenders)]
     resuming = [run for run in runs if run.contender.resume]
     total = len(runs) * (rounds + 2) + len(resuming) * rounds
-    bar = tqdm(total=total, unit="epoch", leave=False, disable=None)
+    bar = progress(total=total, what="measuring", unit="epoch")
     with bar, contextlib.ExitStack() as stack:
         for run in runs:
             stack.callback(run.end)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmdata.benchmarks.epochs import Comparison, Entry
+from mmdata.explore.grid import save
 from mmdata.optional import require
-from mmdata.pictures import save
 
 _COLORS = {"floor": "#a8a8a8", "mmdata": "#1b6ca8", "peer": "#d98c3f"}
 _GAP = 0.6  # bars, between kinds
@@ -21,7 +21,7 @@ def require_drawable(path: pathlib.Path) -> None:
       ImportError: matplotlib is not installed.
       OSError: The folder of the file is not there and cannot be made.
     """
-    require("matplotlib.figure", extra="train")
+    require("matplotlib.figure", extra="plot")
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
@@ -34,7 +34,7 @@ def figure(comparison: Comparison) -> Any:
     """What `draw` draws, as a `matplotlib.figure.Figure`; kinds stand apart."""
     drawn = [entry for entry in comparison.entries if entry.figures]
     places = _places([entry.kind for entry in drawn])
-    made = require("matplotlib.figure", extra="train").Figure(
+    made = require("matplotlib.figure", extra="plot").Figure(
         figsize=(9, 1.5 + _INCHES * len(drawn)), layout="constrained"
     )
     axes = made.add_subplot()

@@ -190,6 +190,11 @@ class PairingError(ValueError):
         self.findings = tuple(findings)
 
 
+def meaning(kind: str) -> str:
+    """What a kind of finding is, in words that follow a number."""
+    return _MEANING[kind]
+
+
 def describe(findings: Iterable[Finding]) -> list[str]:
     """One line a kind: its count, its meaning and the first five files."""
     by_kind: dict[str, list[Finding]] = {}

@@ -415,6 +415,74 @@ class Pairs:
         """
         _writing().to_webdataset(self, folder, images_per_shard=images_per_shard)
 
+    def to_croissant(
+        self,
+        path: "StrPath",
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        license: str | None = None,  # noqa: A002 - as both formats call it
+    ) -> None:
+        """Writes Croissant metadata, `croissant.json`, and beside it `croissant.pairs.parquet`.
+
+        `mlcroissant.Dataset(path).records("pairs")` yields a row a record, in order:
+        "pairs/file_name", captions, split, weight, columns (names quoted as in URLs), image; texts
+        as bytes, NaN as None. `.records("captions")` yields the same without the image,
+        `.records("images")` name and picture of each image file. Paths are relative: what lies in
+        the folder of `path` can be moved, or uploaded, as a whole. Replaces files that are there.
+        Needs `pip install "mmdata[card]"`.
+
+        Left to fill in by hand: creator, url, datePublished, citeAs, version; mlcroissant warns of
+        the last three and of the license where they are missing.
+
+        mlcroissant holds all images decoded while it yields "pairs", but one at a time of "images".
+        It ends at an image that it cannot decode, and opens what is neither JPEG nor PNG only in a
+        set that has some of these too.
+
+        Args:
+          path: A `.json` file in the folder of images, or in one above it.
+          name: Of the dataset; None is the name of the folder that `path` lies in.
+          description: Text; None tells the numbers of images and captions.
+          license: Best its URL, e.g. of https://spdx.org/licenses; None leaves it out.
+
+        Raises:
+          ValueError: Croissant, or Parquet, cannot hold these pairs, e.g. images in shards; or
+            `path` is not above the images.
+          IsADirectoryError: There is a folder at `path`.
+
+        Source: https://docs.mlcommons.org/croissant/docs/croissant-spec.html
+        """
+        _cards().to_croissant(self, path, name, description, license)
+
+    def to_card(
+        self,
+        path: "StrPath",
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        license: str | None = None,  # noqa: A002 - as both formats call it
+    ) -> None:
+        """Writes a card for the Hugging Face Hub, `README.md`: counts, findings, how to load.
+
+        Scans the images. Ends with a list of what is left to fill in by hand, so it never replaces
+        a file. Says nothing of the files that the Hub's loaders read (`configs`, `dataset_info`):
+        pairs do not know them.
+
+        Args:
+          path: A `.md` file.
+          name: Of the dataset; None is the name of the folder that `path` lies in.
+          description: Markdown; None tells the numbers of images and captions.
+          license: As the Hub spells it, e.g. "cc-by-4.0"; None is "unknown".
+
+        Raises:
+          ValueError: `path` does not end in `.md`.
+          FileExistsError: There is a file at `path`.
+          IsADirectoryError: There is a folder at `path`.
+
+        Source: https://huggingface.co/docs/hub/datasets-cards
+        """
+        _cards().to_card(self, path, name, description, license)
+
     def _column(self, name: str, argument: str) -> Column:
         if name not in self.columns:
             raise ValueError(
@@ -440,6 +508,11 @@ class Pairs:
 def _writing() -> Any:
     """The module that writes pairs; it stands on the readers, and these on `Pairs`."""
     return importlib.import_module("mmdata.pairing.writing")
+
+
+def _cards() -> Any:
+    """The module that describes pairs, see `_writing`."""
+    return importlib.import_module("mmdata.pairing.cards")
 
 
 def _digest(digest: "hashlib.blake2b", part: Any) -> None:

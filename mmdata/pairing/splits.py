@@ -196,15 +196,15 @@ def leaks(
         Finding("leaked_image", images[rows[0]], where(rows))
         for rows in _in_several_splits(content_keys, split_of)
     ]
-    for entries in _in_several_splits(_caption_keys(captions), split_of[image_of]):
+    for entries in _in_several_splits(caption_keys(captions), split_of[image_of]):
         rows = image_of[entries].tolist()
         detail = f"{captions[entries[0]]!r} {where(rows)}"
         found.append(Finding("leaked_caption", images[rows[0]], detail))
     return found
 
 
-def _caption_keys(captions: Strings) -> NDArray[np.int64]:
-    """Equal for captions that differ in case and white space only; 0 where one is empty."""
+def caption_keys(captions: Strings) -> NDArray[np.int64]:
+    """Hashes, int64 [n], equal for captions that differ in case and white space only; 0: empty."""
     texts = (" ".join(text.casefold().split()) for text in captions)
     return _joined(
         _digest(text.encode("utf-8", "surrogateescape")) if text else bytes(8) for text in texts

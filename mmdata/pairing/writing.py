@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from mmdata.optional import require
 from mmdata.pairing import columns
@@ -21,6 +20,7 @@ from mmdata.pairing.findings import PairingError, describe
 from mmdata.pairing.folders import stem
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.read import read
+from mmdata.progress import progress
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -86,7 +86,7 @@ def to_sidecar(pairs: Pairs, folder: "StrPath", *, lines: Literal["each", "one"]
         )
 
     def write(target: str) -> None:
-        bar = tqdm(pairs.images, desc="writing captions", unit="image", delay=2, leave=False)
+        bar = progress(pairs.images, what="writing captions", unit="image")
         for row, image in enumerate(bar):
             path = os.path.join(target, stem(image) + ".txt")
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -124,7 +124,7 @@ def to_webdataset(pairs: Pairs, folder: "StrPath", *, images_per_shard: int) -> 
     names = [f"{row // images_per_shard:05}.tar/{_member(pairs, row)}" for row in range(len(pairs))]
     ordered = pairs.take(np.array(sorted(range(len(pairs)), key=names.__getitem__), np.int64))
     with (
-        tqdm(total=len(pairs), desc="writing shards", unit="image", delay=2, leave=False) as bar,
+        progress(total=len(pairs), what="writing shards", unit="image") as bar,
         _new_folder(os.fspath(folder)) as target,
     ):
         _checked(ordered, folder, target, write, read_back)

@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from mmdata.optional import require
 from mmdata.tokenizers.files import write
-from mmdata.tokenizers.learning import NO_TEXT, progress
+from mmdata.tokenizers.learning import NO_TEXT, watched
 from mmdata.tokenizers.merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
 from mmdata.tokenizers.merging import MARK, SPACE, WIDE, Merger, spell
 from mmdata.tokenizers.tokenizer import Tokenizer
@@ -212,7 +212,7 @@ def _learned(captions: Iterable[str], size: int) -> tuple[Merge, ...]:
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=size, initial_alphabet=list(_LETTERS), show_progress=False
     )
-    texts = (caption for caption in progress(captions) if caption.strip())
+    texts = (caption for caption in watched(captions) if caption.strip())
     first = next(texts, None)
     if first is None:
         raise ValueError(NO_TEXT)

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 import tensorflow as tf
-from tqdm import tqdm
 
+from mmdata.progress import progress
 from mmdata.tokenizers.listed import RESERVED_TOKEN, SPECIAL_TOKENS
 
 _BATCH = 4096
@@ -16,11 +16,9 @@ _BATCH = 4096
 NO_TEXT = "learn(captions) needs at least one caption with text; got none."
 
 
-def progress(captions: Iterable[str]) -> Iterable[str]:
+def watched(captions: Iterable[str]) -> Iterable[str]:
     """The captions, with a progress bar after two seconds."""
-    bar: Iterable[str] = tqdm(
-        captions, desc="learning a vocabulary", unit="caption", delay=2, leave=False
-    )
+    bar: Iterable[str] = progress(captions, what="learning a vocabulary", unit="caption")
     return bar
 
 
@@ -30,7 +28,7 @@ def count(captions: Iterable[str], split: Callable[[Any], Any]) -> Counter[str]:
     Raises:
       ValueError: There is no caption that holds text.
     """
-    stream = iter(progress(captions))
+    stream = iter(watched(captions))
     counts: Counter[bytes] = Counter()
     while batch := list(islice(stream, _BATCH)):
         counts.update(split(tf.constant(batch)).flat_values.numpy().tolist())

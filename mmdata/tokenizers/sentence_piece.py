@@ -18,9 +18,9 @@ from mmdata.tokenizers import model_proto
 from mmdata.tokenizers.files import write
 from mmdata.tokenizers.learning import (
     NO_TEXT,
-    progress,
     require_reserved_tokens,
     require_vocabulary_size,
+    watched,
 )
 from mmdata.tokenizers.tokenizer import Tokenizer
 
@@ -102,7 +102,7 @@ class SentencePiece(Tokenizer):
         require_reserved_tokens(reserved_tokens, SPECIAL_TOKENS)
         require_vocabulary_size(vocabulary_size, len(reserved_tokens))
         trainer = require("sentencepiece", extra="text").SentencePieceTrainer
-        texts = sorted(caption for caption in progress(captions) if caption.strip())
+        texts = sorted(caption for caption in watched(captions) if caption.strip())
         if not texts:
             raise ValueError(NO_TEXT)
         model = io.BytesIO()

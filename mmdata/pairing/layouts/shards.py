@@ -5,7 +5,6 @@ import os
 from typing import Any, Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from mmdata.members import Members
 from mmdata.pairing.findings import Finding, Notes
@@ -13,6 +12,7 @@ from mmdata.pairing.layouts.shard_index import index
 from mmdata.pairing.layouts.shard_paths import labels, shards_at
 from mmdata.pairing.layouts.shard_samples import Sample, SampleReader, Shard
 from mmdata.pairing.texts import Lines, TextDecoder
+from mmdata.progress import progress
 
 Key = Literal["last_dot", "first_dot"]
 
@@ -66,7 +66,7 @@ def read(path: str, *, decoder: TextDecoder, lines: Lines, key: Key = "last_dot"
         raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
     shards, findings = shards_at(path)
     gathering = _Gathering(SampleReader(decoder, lines, key == "first_dot", Notes(findings)))
-    bar = tqdm(shards, desc="indexing shards", unit="shard", delay=2, leave=False)
+    bar = progress(shards, what="indexing shards", unit="shard")
     for number, (shard, label) in enumerate(zip(bar, labels(shards), strict=True)):
         gathering.add(number, shard, label)
     return gathering.contents(shards)

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from mmdata.pairing import folders
 from mmdata.pairing.findings import Finding, Notes
@@ -20,6 +19,7 @@ from mmdata.pairing.pairs import Pairs, Row
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.texts import READ_AS, Lines, TextDecoder, explain, split_captions
 from mmdata.pairing.tree import Ignored, index
+from mmdata.progress import progress
 
 _EXTENSIONS = (".txt", ".caption")
 _SHOWN = 5
@@ -74,7 +74,7 @@ def read(images: str, captions: str, *, problems: Problems, settings: Settings) 
       The pairs; every file that found no partner is a finding of its report.
     """
     reading = _Reading(images, captions, problems, settings)
-    rows = tqdm(reading.rows(), desc="reading captions", unit="image", delay=2, leave=False)
+    rows = progress(reading.rows(), what="reading captions", unit="image")
     pairs = Pairs.of_rows(images, rows, layout="sidecar")
     weights, repeats = _weights(pairs, settings.repeats)
     findings = (*reading.findings(), *repeats)

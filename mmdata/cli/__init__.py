@@ -1,0 +1,47 @@
+"""The command `mmdata`."""
+
+import click
+
+from mmdata.cli.bench import bench
+from mmdata.cli.cache import cache
+from mmdata.cli.looking import pair, report, show, verify
+from mmdata.cli.training import train
+
+
+class _InOrder(click.Group):
+    """Lists its commands in the order in which people come to need them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+_EPILOG = """\b
+Begin with:
+  mmdata pair photos captions                what pairs, and what does not
+  mmdata report photos captions              a page to look at
+  mmdata show photos captions -o batch.png   what a model would get
+
+Exit status: 0 if all went well; 1 if something is lost or damaged, or could not be done, which is
+then said, or after Ctrl-C; 2 for wrong options. Files are written in one step, or not at all.
+Progress bars and messages go to stderr, bars only into a terminal.
+"""
+
+
+@click.group(
+    cls=_InOrder,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EPILOG,
+)
+@click.version_option(package_name="mmdata")
+def main() -> None:
+    """Look at images with captions, make training data of them, train small models on it.
+
+    IMAGES is a folder, searched with its subfolders, or .tar shards of images and captions.
+    CAPTIONS is a folder of .txt files with the same names, one caption a line; or COCO's,
+    Karpathy's or Flickr's caption file, or a table; leave it out where captions lie beside the
+    images.
+    """
+
+
+for command in (pair, verify, report, show, train, cache, bench):
+    main.add_command(command)

@@ -1,0 +1,77 @@
+"""`mmdata cache`: what is kept on disk."""
+
+import json
+import pathlib
+import sys
+
+import click
+
+from mmdata.cli.options import PATH, as_json, failing
+
+
+@click.group()
+def cache() -> None:
+    """See, check or clear what is kept on disk.
+
+    These are decoded images, and features of images. PATH is what `build(cache=PATH)` or
+    `features(path=PATH)` was given, or a folder in it; if it is left out, where `True` keeps them.
+    """
+
+
+def _pixels() -> pathlib.Path:
+    from mmdata.home import home
+
+    return home() / "pixels"
+
+
+_cached = click.argument("path", type=PATH, default=_pixels)
+"""The folder that holds what is kept."""
+
+
+@cache.command("show")
+@_cached
+@as_json
+def show_cache(path: pathlib.Path, as_json: bool) -> None:
+    """Print what is kept, what was used last first."""
+    from mmdata.stores import contents
+
+    found = contents(path)
+    if as_json:
+        click.echo(json.dumps([kept.to_dict() for kept in found], indent=2))
+        return
+    click.echo("\n\n".join(map(str, found)) or f"{path}: nothing is kept there.")
+
+
+@cache.command("verify")
+@_cached
+def verify_cache(path: pathlib.Path) -> None:
+    """Check all that is kept against its checksums. Exit status: 0; 1 if something was damaged.
+
+    What is damaged is removed, to be computed anew. Waits for processes that are filling.
+    """
+    from mmdata.stores import contents
+    from mmdata.stores import verify as verify_stores
+
+    with failing():
+        damaged = verify_stores(path)
+    for sentence in damaged:
+        click.echo(sentence)
+    rows = sum(kept.rows for kept in contents(path))
+    click.echo(f"{path}: {len(damaged):,} damaged files removed; {rows:,} rows are right.")
+    sys.exit(1 if damaged else 0)
+
+
+@cache.command("clear")
+@_cached
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clear_cache(path: pathlib.Path, yes: bool) -> None:
+    """Remove what is kept, and nothing else. Waits for processes that are filling."""
+    from mmdata.stores import clear, contents
+
+    found = contents(path)
+    told = f"{sum(k.rows for k in found):,} rows, {sum(k.size for k in found) / 1e9:,.2f} GB"
+    if found and not yes:
+        click.confirm(f"Remove {told}, from {path}?", abort=True)
+    with failing():
+        clear(path)
+    click.echo(f"{path}: removed {told}.")

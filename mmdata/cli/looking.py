@@ -1,0 +1,218 @@
+"""`mmdata pair`, `verify`, `report` and `show`: what is there, and what the model gets of it."""
+
+import json
+import os
+import pathlib
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from mmdata.cli.options import (
+    as_json,
+    failing,
+    image_size,
+    on_problem,
+    print_as,
+    seed,
+    sources,
+    together,
+)
+from mmdata.pairing.findings import Report
+from mmdata.pairing.recognition import Layout
+
+if TYPE_CHECKING:
+    from mmdata.pairing.pairs import Pairs
+    from mmdata.pairing.problems import OnProblem
+
+_TEXTS = ("wordpiece", "word", "character", "sentencepiece", "bytepair", "byte", "clip")
+_STAGES = {"crop": "RandomCrop", "flip": "Flip", "color": "Color", "grayscale": "Grayscale"}
+_TASKS = ("captioning", "retrieval", "text_to_image")
+
+_made = together(
+    click.option(
+        "--pixels",
+        default="unit",
+        show_default=True,
+        help="What pixels become: a model's preset, such as clip, or a range.",
+    ),
+    image_size(None, "Height and width of what the model gets; that of --pixels if left out."),
+    click.option(
+        "--text",
+        type=click.Choice(_TEXTS),
+        default="wordpiece",
+        show_default=True,
+        help="How captions become tokens.",
+    ),
+    click.option("--sequence-length", type=click.IntRange(2), help="Tokens of a caption."),
+)
+"""How batches are made."""
+
+
+@click.command()
+@sources
+@as_json
+def pair(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    layout: Layout | Literal["auto"],
+    splits: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Print what pairs and what does not. Opens no image.
+
+    Exits with 1 if something is lost or unreadable.
+    """
+    _print_report(_read(images, captions, layout, splits).report, as_json)
+
+
+@click.command()
+@sources
+@as_json
+def verify(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    layout: Layout | Literal["auto"],
+    splits: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Decode every image, and print what is lost.
+
+    Exits with 1 if something is. What cannot be decoded is kept: training on unchanged files knows
+    it beforehand.
+    """
+    pairs = _read(images, captions, layout, splits)
+    with _tensorflow():
+        from mmdata.verification import verify as verify_pairs
+
+        _print_report(verify_pairs(pairs).report, as_json)
+
+
+@click.command()
+@sources
+@_made
+@click.option(
+    "--gallery", type=click.IntRange(0), default=400, show_default=True, help="Images to show."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=pathlib.Path, dir_okay=False, writable=True),
+    default="report.html",
+    show_default=True,
+    help="HTML file to write; it needs no other file and no network.",
+)
+@as_json
+def report(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    layout: Layout | Literal["auto"],
+    splits: tuple[str, ...],
+    gallery: int,
+    output: pathlib.Path,
+    as_json: bool,
+    **made: Any,
+) -> None:
+    """Write a page to look at before training.
+
+    It has what was found, a gallery to search, sizes, lengths, words and what repeats, and shows
+    what a model gets that is trained with these options. Decodes every image.
+    """
+    pairs = _read(images, captions, layout, splits)
+    with _tensorflow():
+        from mmdata.explore.report import report as report_on
+
+        page = report_on(pairs, gallery=gallery, **made)
+        page.save(output)
+    click.echo(json.dumps(page.figures, indent=2) if as_json else f"wrote {output}")
+
+
+@click.command()
+@sources
+@_made
+@click.option(
+    "--task",
+    type=click.Choice(_TASKS),
+    default="captioning",
+    show_default=True,
+    help="What the model is for.",
+)
+@click.option(
+    "--augment",
+    "stages",
+    type=click.Choice(list(_STAGES)),
+    multiple=True,
+    help="Change images at random; may be repeated.",
+)
+@seed
+@click.option(
+    "-n", "count", type=click.IntRange(1), default=16, show_default=True, help="Images to draw."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=pathlib.Path, dir_okay=False, writable=True),
+    default="batch.png",
+    show_default=True,
+    help="PNG file to write.",
+)
+@on_problem
+def show(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    layout: Layout | Literal["auto"],
+    splits: tuple[str, ...],
+    task: str,
+    stages: tuple[str, ...],
+    seed: int,
+    count: int,
+    output: pathlib.Path,
+    on_problem: "OnProblem",
+    **made: Any,
+) -> None:
+    """Draw what the model sees.
+
+    The first images of an epoch, as they are after resizing and augmenting, with their captions in
+    tokens.
+    """
+    pairs = _read(images, captions, layout, splits, on_problem)
+    with _tensorflow():
+        import mmdata
+        from mmdata.explore.grid import save
+
+        augment = [getattr(mmdata, _STAGES[stage])() for stage in stages]
+        ds = mmdata.build(
+            pairs,
+            task=task,
+            augment=augment,
+            seed=seed,
+            batch_size=count,
+            on_problem=on_problem,
+            **made,
+        )
+        save(mmdata.explore.plot_batch(ds, n=count).figure, output)
+    click.echo(f"{ds}\nwrote {output}")
+
+
+def _tensorflow() -> Any:
+    """What stands around all that imports TensorFlow, which else tells of each bad file, too."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return failing()
+
+
+def _read(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    layout: Layout | Literal["auto"],
+    splits: tuple[str, ...],
+    on_problem: "OnProblem" = "drop",
+) -> "Pairs":
+    from mmdata.pairing.read import read
+
+    with failing():
+        return read(images, captions, layout=layout, split=splits or None, on_problem=on_problem)
+
+
+def _print_report(report: Report, as_json: bool) -> None:
+    print_as(report, as_json)
+    sys.exit(1 if report.problems else 0)

@@ -1,0 +1,99 @@
+"""Arguments and options that commands share, and how they fail."""
+
+import contextlib
+import functools
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+from mmdata.pairing.recognition import LAYOUTS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=pathlib.Path)
+
+
+class ImageSize(click.ParamType):  # type: ignore[type-arg]
+    """Height and width in pixels: "224" -> (224, 224), "224x320" -> (224, 320)."""
+
+    name = "image size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Reads what was typed."""
+        if isinstance(value, tuple):
+            return value
+        sides = value.lower().split("x")
+        if not (len(sides) <= 2 and all(side.isdecimal() and int(side) for side in sides)):
+            self.fail(f"{value!r} is no size; give 224, or HEIGHTxWIDTH as in 224x320.", param, ctx)
+        return int(sides[0]), int(sides[-1])
+
+
+def image_size(default: str | None, told: str) -> Callable[[Command], Command]:
+    """The option `--image-size`."""
+    return click.option(
+        "--image-size",
+        type=ImageSize(),
+        default=default,
+        metavar="N or HxW",
+        show_default=default is not None,
+        help=told,
+    )
+
+
+def together(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Several arguments and options as one decorator, in the order in which help shows them."""
+
+    def decorate(command: Command) -> Command:
+        return functools.reduce(lambda made, one: one(made), reversed(decorators), command)
+
+    return decorate
+
+
+layout = click.option(
+    "--layout",
+    type=click.Choice(["auto", *(name for name in LAYOUTS if name != "frame")]),
+    default="auto",
+    show_default=True,
+    help="How the captions are laid out.",
+)
+
+sources = together(
+    click.argument("images", type=PATH),
+    click.argument("captions", type=PATH, required=False),
+    layout,
+    click.option("--split", "splits", multiple=True, help="Only this split; may be repeated."),
+)
+"""What to read."""
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+seed = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Same seed, same order and chances."
+)
+
+on_problem = click.option(
+    "--on-problem",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="Stop at files that do not pair or cannot be decoded, or go on without them.",
+)
+
+
+@contextlib.contextmanager
+def failing() -> Iterator[None]:
+    """Says what went wrong in one line, without a traceback, and exits with 1."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError) as err:
+        raise click.ClickException(str(err)) from err
+
+
+def print_as(found: Any, as_json: bool) -> None:
+    """Prints something that has both forms: `to_dict` and text."""
+    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else found)

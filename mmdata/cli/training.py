@@ -1,0 +1,173 @@
+"""`mmdata train`."""
+
+import contextlib
+import json
+import os
+import pathlib
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from mmdata.cli.options import PATH, as_json, failing, image_size, layout, on_problem, seed
+from mmdata.pairing.recognition import Layout
+
+if TYPE_CHECKING:
+    from mmdata.pairing.problems import OnProblem
+    from mmdata.training import Outcome
+
+_EXAMPLES = 8
+_DRAWABLE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
+
+
+@click.command()
+@click.argument("images", type=PATH)
+@click.argument("captions", type=PATH, required=False)
+@layout
+@click.option(
+    "--task",
+    "tasks",
+    type=click.Choice(["captioning", "retrieval"]),
+    multiple=True,
+    default=["captioning"],
+    show_default=True,
+    help="What to train; may be given twice.",
+)
+@image_size("64", "Height and width in pixels, at least 32.")
+@click.option(
+    "--sequence-length",
+    type=click.IntRange(3),
+    default=24,
+    show_default=True,
+    help="Tokens of a caption.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Passes over the training images; 30, or 40 for retrieval.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Examples a step."
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=2e-3,
+    show_default=True,
+    help="At its highest.",
+)
+@seed
+@click.option(
+    "--attributes",
+    type=_DRAWABLE,
+    help="CSV file: image, then what it shows, a column each; measures whether captions name it.",
+)
+@on_problem
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=pathlib.Path, file_okay=False),
+    default="runs",
+    show_default=True,
+    help="Folder for the model, its vocabulary and the picture of examples.",
+)
+@as_json
+def train(
+    images: pathlib.Path,
+    captions: pathlib.Path | None,
+    layout: Layout | Literal["auto"],
+    tasks: tuple[str, ...],
+    image_size: tuple[int, int],
+    sequence_length: int,
+    epochs: int | None,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    attributes: pathlib.Path | None,
+    on_problem: "OnProblem",
+    output: pathlib.Path,
+    as_json: bool,
+) -> None:
+    """Train a small model, and measure it.
+
+    80 % of the images are for training, 10 % for measuring; which ones depends on their content
+    alone. Prints captions of images it has not seen beside a person's, and scores beside a
+    baseline.
+    """
+    from mmdata.evaluation import Attributes
+    from mmdata.pairing.read import read
+    from mmdata.training import EPOCHS, Settings, train_captioner, train_dual_encoder
+
+    tell = (lambda *_: None) if as_json else click.echo
+    verbose = 0 if as_json else 1 if sys.stdout.isatty() else 2
+    scores: dict[str, Any] = {}
+    with failing():
+        pairs = read(images, captions, layout=layout, on_problem=on_problem).split()
+        tell(pairs.report)
+        named = None if attributes is None else Attributes.load(attributes)
+        for task in tasks:
+            settings = Settings(
+                image_size=image_size,
+                sequence_length=sequence_length,
+                epochs=epochs or EPOCHS[task],
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                seed=seed,
+                on_problem=on_problem,
+            )
+            if task == "captioning":
+                outcome = train_captioner(pairs, settings, named, verbose)
+            else:
+                outcome = train_dual_encoder(pairs, settings, verbose)
+            tell(_told(task, outcome))
+            tell(_saved(task, outcome, output))
+            scores[task] = {
+                name: {"model": score, "baseline": baseline}
+                for name, (score, baseline) in outcome.scores.items()
+            }
+    if as_json:
+        click.echo(json.dumps(scores, indent=2))
+
+
+def _told(task: str, outcome: "Outcome") -> str:
+    """What a model says of images, and how good it is."""
+    examples = outcome.examples[:: max(len(outcome.examples) // _EXAMPLES, 1)]
+    width = max(map(len, outcome.scores))
+    return "\n".join(
+        [
+            f"\n{task}: some validation images",
+            *(textwrap.indent(example, "  ") for example in examples),
+            f"\n{task}: scores on {len(outcome.examples)} validation images",
+            f"  baseline: {outcome.baseline}",
+            *(
+                f"  {name:<{width}}  {score:6.1f}   baseline {baseline:5.1f}"
+                for name, (score, baseline) in outcome.scores.items()
+            ),
+        ]
+    )
+
+
+def _saved(task: str, outcome: "Outcome", output: pathlib.Path) -> str:
+    """Writes model, vocabulary and picture, each in one step; says so."""
+    from mmdata.explore.grid import save
+
+    output.mkdir(parents=True, exist_ok=True)
+    with _whole(output / f"{task}-vocabulary.txt") as path:
+        outcome.tokenizer.save(path)
+    with _whole(output / f"{task}.keras") as path:
+        outcome.model.save(path)
+    save(outcome.picture, output / f"{task}.png")
+    return f"\nwrote {task}.keras, {task}-vocabulary.txt and {task}.png to {output}"
+
+
+@contextlib.contextmanager
+def _whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A name to write under; the file takes its own once it is whole, and goes if it is not."""
+    part = path.with_name(f"part-{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""What augmentation makes of images and of what is said about them."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmdata.arguments import Text
+from mmdata.example import Stage
+from mmdata.explore.grid import GREY, VERMILION, Cell, Grid, Picture, Words, require_count
+from mmdata.pairing.pairs import Pairs
+from mmdata.pipeline import build
+from mmdata.stages.resize import Size
+from mmdata.tasks import Retrieval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_GROWTH = 4  # how many times as long as the longest a caption may become
+_SPECIAL = 32
+
+
+def plot_augmentations(
+    pairs: Pairs,
+    augment: Sequence[Stage],
+    *,
+    n: int = 4,
+    draws: int = 4,
+    image_size: Size = (160, 160),
+    seed: int = 0,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draws images as they are, and beside each what some epochs of augmentation make of it.
+
+    Its first caption stands below an image, and again, in vermilion, where augmentation changed it.
+
+    Args:
+      pairs: What `mmdata.read` returns; images are taken from all over it.
+      augment: Stages, as `mmdata.build` takes them.
+      n: How many images, >= 1, a row each.
+      draws: How many epochs, >= 1.
+      image_size: (height, width) in pixels.
+      seed: See `mmdata.build`.
+      ax: Where to draw; None makes a figure.
+
+    Returns:
+      The axes.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+      ValueError: An argument is out of range, or there are no captions.
+    """
+    require_count("plot_augmentations(n=...)", n)
+    require_count("plot_augmentations(draws=...)", draws)
+    rows = np.unique(np.linspace(0, len(pairs) - 1, n).round().astype(np.int64))
+    chosen = pairs.take(rows)
+    options = {"image_size": image_size, "seed": seed}
+    epochs = [*_epochs(chosen, (), 1, **options), *_epochs(chosen, augment, draws, **options)]
+    head = ["as it is", *(f"epoch {epoch}" for epoch in range(draws))]
+    cells: list[list[Cell]] = [[[Words(text=text, color=GREY)] for text in head]]
+    for (picture, caption), *drawn in zip(*epochs, strict=True):
+        row: list[Cell] = [[picture, Words(text=caption)]]
+        for augmented, said in drawn:
+            changed = [Words(text=said, color=VERMILION)] if said != caption else []
+            row.append([augmented, *changed])
+        cells.append(row)
+    return Grid(rows=cells, title="Augmented: captions where they change").plot(ax)
+
+
+def _epochs(
+    pairs: Pairs, augment: Sequence[Stage], count: int, **options: Any
+) -> Iterator[list[tuple[Picture, str]]]:
+    """The images of each epoch, in one order, with one caption each."""
+    longest = max((len(caption.encode()) for caption in pairs.captions), default=0)
+    ds = build(
+        pairs,
+        task=Retrieval(captions="first"),
+        text=Text(tokenizer="byte", clean=None, length=_GROWTH * longest + _SPECIAL),
+        batch_size=len(pairs),
+        augment=augment,
+        shuffle=False,
+        on_problem="drop",
+        **options,
+    )
+    for _ in range(count):  # each iteration is the next epoch
+        batch = next(iter(ds))
+        captions = ds.tokenizer.detokenize(batch["token_ids"]).numpy()
+        valid = batch["padding_mask"].numpy().any(axis=1)
+        yield [
+            (Picture(image=image, note="" if is_valid else "not valid"), caption.decode())
+            for image, caption, is_valid in zip(
+                batch["images"].numpy(), captions, valid, strict=True
+            )
+        ]

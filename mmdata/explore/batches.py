@@ -1,0 +1,131 @@
+"""A batch, as the model gets it."""
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.dataset import Dataset
+from mmdata.explore.grid import (
+    GREY,
+    PLAIN,
+    TINTED,
+    VERMILION,
+    Block,
+    Cell,
+    Grid,
+    Picture,
+    Tokens,
+    Words,
+    displayed,
+    require_count,
+    rows_of,
+)
+from mmdata.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLUMNS = 4
+_CAPTIONS = 3  # of one image, that are drawn
+
+
+def plot_batch(ds: Dataset, n: int = 16, *, step: int = 0, ax: "Axes | None" = None) -> "Axes":
+    """Draws examples as a model gets them: pixels, caption, and each token in a box.
+
+    Special tokens and a prompt are tinted, unknown tokens are vermilion; padding is counted.
+    Captions are the text that the tokens of the batch stand for; without text, the class stands
+    in their place. Does not touch the dataset's position.
+
+    Args:
+      ds: What `mmdata.build` returns.
+      n: How many examples, >= 1; those of further batches where one holds fewer. Fewer are drawn
+        where the epoch ends.
+      step: The batch that comes first, see `Dataset.at`.
+      ax: Where to draw; None makes a figure.
+
+    Returns:
+      The axes.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+      ValueError: An argument is out of range, or the images are features of an encoder.
+    """
+    require_count("plot_batch(n=...)", n)
+    if ds.plan.normalize is None:
+        raise ValueError(
+            "plot_batch(ds) takes a dataset of images; got features of an encoder, "
+            f"{ds.recipe.encoder!r}. Draw the dataset that mmdata.features was given."
+        )
+    drawn = itertools.chain.from_iterable(_cells(ds, batch) for batch in ds.at(step))
+    cells = list(itertools.islice(drawn, n))
+    task = type(ds.task).__name__
+    title = f"{task}, step {step:,}: {len(cells):,} example(s) as the model gets them"
+    return Grid(rows=rows_of(cells, _COLUMNS), title=title).plot(ax)
+
+
+def _cells(ds: Dataset, batch: Any) -> Iterator[Cell]:
+    """The examples of a batch, one after the other: only what is drawn is worked out."""
+    features, *rest = batch if isinstance(batch, tuple) else (batch,)
+    if not isinstance(features, dict):
+        features = {"images": features}
+    below = _texts(ds.tokenizer, features) if ds.task.has_text else _classes(ds, rest[0])
+    note = "not valid" if ds.pairs.weights is None else "weight 0"
+    weights = _weights(features, rest)
+    for image, weight, blocks in zip(features["images"], weights, below, strict=True):
+        pixels = displayed(image, ds.pixels.normalize)
+        yield [Picture(image=pixels, note="" if np.any(weight) else note), *blocks]
+
+
+def _weights(features: dict[str, Any], rest: list[Any]) -> Any:
+    """What is 0 or False, [b, ...], where an example does not count."""
+    if len(rest) == 2:
+        return rest[1]
+    if "image_id" in features:  # retrieval has no weights
+        return features["padding_mask"]
+    return features.get("weight", np.ones(len(features["images"])))
+
+
+def _classes(ds: Dataset, labels: Any) -> Iterator[list[Block]]:
+    names = ds.class_names
+    for label in labels.numpy().tolist():
+        yield [Words(text=names[label] if names else str(label))]
+
+
+def _texts(tokenizer: Tokenizer, features: dict[str, Any]) -> Iterator[list[Block]]:
+    """What stands below each image: its captions, and what became of them."""
+    ids, mask = features["token_ids"], features["padding_mask"]
+    said = features.get("response_mask", mask)
+    texts = tokenizer.detokenize(ids)
+    for captions, *sequences in zip(texts, ids, mask, said, strict=True):
+        captions = np.reshape(captions, -1)
+        rows = [np.reshape(part, [len(captions), -1]) for part in sequences]
+        blocks: list[Block] = []
+        for caption, *row in list(zip(captions, *rows, strict=True))[:_CAPTIONS]:
+            blocks.append(Words(text=caption.decode("utf-8", "replace")))
+            blocks.append(_tokens(tokenizer, *row))
+        if len(captions) > _CAPTIONS:
+            blocks.append(Words(text=f"+ {len(captions) - _CAPTIONS} more captions", color=GREY))
+        yield blocks
+
+
+def _tokens(
+    tokenizer: Tokenizer, ids: NDArray[np.int32], mask: NDArray[np.bool_], said: NDArray[np.bool_]
+) -> Tokens:
+    special = (tokenizer.start_id, tokenizer.end_id)
+    fills = [
+        VERMILION
+        if token == tokenizer.unknown_id
+        else TINTED
+        if token in special or not is_said
+        else PLAIN
+        for token, is_said in zip(ids[mask].tolist(), said[mask].tolist(), strict=True)
+    ]
+    padding = int((~mask).sum())
+    return Tokens(
+        texts=[tokenizer.vocabulary[token] for token in ids[mask].tolist()],
+        fills=fills,
+        note=f"+ {padding:,} padding" if padding else "",
+    )

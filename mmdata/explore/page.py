@@ -1,0 +1,80 @@
+"""A report as one HTML file, which needs nothing else: no network, no other file."""
+
+import base64
+import dataclasses
+import hashlib
+import html
+import importlib.resources
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from mmdata.stores import put
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
+_TEMPLATES = importlib.resources.files("mmdata.explore") / "templates"
+_FRAME = "width:100%;height:80vh;border:1px solid #8888"
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Page:
+    """A report: shows itself in Jupyter, and goes into a file.
+
+    Attributes:
+      html: The page.
+      figures: What it says in numbers, as plain values that JSON takes.
+    """
+
+    html: str
+    figures: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        images, captions = (f"{self.figures[name]:,} {name}" for name in ("images", "captions"))
+        return f"<mmdata.report: {images}, {captions}, {len(self.html) / 1e6:.1f} MB>"
+
+    def save(self, path: "StrPath") -> None:
+        """Writes the page, in one step: no half-written file is ever there.
+
+        Raises:
+          FileNotFoundError: The folder is not there.
+          IsADirectoryError: There is a folder at `path`.
+        """
+        target = pathlib.Path(path)
+        if target.is_dir():
+            raise IsADirectoryError(f"{target}: a report is a file, and there is a folder.")
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"{target.parent}: no such folder; make it for the report.")
+        put(target, self.html.encode())
+
+    def _repr_html_(self) -> str:
+        # Without its origin, a page can neither read nor change the notebook that shows it.
+        source = html.escape(self.html, quote=True)
+        return (
+            f'<iframe title="mmdata report" sandbox="allow-scripts" style="{_FRAME}" '
+            f'srcdoc="{source}"></iframe>'
+        )
+
+
+def render(page: Any) -> str:
+    """Fills the template; all that `page` holds is escaped, and no script but our own runs."""
+    script = (_TEMPLATES / "report.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    template = environment.from_string((_TEMPLATES / "report.html").read_text("utf-8"))
+    text = template.render(
+        page=page,
+        script=Markup(script),
+        script_hash=Markup(f"sha256-{digest}"),
+        style=Markup((_TEMPLATES / "report.css").read_text("utf-8")),
+    )
+    return text.encode("utf-8", "replace").decode()  # names of files may not be UTF-8

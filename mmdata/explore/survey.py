@@ -1,0 +1,175 @@
+"""Pairs -> what people ask of them before they train: exact figures, however many there are."""
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.dataset import Dataset
+from mmdata.pairing.findings import Finding
+from mmdata.pairing.near import Looks, clusters_of
+from mmdata.pairing.pairs import Pairs
+from mmdata.pairing.splits import caption_keys
+from mmdata.shapes import upright_sizes
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+_WORDS = 8192
+_LISTED = 30
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+Groups = list[list[int]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Survey:
+    """What is in n images and their captions.
+
+    Attributes:
+      pairs: What was looked at.
+      looks: How each image looks.
+      leaks: Images and captions in more than one split.
+      copies: Rows of the images of one content, a list each.
+      alike: Rows of images that look alike and are no copies, the same; None without a search.
+    """
+
+    pairs: Pairs
+    looks: Looks
+    leaks: list[Finding]
+    copies: Groups
+    alike: Groups | None
+
+    @classmethod
+    def of(cls, pairs: Pairs, looks: Looks) -> "Survey":
+        """Looks at pairs that were scanned."""
+        scan, _ = pairs.scanned()
+        alike = None
+        if looks.hashed.any():
+            likeness = clusters_of(looks)
+            alike = [rows for rows in _groups(likeness) if len(set(scan.keys[rows].tolist())) > 1]
+        return cls(
+            pairs=pairs,
+            looks=looks,
+            leaks=pairs.leaks(),
+            copies=_groups(scan.keys),
+            alike=alike,
+        )
+
+    @property
+    def sizes(self) -> NDArray[np.int32]:
+        """Height and width of the images whose header says so, upright, int32 [k, 2]."""
+        sizes = upright_sizes(self.pairs.scanned()[0])
+        return sizes[(sizes > 0).all(1)]
+
+    @property
+    def captions_an_image(self) -> NDArray[np.int64]:
+        """Number of captions of each image, int64 [n]."""
+        return np.diff(self.pairs.offsets)
+
+    @property
+    def brightness(self) -> NDArray[np.float64]:
+        """Mean brightness of the images that can be decoded, 0-1, float64 [k].
+
+        Source: luma of Rec. ITU-R BT.601 of the mean colour.
+        """
+        brightness: NDArray[np.float64] = self.looks.colors[self.looks.seen] @ _LUMA / 255
+        return brightness
+
+    @property
+    def splits(self) -> dict[str, tuple[int, int]]:
+        """Images and captions of each split; empty where there is none."""
+        if self.pairs.split_of is None:
+            return {}
+        found = {}
+        for place, name in enumerate(self.pairs.split_names):
+            inside = self.pairs.split_of == place
+            captions = int(self.captions_an_image[inside].sum())
+            found[name] = int(inside.sum()), captions
+        return found
+
+    def said_of_several(self) -> list[tuple[str, int]]:
+        """Captions, but for case and spaces, with the number of their images; the most first."""
+        captions = self.pairs.captions
+        if not len(captions):
+            return []
+        keys = caption_keys(captions)
+        image_of = np.repeat(np.arange(len(self.pairs)), self.captions_an_image)
+        order = np.lexsort((image_of, keys))
+        keys, image_of = keys[order], image_of[order]
+        fresh = np.append(True, (keys[1:] != keys[:-1]) | (image_of[1:] != image_of[:-1]))
+        keys, order = keys[fresh], order[fresh]
+        _, first, images = np.unique(keys, return_index=True, return_counts=True)
+        several = np.flatnonzero((images > 1) & (keys[first] != 0))
+        several = several[np.argsort(-images[several], kind="stable")]
+        return [
+            (" ".join(captions[order[place]].split()), int(count))
+            for place, count in zip(first[several], images[several], strict=True)
+        ]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Words:
+    """The words of captions, in lower case, and those of which a tokenizer knows no part.
+
+    Attributes:
+      counts: How often each word stands in the captions.
+      unknown: The words, with the same, in which the vocabulary lacks something; None where there
+        is no tokenizer, or it lacks nothing.
+    """
+
+    counts: Counter[str]
+    unknown: Counter[str] | None
+
+    @classmethod
+    def of(cls, captions: Iterable[str], ds: Dataset | None) -> "Words":
+        """Counts the words of captions; `ds` has the tokenizer."""
+        counts: Counter[str] = Counter()
+        for caption in captions:
+            counts.update(_WORD.findall(caption.casefold()))
+        return cls(counts=counts, unknown=None if ds is None else _unknown(counts, ds))
+
+    @property
+    def commonest(self) -> list[tuple[str, int]]:
+        """The commonest words."""
+        return self.counts.most_common(_LISTED)
+
+    @property
+    def rarest(self) -> list[tuple[str, int]]:
+        """The rarest words, in the order of the alphabet where they are as rare."""
+        return sorted(self.counts.items(), key=lambda item: (item[1], item[0]))[:_LISTED]
+
+    @property
+    def once(self) -> int:
+        """How many words stand in the captions once."""
+        return sum(count == 1 for count in self.counts.values())
+
+
+def words_of(captions: Iterable[str]) -> NDArray[np.int64]:
+    """Number of words of each caption, int64 [n]."""
+    return np.array([len(_WORD.findall(caption)) for caption in captions], np.int64)
+
+
+def _unknown(counts: Counter[str], ds: Dataset) -> Counter[str] | None:
+    tokenizer, cleaner = ds.tokenizer, ds.text.cleaner
+    if tokenizer.unknown_id is None:
+        return None
+    words, lacking = list(counts), Counter[str]()
+    for begin in range(0, len(words), _WORDS):
+        some: Any = words[begin : begin + _WORDS]
+        example = {"caption": some} if cleaner is None else cleaner({"caption": some})
+        ids = tokenizer.tokenize(example["caption"])
+        for word, found in zip(some, ids.to_list(), strict=True):
+            if tokenizer.unknown_id in found:
+                lacking[word] = counts[word]
+    return lacking
+
+
+def _groups(labels: NDArray[np.int64]) -> Groups:
+    """Places of equal labels, where there are several; 0 is none, and groups with it."""
+    order = np.argsort(labels, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    several = [part.tolist() for part in parts if len(part) > 1 and labels[part[0]]]
+    return sorted(several)

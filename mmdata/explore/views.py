@@ -1,0 +1,104 @@
+"""Examples of a dataset beside the files that they were made of."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mmdata.dataset import Dataset
+from mmdata.explore.grid import displayed
+from mmdata.thumbnails import Thumbnail, exact, thumbnail
+
+_SIDE = 320
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Token:
+    """A token as a page shows it: kind is "special", "unknown" or ""."""
+
+    text: str
+    id: int
+    kind: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class View:
+    """An example beside its file.
+
+    Attributes:
+      name: The path of the file.
+      original: The file; None where it cannot be decoded.
+      seen: What the model gets; None where that is no image.
+      told: Type, shape and range of that.
+      caption: As it was read; "" without text.
+      tokens: What the model gets of it, but for padding.
+      padding: Number of positions that are padding.
+    """
+
+    name: str
+    original: Thumbnail | None
+    seen: Thumbnail | None
+    told: str
+    caption: str
+    tokens: tuple[Token, ...]
+    padding: int
+
+
+def views(ds: Dataset, count: int) -> list[View]:
+    """Examples of a dataset's first batch, each of another image, at most `count`."""
+    known = ds.plan.look_up(tf.constant(0, tf.int64))
+    batch = next(iter(ds.at(0)))
+    features: Any = batch[0] if isinstance(batch, tuple) else batch
+    if not isinstance(features, dict):
+        features = {"images": features}
+    rows = known["row"].numpy().tolist()
+    captions = known["caption"].numpy() if "caption" in known else [b""] * len(rows)
+    return [
+        _view(ds, rows[place], captions[place], {key: features[key][place] for key in features})
+        for place in sorted(map(rows.index, set(rows)))[:count]
+    ]
+
+
+def _view(ds: Dataset, row: int, caption: bytes, example: dict[str, Any]) -> View:
+    pixels = example["images"].numpy()
+    is_image = pixels.ndim == 3 and pixels.shape[-1] == 3
+    told = f"{pixels.dtype} {list(pixels.shape)}, {pixels.min():.3g} to {pixels.max():.3g}"
+    original = thumbnail(lambda: ds.pairs.open(row), _SIDE)
+    if original is None:
+        told += "; cannot be decoded, so black"
+    tokens, padding = _tokens(ds, example)
+    return View(
+        name=ds.pairs.images[row],
+        original=original,
+        seen=exact(displayed(pixels, ds.pixels.normalize)) if is_image else None,
+        told=told,
+        caption=caption.decode("utf-8", "replace"),
+        tokens=tokens,
+        padding=padding,
+    )
+
+
+def _tokens(ds: Dataset, example: dict[str, Any]) -> tuple[tuple[Token, ...], int]:
+    if "token_ids" not in example:
+        return (), 0
+    ids, mask = (example[key].numpy() for key in ("token_ids", "padding_mask"))
+    if ids.ndim > 1:  # all captions of an image: the first
+        ids, mask = ids[0], mask[0]
+    real: NDArray[np.int32] = ids[mask]
+    tokenizer = ds.tokenizer
+    special = {tokenizer.start_id, tokenizer.end_id, tokenizer.pad_id}
+    tokens = tuple(
+        Token(
+            text=tokenizer.vocabulary[token],
+            id=token,
+            kind="unknown"
+            if token == tokenizer.unknown_id
+            else "special"
+            if token in special
+            else "",
+        )
+        for token in real.tolist()
+    )
+    return tokens, len(ids) - len(real)
