@@ -1,4 +1,4 @@
-"""Images -> small pictures inside a page."""
+"""Image files -> small pictures, to look at."""
 
 import base64
 import dataclasses
@@ -10,8 +10,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
-_UNREADABLE = (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
+from mmdata.limits import MAX_PIXELS
+from mmdata.pillow import decode
+
+_JPEG = b"\xff\xd8"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,14 +34,33 @@ class Thumbnail:
 
 def thumbnail(open_image: Callable[[], BinaryIO], side: int) -> Thumbnail | None:
     """The image, upright, at most `side` pixels a side; None where it cannot be decoded."""
-    try:
-        with open_image() as file, Image.open(file) as picture:
-            picture.draft("RGB", (2 * side, 2 * side))
-            image = ImageOps.exif_transpose(picture).convert("RGB")
-            image.thumbnail((side, side))
-    except _UNREADABLE:
+    image = picture(open_image, 2 * side)
+    if image is None:
         return None
+    image.thumbnail((side, side))
     return _encoded(image, quality=70)
+
+
+def picture(open_image: Callable[[], BinaryIO], side: int) -> Image.Image | None:
+    """The image upright, RGB, on white; None where Pillow cannot decode it, as a JPEG XL.
+
+    Args:
+      open_image: Opens its file, which is closed here.
+      side: A JPEG is decoded smaller, if its sides are then no less than this many pixels.
+    """
+    try:
+        with open_image() as file:
+            is_jpeg = file.read(len(_JPEG)) == _JPEG
+            file.seek(0)
+            if not is_jpeg:
+                return Image.fromarray(decode(file))
+            with JpegImageFile(file) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    return None
+                image.draft("RGB", (side, side))
+                return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, ValueError, SyntaxError, struct.error):
+        return None
 
 
 def exact(pixels: NDArray[np.uint8]) -> Thumbnail:

@@ -5,6 +5,7 @@ Colours: what is seen of an image is the mean of its pixels.
 
 import io
 import itertools
+import math
 import pathlib
 import struct
 import sys
@@ -184,7 +185,7 @@ def unopened(index: int) -> BinaryIO:
     raise AssertionError(f"image {index} was opened")
 
 
-@pytest.mark.parametrize("distance", [-1, 9])
+@pytest.mark.parametrize("distance", [9, -1])
 def test_distance_out_of_range(distance: int) -> None:
     message = rf"distance=\.\.\. must be 0-8 bits; got {distance}\."
     with pytest.raises(ValueError, match=message):
@@ -341,6 +342,19 @@ def test_neighbours_in_other_blocks_of_queries(monkeypatch: pytest.MonkeyPatch) 
         found = near._least_of_cluster(np.array(hashes, np.uint64), distance)
         assert found.tolist() == least_by_all_pairs(hashes, distance)
         assert len(set(found.tolist())) == 40 * (4 - distance)
+
+
+def test_memory_is_bounded_however_many_are_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near, "_FIRST", 4)
+    monkeypatch.setattr(near, "_FOUND", 5000)
+    monkeypatch.setattr(near, "_QUERIES", 1000)
+    each = sum(math.comb(12, flips) for flips in range(5))
+    dense = [len(found) for _, found in near._neighbours(np.arange(4096, dtype=np.uint64), 4)]
+    assert sum(dense) == 4096 * each
+    assert max(dense) == 5000 // each * each
+    sparse = np.random.default_rng(0).integers(0, 2**64, 2500, np.uint64)
+    queries = [len(left) for left, _ in near._neighbours(np.sort(sparse), 4)]
+    assert queries == [4, 1000, 1000, 496]
 
 
 def test_many_in_one_bucket() -> None:

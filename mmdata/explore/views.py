@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset
 from mmdata.explore.grid import displayed
+from mmdata.headers import Format
 from mmdata.thumbnails import Thumbnail, exact, thumbnail
 
 _SIDE = 320
@@ -66,7 +67,7 @@ def _view(ds: Dataset, row: int, caption: bytes, example: dict[str, Any]) -> Vie
     is_image = pixels.ndim == 3 and pixels.shape[-1] == 3
     told = f"{pixels.dtype} {list(pixels.shape)}, {pixels.min():.3g} to {pixels.max():.3g}"
     original = thumbnail(lambda: ds.pairs.open(row), _SIDE)
-    if original is None:
+    if ds.pairs.scanned()[0].formats[row] == Format.UNKNOWN:
         told += "; cannot be decoded, so black"
     tokens, padding = _tokens(ds, example)
     return View(

@@ -1,7 +1,7 @@
 """What images look like: their mean colours, and which of them are near duplicates."""
 
 import dataclasses
-import struct
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mmdata.optional import require
 from mmdata.pairing.splits import connect, shuffled
 from mmdata.progress import progress
+from mmdata.thumbnails import picture
 
 _SIDE = 32
-_DRAFT = (4 * _SIDE, 4 * _SIDE)
+_DRAFT = 4 * _SIDE
 _LEAST_CONTRAST = 8
 _BLOCK = 64
 
@@ -38,7 +39,7 @@ class Looks:
     Attributes:
       seen: bool [n], whether an image could be decoded.
       colors: uint8 [n, 3], the mean of its pixels, RGB, 0-255; 0 where it was not seen. Stands on
-        white where it is transparent; its colour profile is not applied.
+        white where it is transparent; the colour profile of a JPEG is not applied.
       hashed: bool [n], whether it has a perceptual hash. Not so if its greys span less than 8 of
         255: the hash of a flat image is rounding noise, and a red square is no copy of a blue one.
         No image has one where imagehash or faiss is not installed; `clusters_of` then says so.
@@ -152,17 +153,8 @@ def _phash() -> Any:
 
 def _small(open_image: Callable[[int], BinaryIO], row: int) -> Image.Image | None:
     """The image upright, RGB, at 32 x 32 pixels; None where it cannot be decoded."""
-    try:
-        with open_image(row) as file, Image.open(file) as image:
-            image.draft("RGB", _DRAFT)
-            upright = ImageOps.exif_transpose(image)
-            whole = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError):
-        return None
-    small = whole.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    if small.mode == "RGBA":
-        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
-    return small.convert("RGB")
+    whole = picture(functools.partial(open_image, row), _DRAFT)
+    return whole and whole.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
 
 
 def _least_of_cluster(bits: NDArray[np.uint64], distance: int) -> NDArray[np.uint64]:
