@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shutil
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from typing import Any
@@ -202,6 +203,27 @@ def test_whoever_speaks_no_utf8(tmp_path: pathlib.Path) -> None:
     page.save(tmp_path / "report.html")
     assert "a &lt;b&gt;cup&lt;/b&gt; &amp; &#39;more&#39;" in page.html
     assert (tmp_path / "report.html").read_text("utf-8") == page.html
+
+
+def test_many_captions_are_folded(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo(0))
+    (tmp_path / "a.txt").write_text("\n".join(f"caption {i} {'long ' * 200}" for i in range(80)))
+    html = mmdata.report(mmdata.read(tmp_path)).html
+    shown, _, folded = html.partition("45 more captions")
+    assert '<p dir="auto">caption 4 long' in shown
+    assert '<p dir="auto">caption 5 long' in folded
+    assert '<p dir="auto">caption 5 long' not in shown
+    assert "and 30 that are not shown" in folded
+    assert len(html) < 300_000
+
+
+def test_without_the_libraries_for_look_alikes(
+    pairs: mmdata.Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    page = mmdata.report(pairs, gallery=0)
+    assert page.figures["alike"] is None
+    assert 'pip install "mmdata[duplicates]"' in Text(page.html).text
 
 
 def test_jupyter_gets_a_frame_that_can_do_no_harm(page: Page) -> None:

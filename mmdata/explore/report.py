@@ -10,30 +10,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset
 from mmdata.explore.charts import Chart
 from mmdata.explore.drawings import drawings
+from mmdata.explore.gallery import Card, Gallery, Shown, short
 from mmdata.explore.page import Page, render
-from mmdata.explore.survey import Groups, Survey, Words, words_of
+from mmdata.explore.survey import Survey, Words
 from mmdata.explore.views import View, views
 from mmdata.pairing.findings import Finding, PairingError, meaning
 from mmdata.pairing.near import look
 from mmdata.pairing.pairs import Pairs
 from mmdata.pipeline import build
-from mmdata.progress import progress
-from mmdata.shapes import upright_sizes
-from mmdata.thumbnails import Thumbnail, thumbnail
 from mmdata.verification import verify
 
-_SIDE = 160
 _VIEWS = 6
 _NAMED = 1000
-_GROUPS, _OF_GROUP = 24, 6
 _SAID = 50
-_CAPTIONS = 5
-_LETTERS = 400
 _SWATCHES = 600
 
 
@@ -100,31 +93,6 @@ class _Kind:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Card:
-    """An image in the gallery, or in a group."""
-
-    shown: Thumbnail | None
-    name: str
-    split: str
-    caption: str
-    captions: Sequence[str]
-    more: int
-    findings: Sequence[str]
-    words: int
-    size: str
-    side: int
-    area: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Shown:
-    """Groups of images: how many there are, and the first of them."""
-
-    count: int
-    groups: Sequence[Sequence[_Card]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Listed:
     """Words of a dataset, in lists with names."""
 
@@ -147,11 +115,11 @@ class _Description:
         self._pairs = pairs
         self._survey = survey
         self._ds = ds
-        self._gallery = gallery
+        self._count = gallery
         self._seed = seed
         self._findings = [*pairs.report.findings, *survey.leaks]
+        self._gallery = Gallery(pairs, self._findings)
         self._words = Words.of(pairs.captions, ds if ds is not None and _speaks(ds) else None)
-        self._splits = pairs.split_labels
         self.not_built = not_built
         self.images = len(pairs)
         self.title = f"{len(pairs):,} images with {pairs.pair_count:,} captions"
@@ -236,66 +204,22 @@ class _Description:
         return [kind.name for kind in self.findings if kind.name in there]
 
     @functools.cached_property
-    def _kinds_of(self) -> dict[str, list[str]]:
-        """The kinds of findings of each image that has some."""
-        kinds: dict[str, list[str]] = {}
-        for finding in self._findings:
-            of_image = kinds.setdefault(finding.path, [])
-            if finding.kind not in of_image:
-                of_image.append(finding.kind)
-        return kinds
-
-    @functools.cached_property
-    def cards(self) -> list[_Card]:
+    def cards(self) -> list[Card]:
         """The gallery."""
-        found = [row for row, image in enumerate(self._pairs.images) if image in self._kinds_of]
-        chosen = set(found[:: max(2 * len(found) // max(self._gallery, 1), 1)][: self._gallery])
-        for row in np.random.default_rng(self._seed).permutation(self.images).tolist():
-            if len(chosen) >= self._gallery:
-                break
-            chosen.add(row)
-        bar = progress(sorted(chosen), what="making thumbnails", unit="image")
-        return [self._card(row) for row in bar]
-
-    def _card(self, row: int) -> _Card:
-        pairs = self._pairs
-        captions = [_short(caption) for caption in pairs.captions_of(row)]
-        height, width = self._sizes[row].tolist()
-        return _Card(
-            shown=thumbnail(functools.partial(pairs.open, row), _SIDE),
-            name=pairs.images[row],
-            split=self._splits[row] or "",
-            caption=captions[0] if captions else "",
-            captions=captions[:_CAPTIONS],
-            more=max(len(captions) - _CAPTIONS, 0),
-            findings=self._kinds_of.get(pairs.images[row], ()),
-            words=int(words_of(captions).max(initial=0)),
-            size=f"{width}x{height}" if width else "",
-            side=min(width, height),
-            area=width * height,
-        )
+        return self._gallery.some(self._count, self._seed)
 
     @functools.cached_property
-    def _sizes(self) -> NDArray[np.int32]:
-        return upright_sizes(self._pairs.scanned()[0])
-
-    @functools.cached_property
-    def copies(self) -> _Shown:
+    def copies(self) -> Shown:
         """Images of one content."""
-        return self._shown(self._survey.copies)
+        return self._gallery.groups(self._survey.copies)
 
     @functools.cached_property
-    def alike(self) -> _Shown | None:
+    def alike(self) -> Shown | None:
         """Images that look alike."""
-        return None if self._survey.alike is None else self._shown(self._survey.alike)
+        alike = self._survey.alike
+        return None if alike is None else self._gallery.groups(alike)
 
     not_alike = 'Install what finds them: pip install "mmdata[duplicates]".'
-
-    def _shown(self, groups: Groups) -> _Shown:
-        return _Shown(
-            count=len(groups),
-            groups=[[self._card(row) for row in rows[:_OF_GROUP]] for rows in groups[:_GROUPS]],
-        )
 
     @functools.cached_property
     def _said(self) -> list[tuple[str, int]]:
@@ -309,7 +233,7 @@ class _Description:
     @property
     def said(self) -> list[tuple[str, int]]:
         """The first of them."""
-        return [(_short(caption), count) for caption, count in self._said[:_SAID]]
+        return [(short(caption), count) for caption, count in self._said[:_SAID]]
 
     @property
     def leaked(self) -> str:
@@ -373,7 +297,3 @@ class _Description:
 def _speaks(ds: Dataset) -> bool:
     """Whether a dataset has text."""
     return ds.task.has_text
-
-
-def _short(caption: str) -> str:
-    return caption if len(caption) <= _LETTERS else f"{caption[:_LETTERS]} ..."

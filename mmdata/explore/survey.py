@@ -1,5 +1,6 @@
 """Pairs -> what people ask of them before they train: exact figures, however many there are."""
 
+import contextlib
 import dataclasses
 import re
 from collections import Counter
@@ -47,7 +48,7 @@ class Survey:
         """Looks at pairs that were scanned."""
         scan, _ = pairs.scanned()
         alike = None
-        if looks.hashed.any():
+        with contextlib.suppress(ImportError):
             likeness = clusters_of(looks)
             alike = [rows for rows in _groups(likeness) if len(set(scan.keys[rows].tolist())) > 1]
         return cls(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset
+from mmdata.explore.gallery import short
 from mmdata.explore.grid import displayed
 from mmdata.headers import Format
 from mmdata.thumbnails import Thumbnail, exact, thumbnail
@@ -75,7 +76,7 @@ def _view(ds: Dataset, row: int, caption: bytes, example: dict[str, Any]) -> Vie
         original=original,
         seen=exact(displayed(pixels, ds.pixels.normalize)) if is_image else None,
         told=told,
-        caption=caption.decode("utf-8", "replace"),
+        caption=short(caption.decode("utf-8", "replace")),
         tokens=tokens,
         padding=padding,
     )
