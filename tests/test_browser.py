@@ -109,6 +109,7 @@ def test_gallery_shows_every_image(page: Page) -> None:
         ("ZEBRA grass", ["a small zebra.jpg"]),
         ("cafe", ["b.jpg"]),
         ("onerror", ["c.png"]),
+        ("train", []),  # a split, which no caption speaks of
         ("شجرة", ["<b onclick=alert(1)>i.png"]),
         ("no such thing", []),
     ],
@@ -153,6 +154,12 @@ def test_sorting(page: Page) -> None:
     assert names(page)[0] == "a small zebra.jpg"
     order.select_option("name")
     assert names(page) == sorted(CAPTIONS)
+
+
+def test_links_lead_to_their_sections(page: Page) -> None:
+    page.get_by_role("link", name="What repeats").click()
+    expect(page.locator("#repeats")).to_be_focused()
+    expect(page.get_by_role("heading", name="What repeats")).to_be_in_viewport()
 
 
 def test_findings_expand_by_keyboard(page: Page) -> None:

@@ -432,7 +432,7 @@ def test_a_card_of_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for finding in pairs.leaks():
         assert f"({finding.kind})" in told
     code = re.findall("```python\n(.*?)\n```", told, re.DOTALL)[0].splitlines()
-    assert code[-1] == "ds = mmdata.build(pairs, split='train')"
+    assert code[-1] == "ds = mmdata.build(pairs)"
     monkeypatch.chdir(SAMPLES)
     space: dict[str, Any] = {}
     exec("\n".join(code[:-1]), space)

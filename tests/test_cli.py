@@ -84,19 +84,58 @@ def test_show_draws_what_the_model_sees(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["report", "show"])
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("nowhere/file.png", "no such folder"),
+        ("folder.png", "there is a folder"),
+        ("device.png", "is no regular file"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_the_work(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, command: str, place: str, why: str
+) -> None:
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "device.png")
+    monkeypatch.setattr("mmdata.pairing.read.read", lambda *_, **__: pytest.fail("works first"))
+    result = run(command, SAMPLES / "messy", "-o", tmp_path / place)
+    assert result.exit_code == 1
+    assert why in result.output
+
+
+def test_show_writes_png_alone(tmp_path: pathlib.Path) -> None:
+    result = run("show", SAMPLES / "messy", "-o", tmp_path / "batch.jpg")
+    assert result.exit_code == 2
+    assert "must end in .png" in result.output
+
+
+def test_text_to_image_is_shown_with_its_own_pixels(tmp_path: pathlib.Path) -> None:
+    words = ("show", SAMPLES / "messy", "--on-problem", "drop", "--image-size", 32, "-n", 2)
+    result = run(*words, "--task", "text_to_image", "-o", tmp_path / "batch.png")
+    assert result.exit_code == 0, result.output
+
+
+def test_json_alone_writes_no_page(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("report", SAMPLES / "messy", "--image-size", 32, "--json")
+    assert json.loads(result.stdout)["images"] == 7
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["report", "show"])
 def test_an_interrupt_leaves_nothing(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    path = tmp_path / "written"
+    path = tmp_path / "written.png"
     path.write_text("before")
     monkeypatch.setattr(os, "replace", interrupt)
     words = (command, SAMPLES / "messy", "-o", path, "--image-size", "32")
     result = run(*words, *(("--on-problem", "drop") if command == "show" else ()))
     assert (result.exit_code, "Aborted!" in result.output) == (1, True)
-    assert [file.name for file in tmp_path.iterdir()] == ["written"]
+    assert [file.name for file in tmp_path.iterdir()] == ["written.png"]
     assert path.read_text() == "before"
 
 

@@ -366,7 +366,7 @@ def test_draws_where_it_is_asked_to() -> None:
 
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r'pip install "mmdata\[train\]"'):
+    with pytest.raises(ImportError, match=r'pip install "mmdata\[plot\]"'):
         report_of([5]).plot()
 
 

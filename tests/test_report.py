@@ -20,6 +20,7 @@ import mmdata
 from mmdata.cli import main
 from mmdata.explore.charts import histogram, scatter
 from mmdata.explore.page import Page
+from mmdata.explore.survey import Words
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
 
@@ -120,6 +121,29 @@ def test_it_needs_nothing_else(page: Page) -> None:
     assert len(sources) > 10
     assert [source for source in sources if not source.startswith(("data:", "#"))] == []
     assert re.search(r"@import|url\(|https?:", page.html) is None
+
+
+def test_look_alikes_across_splits_are_told(page: Page) -> None:
+    assert "Of the groups that look alike, 1 are" in Text(page.html).text
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("A dog's life, isn't it?", ["a", "dog's", "life", "isn't", "it"]),
+        ("wind-blown - 3,5 (two)", ["wind-blown", "3", "5", "two"]),
+        (
+            "\u092c\u093f\u0932\u094d\u0932\u0940 \u0939\u0948\u0964",
+            ["\u092c\u093f\u0932\u094d\u0932\u0940", "\u0939\u0948"],
+        ),
+        ("\u0642\u0650\u0637\u0651\u064e\u0629", ["\u0642\u0650\u0637\u0651\u064e\u0629"]),
+        ("Fu\u00dfball \u0130stanbul", ["fu\u00dfball", "i\u0307stanbul"]),
+        ("\u201cthe dogs\u2019 ball\u201d", ["the", "dogs", "ball"]),
+        ("-- !", []),
+    ],
+)
+def test_words(caption: str, words: list[str]) -> None:
+    assert list(Words.of([caption], None).counts) == words
 
 
 def test_the_same_data_give_the_same_page(page: Page, pairs: mmdata.Pairs) -> None:

@@ -21,9 +21,10 @@ Begin with:
   mmdata report photos captions              a page to look at
   mmdata show photos captions -o batch.png   what a model would get
 
-Exit status: 0 if all went well; 1 if something is lost or damaged, or could not be done, which is
-then said, or after Ctrl-C; 2 for wrong options. Files are written in one step, or not at all.
-Progress bars and messages go to stderr, bars only into a terminal.
+Exit status: 0 if all went well; 1 if `pair`, `verify` or `cache verify` found something lost or
+damaged, if a command could not do its work, which is then said, or after Ctrl-C; 2 for wrong
+options. Files are written in one step, or not at all. Progress bars and messages go to stderr, bars
+only into a terminal.
 """
 
 

@@ -1,7 +1,6 @@
 """`mmdata pair`, `verify`, `report` and `show`: what is there, and what the model gets of it."""
 
 import json
-import os
 import pathlib
 import sys
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mmdata.cli.options import (
+    PATH,
     as_json,
     failing,
     image_size,
@@ -16,8 +16,10 @@ from mmdata.cli.options import (
     print_as,
     seed,
     sources,
+    tensorflow,
     together,
 )
+from mmdata.explore.files import writable
 from mmdata.pairing.findings import Report
 from mmdata.pairing.recognition import Layout
 
@@ -32,9 +34,8 @@ _TASKS = ("captioning", "retrieval", "text_to_image")
 _made = together(
     click.option(
         "--pixels",
-        default="unit",
-        show_default=True,
-        help="What pixels become: a model's preset, such as clip, or a range.",
+        help="What pixels become: a model's preset, such as clip, or a range; unit (0 to 1), or "
+        "signed where the task wants it, if left out.",
     ),
     image_size(None, "Height and width of what the model gets; that of --pixels if left out."),
     click.option(
@@ -44,7 +45,7 @@ _made = together(
         show_default=True,
         help="How captions become tokens.",
     ),
-    click.option("--sequence-length", type=click.IntRange(2), help="Tokens of a caption."),
+    click.option("--sequence-length", type=click.IntRange(3), help="Tokens of a caption."),
 )
 """How batches are made."""
 
@@ -82,7 +83,7 @@ def verify(
     it beforehand.
     """
     pairs = _read(images, captions, layout, splits)
-    with _tensorflow():
+    with tensorflow():
         from mmdata.verification import verify as verify_pairs
 
         _print_report(verify_pairs(pairs).report, as_json)
@@ -97,10 +98,9 @@ def verify(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=pathlib.Path, dir_okay=False, writable=True),
-    default="report.html",
-    show_default=True,
-    help="HTML file to write; it needs no other file and no network.",
+    type=PATH,
+    help="HTML file to write, which needs no other file and no network; report.html, but none with "
+    "--json, if left out.",
 )
 @as_json
 def report(
@@ -109,22 +109,31 @@ def report(
     layout: Layout | Literal["auto"],
     splits: tuple[str, ...],
     gallery: int,
-    output: pathlib.Path,
+    output: pathlib.Path | None,
     as_json: bool,
     **made: Any,
 ) -> None:
     """Write a page to look at before training.
 
     It has what was found, a gallery to search, sizes, lengths, words and what repeats, and shows
-    what a model gets that is trained with these options. Decodes every image.
+    what a model gets that is trained with these options. Decodes every image that has captions.
     """
+    if output is None and not as_json:
+        output = pathlib.Path("report.html")
+    with failing():
+        if output is not None:
+            writable(output)  # before the work
     pairs = _read(images, captions, layout, splits)
-    with _tensorflow():
+    with tensorflow():
         from mmdata.explore.report import report as report_on
 
+        made["pixels"] = made["pixels"] or "unit"
         page = report_on(pairs, gallery=gallery, **made)
-        page.save(output)
-    click.echo(json.dumps(page.figures, indent=2) if as_json else f"wrote {output}")
+        if output is not None:
+            page.save(output)
+    problems = sum(finding.count for finding in pairs.report.problems)
+    told = f"wrote {output}: {len(pairs):,} images with {pairs.pair_count:,} captions"
+    click.echo(json.dumps(page.figures, indent=2) if as_json else f"{told}, {problems:,} problems")
 
 
 @click.command()
@@ -151,7 +160,7 @@ def report(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=pathlib.Path, dir_okay=False, writable=True),
+    type=PATH,
     default="batch.png",
     show_default=True,
     help="PNG file to write.",
@@ -175,8 +184,14 @@ def show(
     The first images of an epoch, as they are after resizing and augmenting, with their captions in
     tokens.
     """
+    if output.suffix.lower() != ".png":
+        raise click.BadParameter(f"must end in .png; got {str(output)!r}.", param_hint="--output")
+    with failing():
+        writable(output)  # before the work
+    if made["pixels"] is None:
+        made["pixels"] = "signed" if task == "text_to_image" else "unit"
     pairs = _read(images, captions, layout, splits, on_problem)
-    with _tensorflow():
+    with tensorflow():
         import mmdata
         from mmdata.explore.grid import save
 
@@ -192,12 +207,6 @@ def show(
         )
         save(mmdata.explore.plot_batch(ds, n=count).figure, output)
     click.echo(f"{ds}\nwrote {output}")
-
-
-def _tensorflow() -> Any:
-    """What stands around all that imports TensorFlow, which else tells of each bad file, too."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return failing()
 
 
 def _read(

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ import click
 from mmdata.pairing.recognition import LAYOUTS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MOST = 2**14
 
 PATH = click.Path(path_type=pathlib.Path)
 
@@ -28,9 +31,13 @@ class ImageSize(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, tuple):
             return value
         sides = value.lower().split("x")
-        if not (len(sides) <= 2 and all(side.isdecimal() and int(side) for side in sides)):
+        if len(sides) > 2 or not all(map(_is_side, sides)):
             self.fail(f"{value!r} is no size; give 224, or HEIGHTxWIDTH as in 224x320.", param, ctx)
         return int(sides[0]), int(sides[-1])
+
+
+def _is_side(text: str) -> bool:
+    return text.isdecimal() and 0 < int(text) <= _MOST
 
 
 def image_size(default: str | None, told: str) -> Callable[[Command], Command]:
@@ -92,6 +99,12 @@ def failing() -> Iterator[None]:
         yield
     except (OSError, ValueError, ImportError) as err:
         raise click.ClickException(str(err)) from err
+
+
+def tensorflow() -> contextlib.AbstractContextManager[None]:
+    """What stands around all that imports TensorFlow, which else tells of each bad file, too."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return failing()
 
 
 def print_as(found: Any, as_json: bool) -> None:

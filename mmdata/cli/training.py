@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from mmdata.cli.options import PATH, as_json, failing, image_size, layout, on_problem, seed
+from mmdata.cli.options import PATH, as_json, image_size, layout, on_problem, seed, tensorflow
+from mmdata.optional import require
 from mmdata.pairing.recognition import Layout
 
 if TYPE_CHECKING:
@@ -96,16 +97,19 @@ def train(
     alone. Prints captions of images it has not seen beside a person's, and scores beside a
     baseline.
     """
-    from mmdata.evaluation import Attributes
-    from mmdata.pairing.read import read
-    from mmdata.training import EPOCHS, Settings, train_captioner, train_dual_encoder
-
     tell = (lambda *_: None) if as_json else click.echo
     verbose = 0 if as_json else 1 if sys.stdout.isatty() else 2
     scores: dict[str, Any] = {}
-    with failing():
+    with tensorflow():
+        from mmdata.evaluation import Attributes
+        from mmdata.pairing.read import read
+        from mmdata.training import EPOCHS, Settings, train_captioner, train_dual_encoder
+
+        for library in ("matplotlib.figure", "sacrebleu.metrics"):  # before the work
+            require(library, extra="train")
         pairs = read(images, captions, layout=layout, on_problem=on_problem).split()
         tell(pairs.report)
+        output.mkdir(parents=True, exist_ok=True)
         named = None if attributes is None else Attributes.load(attributes)
         for task in tasks:
             settings = Settings(
@@ -153,7 +157,6 @@ def _saved(task: str, outcome: "Outcome", output: pathlib.Path) -> str:
     """Writes model, vocabulary and picture, each in one step; says so."""
     from mmdata.explore.grid import save
 
-    output.mkdir(parents=True, exist_ok=True)
     with _whole(output / f"{task}-vocabulary.txt") as path:
         outcome.tokenizer.save(path)
     with _whole(output / f"{task}.keras") as path:

@@ -54,6 +54,10 @@ def plot_batch(ds: Dataset, n: int = 16, *, step: int = 0, ax: "Axes | None" = N
       ValueError: An argument is out of range, or the images are features of an encoder.
     """
     require_count("plot_batch(n=...)", n)
+    if not isinstance(ds, Dataset):
+        raise TypeError(
+            f"plot_batch(ds) takes what mmdata.build returns; got a {type(ds).__name__}."
+        )
     if ds.plan.normalize is None:
         raise ValueError(
             "plot_batch(ds) takes a dataset of images; got features of an encoder, "

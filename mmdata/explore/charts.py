@@ -81,7 +81,8 @@ def histogram(
     """
     numbers = np.asarray(values, np.float64)
     low, high = float(numbers.min()), float(np.quantile(numbers, 1 - _OUTSIDE))
-    high = max([high, *(value for value, _ in lines)])
+    places = [value for value, _ in lines]
+    low, high = min([low, *places]), max([high, *places])
     if whole:
         step = math.ceil((high + 1) / _BARS)
         edges = np.arange(0, high + step + 1, step) - 0.5
@@ -104,7 +105,7 @@ def histogram(
                 width=max(0.88 * (place(end) - place(begin)), 0.5),
                 height=height,
                 label=f"{_interval(begin, end, whole, last=i == len(counts) - 1)}: {count:,}",
-                marked=limit is not None and begin > limit,
+                marked=limit is not None and end - 0.5 * whole > limit,
             )
         )
     return Chart(
@@ -133,7 +134,7 @@ def scatter(
       y_label: Of the heights.
     """
     points = np.log2(np.stack([np.asarray(widths, float), np.asarray(heights, float)], 1))
-    low, high = math.floor(points.min() - 0.1), math.ceil(points.max() + 0.1)
+    low, high = max(math.floor(points.min() - 0.1), 0), math.ceil(points.max() + 0.1)
     step = (high - low) / (_BARS / 2)
     cells, counts = np.unique(np.floor((points - low) / step), axis=0, return_counts=True)
     scale = _RADII[1] / math.sqrt(counts.max())

@@ -3,13 +3,13 @@
 import dataclasses
 import io
 import itertools
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdata.explore.files import writable
 from mmdata.explore.lettering import LINE, drawable, shorten, width, wrap
 from mmdata.optional import require
 from mmdata.stores import put
@@ -324,4 +324,4 @@ def save(figure: Any, path: "StrPath") -> None:
     """Writes a figure as PNG, in one step: no half-written file is ever there."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=100)
-    put(pathlib.Path(path), content.getvalue())
+    put(writable(path), content.getvalue())

@@ -5,13 +5,13 @@ import dataclasses
 import hashlib
 import html
 import importlib.resources
-import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
 
+from mmdata.explore.files import writable
 from mmdata.stores import put
 
 if TYPE_CHECKING:
@@ -41,15 +41,9 @@ class Page:
         """Writes the page, in one step: no half-written file is ever there.
 
         Raises:
-          FileNotFoundError: The folder is not there.
-          IsADirectoryError: There is a folder at `path`.
+          OSError: The folder is not there; or there is a folder or a device at `path`.
         """
-        target = pathlib.Path(path)
-        if target.is_dir():
-            raise IsADirectoryError(f"{target}: a report is a file, and there is a folder.")
-        if not target.parent.is_dir():
-            raise FileNotFoundError(f"{target.parent}: no such folder; make it for the report.")
-        put(target, self.html.encode())
+        put(writable(path), self.html.encode())
 
     def _repr_html_(self) -> str:
         # Without its origin, a page can neither read nor change the notebook that shows it.

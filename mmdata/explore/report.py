@@ -240,7 +240,10 @@ class _Description:
         """What stands in more than one split."""
         kinds = [leak.kind for leak in self._survey.leaks]
         images, captions = kinds.count("leaked_image"), kinds.count("leaked_caption")
-        return f"{images:,} images, by content, and {captions:,} captions; see the findings."
+        return (
+            f"{images:,} images, by content, and {captions:,} captions: see the findings. Of the "
+            f"groups that look alike, {self._survey.alike_across:,} are."
+        )
 
     @functools.cached_property
     def views(self) -> list[View]:

@@ -17,7 +17,14 @@ from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.splits import caption_keys
 from mmdata.shapes import upright_sizes
 
-_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+_PUNCTUATION = (
+    r"!-&(-,./:-@\[-`{-~\u00a1-\u00bf\u2000-\u2018\u201a-\u206f\u3000-\u303f\uff00-\uff0f"
+    r"\u060c\u061b\u061f\u06d4\u0964\u0965"
+)
+_WORD = re.compile(rf"[^\W_][^\s{_PUNCTUATION}]*")
+"""What begins with a letter or digit, up to a space or punctuation; marks above letters are no
+punctuation, and scripts without spaces have long words."""
+
 _WORDS = 8192
 _LISTED = 30
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -58,6 +65,13 @@ class Survey:
             copies=_groups(scan.keys),
             alike=alike,
         )
+
+    @property
+    def alike_across(self) -> int:
+        """How many groups of images that look alike are in more than one split."""
+        if self.alike is None or self.pairs.split_of is None:
+            return 0
+        return sum(len(set(self.pairs.split_of[rows].tolist()) - {-1}) > 1 for rows in self.alike)
 
     @property
     def sizes(self) -> NDArray[np.int32]:
@@ -129,7 +143,7 @@ class Words:
         """Counts the words of captions; `ds` has the tokenizer."""
         counts: Counter[str] = Counter()
         for caption in captions:
-            counts.update(_WORD.findall(caption.casefold()))
+            counts.update(_words(caption.lower()))
         return cls(counts=counts, unknown=None if ds is None else _unknown(counts, ds))
 
     @property
@@ -150,7 +164,11 @@ class Words:
 
 def words_of(captions: Iterable[str]) -> NDArray[np.int64]:
     """Number of words of each caption, int64 [n]."""
-    return np.array([len(_WORD.findall(caption)) for caption in captions], np.int64)
+    return np.array([len(_words(caption)) for caption in captions], np.int64)
+
+
+def _words(caption: str) -> list[str]:
+    return [word.rstrip("-'\u2019") for word in _WORD.findall(caption)]
 
 
 def _unknown(counts: Counter[str], ds: Dataset) -> Counter[str] | None:

@@ -367,10 +367,9 @@ def _splits(pairs: Pairs) -> list[tuple[str, int, int]]:
 
 def _code(pairs: Pairs) -> list[str]:
     source = '"images/", "captions/"' if pairs.members is None else '"shards/"'
-    split = f", split={pairs.split_names[0]!r}" if pairs.split_names else ""
     return [
         "import mmdata",
         "",
-        f"pairs = mmdata.read({source})  # where your copy of them lies",
-        f"ds = mmdata.build(pairs{split})",
+        f"pairs = mmdata.read({source})  # where your copy of images and captions lies",
+        "ds = mmdata.build(pairs)",
     ]

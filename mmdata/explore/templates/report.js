@@ -8,7 +8,7 @@ const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase
 
 const cards = [...gallery.children].map((card) => ({
   card,
-  text: fold(card.textContent),
+  text: fold([card.dataset.name, ...[...card.querySelectorAll("p[dir]")].map((p) => p.textContent)].join("\n")),
   split: card.dataset.split,
   findings: card.dataset.findings.split(" "),
   words: Number(card.dataset.words),
@@ -55,6 +55,15 @@ function sort() {
   gallery.append(...[...cards].sort(order).map((item) => item.card));
 }
 
+// In a notebook the page has no address of its own, which "#gallery" could follow.
+document.querySelector("nav").addEventListener("click", (event) => {
+  const section = event.target.hash && document.querySelector(event.target.hash);
+  if (section) {
+    event.preventDefault();
+    section.scrollIntoView();
+    section.focus();
+  }
+});
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("reset", () => setTimeout(() => { sort(); filter(); }));
 form.addEventListener("input", filter);

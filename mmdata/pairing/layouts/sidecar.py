@@ -193,8 +193,9 @@ class _Reading:
         texts = [*family.texts, *family.numbered]
         if not texts or (len(family.images) == 1 and len(set(ends)) == len(ends)):
             return True
-        everyone = [*family.images, *texts]
-        more = f", ... ({len(everyone):,} in all)" if len(everyone) > _SHOWN else ""
+        everyone, more = [*family.images, *texts], ""
+        if len(everyone) > _SHOWN:  # each image has a finding of its own
+            everyone, more = [*texts, *family.images], f", ... ({len(everyone):,} in all)"
         shown = ", ".join(map(repr, everyone[:_SHOWN]))
         self._notes.add(Finding("ambiguous", image, f"the same name: {shown}{more}"))
         return False
