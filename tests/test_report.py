@@ -95,6 +95,7 @@ def test_figures(page: Page, pairs: mmdata.Pairs) -> None:
         "leaked_image": 1,
         "leaked_caption": 1,
     }
+    assert (figures["problems"], figures["notices"]) == (1, 3)
     assert (figures["copies"], figures["alike"]) == (1, 1)
     assert figures["captions_of_several_images"] == 1
     # "a zebra number N" and "the same caption"
@@ -288,8 +289,11 @@ def test_wrong_gallery(pairs: mmdata.Pairs, gallery: Any) -> None:
 def test_command(tmp_path: pathlib.Path) -> None:
     shutil.copytree(SAMPLES / "messy", tmp_path / "messy")
     path = tmp_path / "page.html"
-    words = ["report", str(tmp_path / "messy"), "-o", str(path), "--image-size", "32x48", "--json"]
-    result = CliRunner().invoke(main, [*words, "--sequence-length", "5"])
+    words = ["report", str(tmp_path / "messy"), "-o", str(path), "--image-size", "32x48"]
+    result = CliRunner().invoke(main, words)
+    assert f"wrote {path}: 7 images, 24 captions, 4 problems" in result.output
+    path.unlink()
+    result = CliRunner().invoke(main, [*words, "--json", "--sequence-length", "5"])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
     assert figures["images"] == 7

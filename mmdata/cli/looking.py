@@ -131,9 +131,10 @@ def report(
         page = report_on(pairs, gallery=gallery, **made)
         if output is not None:
             page.save(output)
-    problems = sum(finding.count for finding in pairs.report.problems)
-    told = f"wrote {output}: {len(pairs):,} images with {pairs.pair_count:,} captions"
-    click.echo(json.dumps(page.figures, indent=2) if as_json else f"{told}, {problems:,} problems")
+    told = ", ".join(
+        f"{page.figures[what]:,} {what}" for what in ("images", "captions", "problems")
+    )
+    click.echo(json.dumps(page.figures, indent=2) if as_json else f"wrote {output}: {told}")
 
 
 @click.command()

@@ -142,6 +142,8 @@ class _Description:
                 name: {"images": images, "captions": captions}
                 for name, (images, captions) in survey.splits.items()
             },
+            "problems": self._told(problems=True),
+            "notices": self._told(problems=False),
             "findings": {kind.name: kind.count for kind in self.findings},
             "words": {
                 "different": len(words.counts),
@@ -158,13 +160,11 @@ class _Description:
     @functools.cached_property
     def figures(self) -> list[tuple[str, str]]:
         """The figures that stand on top."""
-        problems = sum(kind.count for kind in self.findings if kind.is_problem)
-        notices = sum(kind.count for kind in self.findings if not kind.is_problem)
         found = [
             ("Images", f"{self.images:,}"),
             ("Captions", f"{self._pairs.pair_count:,}"),
-            ("Problems", f"{problems:,}"),
-            ("Notices", f"{notices:,}"),
+            ("Problems", f"{self.numbers['problems']:,}"),
+            ("Notices", f"{self.numbers['notices']:,}"),
         ]
         for name, (images, captions) in self._survey.splits.items():
             found.append((f"{name}: images / captions", f"{images:,} / {captions:,}"))
@@ -191,6 +191,9 @@ class _Description:
                 )
             )
         return kinds
+
+    def _told(self, *, problems: bool) -> int:
+        return sum(kind.count for kind in self.findings if kind.is_problem is problems)
 
     @property
     def splits(self) -> list[str]:
