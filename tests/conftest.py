@@ -1,5 +1,6 @@
 """Fixtures for every test."""
 
+import gc
 import pathlib
 import subprocess
 import sys
@@ -22,6 +23,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMDATA_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen() -> Iterator[None]:
+    """TensorFlow keeps its graphs: without this, each collection would look through all of them."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

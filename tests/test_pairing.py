@@ -650,7 +650,7 @@ def shuffled_scandir(shuffle: Callable[[list[Any]], None]) -> Callable[[str], An
 
 @linux
 @given(tree=trees, seed=st.integers(0, 99))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_no_file_gets_lost_whatever_the_order(
     write: Write, tree: dict[str, bytes], seed: int
 ) -> None:
