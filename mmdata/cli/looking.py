@@ -3,12 +3,13 @@
 import json
 import pathlib
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmdata.cli.options import (
     PATH,
+    Read,
     as_json,
     failing,
     image_size,
@@ -21,10 +22,8 @@ from mmdata.cli.options import (
 )
 from mmdata.explore.files import writable
 from mmdata.pairing.findings import Report
-from mmdata.pairing.recognition import Layout
 
 if TYPE_CHECKING:
-    from mmdata.pairing.pairs import Pairs
     from mmdata.pairing.problems import OnProblem
 
 _TEXTS = ("wordpiece", "word", "character", "sentencepiece", "bytepair", "byte", "clip")
@@ -53,36 +52,24 @@ _made = together(
 @click.command()
 @sources
 @as_json
-def pair(
-    images: pathlib.Path,
-    captions: pathlib.Path | None,
-    layout: Layout | Literal["auto"],
-    splits: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def pair(read: Read, as_json: bool) -> None:
     """Print what pairs and what does not. Opens no image.
 
     Exits with 1 if something is lost or unreadable.
     """
-    _print_report(_read(images, captions, layout, splits).report, as_json)
+    _print_report(read("drop").report, as_json)
 
 
 @click.command()
 @sources
 @as_json
-def verify(
-    images: pathlib.Path,
-    captions: pathlib.Path | None,
-    layout: Layout | Literal["auto"],
-    splits: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def verify(read: Read, as_json: bool) -> None:
     """Decode every image, and print what is lost.
 
     Exits with 1 if something is. What cannot be decoded is kept: training on unchanged files knows
     it beforehand.
     """
-    pairs = _read(images, captions, layout, splits)
+    pairs = read("drop")
     with tensorflow():
         from mmdata.verification import verify as verify_pairs
 
@@ -104,10 +91,7 @@ def verify(
 )
 @as_json
 def report(
-    images: pathlib.Path,
-    captions: pathlib.Path | None,
-    layout: Layout | Literal["auto"],
-    splits: tuple[str, ...],
+    read: Read,
     gallery: int,
     output: pathlib.Path | None,
     as_json: bool,
@@ -123,7 +107,7 @@ def report(
     with failing():
         if output is not None:
             writable(output)  # before the work
-    pairs = _read(images, captions, layout, splits)
+    pairs = read("drop")
     with tensorflow():
         from mmdata.explore.report import report as report_on
 
@@ -168,10 +152,7 @@ def report(
 )
 @on_problem
 def show(
-    images: pathlib.Path,
-    captions: pathlib.Path | None,
-    layout: Layout | Literal["auto"],
-    splits: tuple[str, ...],
+    read: Read,
     task: str,
     stages: tuple[str, ...],
     seed: int,
@@ -191,7 +172,7 @@ def show(
         writable(output)  # before the work
     if made["pixels"] is None:
         made["pixels"] = "signed" if task == "text_to_image" else "unit"
-    pairs = _read(images, captions, layout, splits, on_problem)
+    pairs = read(on_problem)
     with tensorflow():
         import mmdata
         from mmdata.explore.grid import save
@@ -208,19 +189,6 @@ def show(
         )
         save(mmdata.explore.plot_batch(ds, n=count).figure, output)
     click.echo(f"{ds}\nwrote {output}")
-
-
-def _read(
-    images: pathlib.Path,
-    captions: pathlib.Path | None,
-    layout: Layout | Literal["auto"],
-    splits: tuple[str, ...],
-    on_problem: "OnProblem" = "drop",
-) -> "Pairs":
-    from mmdata.pairing.read import read
-
-    with failing():
-        return read(images, captions, layout=layout, split=splits or None, on_problem=on_problem)
 
 
 def _print_report(report: Report, as_json: bool) -> None:

@@ -6,11 +6,15 @@ import json
 import os
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from mmdata.pairing.recognition import LAYOUTS
+from mmdata.pairing.recognition import LAYOUTS, Layout
+
+if TYPE_CHECKING:
+    from mmdata.pairing.pairs import Pairs
+    from mmdata.pairing.problems import OnProblem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -69,13 +73,40 @@ layout = click.option(
     help="How the captions are laid out.",
 )
 
-sources = together(
-    click.argument("images", type=PATH),
-    click.argument("captions", type=PATH, required=False),
-    layout,
-    click.option("--split", "splits", multiple=True, help="Only this split; may be repeated."),
-)
-"""What to read."""
+Read = Callable[["OnProblem"], "Pairs"]
+"""Reads the pairs that a command is about, given what happens to what does not pair."""
+
+
+def sources(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments and options that say what to read; the command gets them as `read`."""
+
+    @functools.wraps(command)
+    def with_read(
+        images: pathlib.Path,
+        captions: pathlib.Path | None,
+        layout: Layout | Literal["auto"],
+        splits: tuple[str, ...],
+        **options: Any,
+    ) -> Any:
+        def read(on_problem: "OnProblem") -> "Pairs":
+            from mmdata.pairing.read import read as read_pairs
+
+            split = splits or None
+            with failing():
+                return read_pairs(
+                    images, captions, layout=layout, split=split, on_problem=on_problem
+                )
+
+        return command(read=read, **options)
+
+    decorate = together(
+        click.argument("images", type=PATH),
+        click.argument("captions", type=PATH, required=False),
+        layout,
+        click.option("--split", "splits", multiple=True, help="Only this split; may be repeated."),
+    )
+    return decorate(with_read)
+
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
