@@ -649,8 +649,24 @@ def shuffled_scandir(shuffle: Callable[[list[Any]], None]) -> Callable[[str], An
 
 
 @linux
+def test_of_many_files_with_one_name_captions_are_named_first(
+    write: Write, tmp_path: pathlib.Path
+) -> None:
+    texts = ["caf\u00e9.txt", "cafe\u0301.txt"]
+    images = [f"caf\u00e9.{ending}" for ending in ("JPG", "jpg", "png", "tif")]
+    pairs = mmdata.read(
+        write(tmp_path, dict.fromkeys((*images, *texts), b"x") | {"k.jpg": b"", "k.txt": b"k"}),
+        on_problem="drop",
+    )
+    told = [found for found in pairs.report.problems if found.kind == "ambiguous"]
+    assert sorted(found.path for found in told) == sorted(images)
+    assert all(text in found.detail for text in texts for found in told)
+    assert all("(6 in all)" in found.detail for found in told)
+
+
+@linux
 @given(tree=trees, seed=st.integers(0, 99))
-@settings(max_examples=30)
+@settings(max_examples=60)
 def test_no_file_gets_lost_whatever_the_order(
     write: Write, tree: dict[str, bytes], seed: int
 ) -> None:

@@ -693,3 +693,8 @@ def test_import_waits_for_nothing_heavy() -> None:
     assert "'plot_batch', 'plot_lengths', 'plot_retrieval', 'plot_sizes'" in done.stdout
     with pytest.raises(AttributeError, match="has no attribute 'plot'; it has"):
         mmdata.explore.plot  # noqa: B018
+
+
+def test_a_batch_is_one_of_a_dataset(pairs: mmdata.Pairs) -> None:
+    with pytest.raises(TypeError, match="returns; got a Pairs"):
+        plot_batch(pairs)  # type: ignore[arg-type]

@@ -327,6 +327,18 @@ def test_any_values_are_drawn_inside(values: list[float], whole: bool) -> None:
         assert 0 <= shape.y <= 150
 
 
+def test_lines_stand_inside_and_a_bar_beyond_the_limit_is_marked() -> None:
+    chart = histogram(
+        [0.1, 0.2], title="t", told="", x_label="", y_label="", lines=[(-2.0, "a"), (3.0, "b")]
+    )
+    assert [round(place) for place, _ in chart.lines] == [0, 360]
+    wide = histogram(
+        np.arange(200), title="t", told="", x_label="", y_label="", whole=True, limit=101
+    )
+    marked = {shape.label.split(":")[0]: shape.marked for shape in wide.shapes}
+    assert (marked["96 to 99"], marked["100 to 103"]) == (False, True)
+
+
 def test_dots_count_every_point() -> None:
     heights = np.repeat([100, 1000, 37], [5, 20, 1])
     chart = scatter(heights, heights * 2, title="t", told="", x_label="", y_label="")
