@@ -1,5 +1,7 @@
 """Names in caption files: which file each one means, and when it means none."""
 
+import pathlib
+import posixpath
 import random
 
 import pytest
@@ -64,6 +66,108 @@ def test_found(names: list[str], files: list[str], expected: dict[str, str] | No
     different = [file for name, file in found.files.items() if name != file]
     assert sum(count for _, _, count in told(found)) == len(different)
     assert {kind for kind, _, _ in told(found)} <= {"name_mismatch"}
+
+
+# A name whose file is lost never takes a file that is not listed.
+
+LOST: dict[str, tuple[list[str], list[str], dict[str, str]]] = {
+    "a basename that another name has": (
+        ["A/0.png", "C/0.png"],
+        ["A/0.png", "B/0.png"],
+        {"A/0.png": "A/0.png"},
+    ),
+    "a basename that another file has": (
+        ["A/0.png", "C/0.png"],
+        ["A/0.png", "B/0.png", "D/0.png"],
+        {"A/0.png": "A/0.png"},
+    ),
+    "case": (["a.jpg", "A.jpg"], ["a.jpg", "A.JPG"], {"a.jpg": "a.jpg"}),
+    "extension": (["a", "a.jpg"], ["a.jpg", "a.png"], {"a.jpg": "a.jpg"}),
+    "forms of a letter": (
+        [f"x/{NFC}.jpg", f"y/{NFC}.jpg"],
+        [f"x/{NFD}.jpg", f"z/{NFC}.jpg"],
+        {f"x/{NFC}.jpg": f"x/{NFD}.jpg"},
+    ),
+    "a file at its place speaks against a change of folder": (
+        ["x/A/0.png", "x/B/0.png", "B/0.png"],
+        ["A/0.png", "B/0.png"],
+        {"B/0.png": "B/0.png"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("names", "files", "expected"), LOST.values(), ids=LOST.keys())
+def test_lost(names: list[str], files: list[str], expected: dict[str, str]) -> None:
+    found = resolve(dict.fromkeys(names), files)
+    assert found.files == expected
+    assert not found.refused | found.ambiguous
+
+
+def test_ids_are_trusted_only_if_matched_names_have_theirs() -> None:
+    other = "000000000043"
+    named = {f"{other}.jpg": ID, "gone.jpg": "000000000007"}
+    assert resolve(named, [f"{other}.jpg", "x_000000000007.jpg"]).files == {
+        f"{other}.jpg": f"{other}.jpg"
+    }
+    named = {f"{ID}.jpg": ID, "gone.jpg": "000000000007"}
+    assert resolve(named, [f"{ID}.jpg", "x_000000000007.jpg"]).files == {
+        f"{ID}.jpg": f"{ID}.jpg",
+        "gone.jpg": "x_000000000007.jpg",
+    }
+
+
+# Names of another folder: file names that repeat, and one change of folder for all of them.
+
+_EQUAL = [f"{folder}/{number}.png" for folder in "AB" for number in range(3)]
+MOVED: dict[str, tuple[list[str], list[str], str, str]] = {
+    "folders removed": ([f"data/x/{f}" for f in _EQUAL], _EQUAL, "data/x/", ""),
+    "a folder added": (_EQUAL, [f"img/{f}" for f in _EQUAL], "", "img/"),
+    "a folder replaced": ([f"x/{f}" for f in _EQUAL], [f"y/z/{f}" for f in _EQUAL], "x/", "y/z/"),
+    "removed, some files lost": ([f"x/{f}" for f in _EQUAL], _EQUAL[2:], "x/", ""),
+    "added, some files not listed": (_EQUAL[:4], [f"x/{f}" for f in _EQUAL], "", "x/"),
+    "another machine": ([f"/nowhere/set/{f}" for f in _EQUAL], _EQUAL, "/nowhere/set/", ""),
+    "another machine, files lost": ([f"/nowhere/{f}" for f in _EQUAL], _EQUAL[1:], "/nowhere/", ""),
+    "Windows": ([f"D:\\set\\{f}".replace("/", "\\") for f in _EQUAL], _EQUAL, "D:/set/", ""),
+    "a share": ([f"\\\\nas\\{f}".replace("/", "\\") for f in _EQUAL], _EQUAL, "//nas/", ""),
+    "accents": ([f"x/{NFD}/{f}" for f in _EQUAL], [f"{NFC}/{f}" for f in _EQUAL], "x/", ""),
+    "one name": (["/nowhere/x/a.jpg"], ["x/a.jpg", "y/a.jpg"], "/nowhere/", ""),
+}
+
+
+@pytest.mark.parametrize(("names", "files", "old", "new"), MOVED.values(), ids=MOVED.keys())
+def test_moved(names: list[str], files: list[str], old: str, new: str) -> None:
+    found = resolve(dict.fromkeys(names), files)
+    paths = {name: canonical(new + name.replace("\\", "/").removeprefix(old)) for name in names}
+    by_path = {canonical(file): file for file in files}
+    assert found.files == {n: by_path[path] for n, path in paths.items() if path in by_path}
+    assert not found.refused | found.ambiguous
+    [finding] = found.findings
+    assert (finding.kind, finding.count) == ("name_mismatch", len(found.files))
+    assert all(ascii(folder) in finding.detail for folder in (old, new) if folder)
+
+
+NOT_MOVED: dict[str, tuple[list[str], list[str]]] = {
+    "two changes would do": (["0.png", "1.png"], ["A/0.png", "A/1.png", "B/0.png", "B/1.png"]),
+    "a file is missing where a folder is replaced": (
+        [f"x/{f}" for f in _EQUAL],
+        [f"y/{f}" for f in _EQUAL[1:]],
+    ),
+    "no common folder": (["x/A/0.png", "y/A/0.png"], ["A/0.png", "B/0.png"]),
+}
+
+
+@pytest.mark.parametrize(("names", "files"), NOT_MOVED.values(), ids=NOT_MOVED.keys())
+def test_not_moved(names: list[str], files: list[str]) -> None:
+    found = resolve(dict.fromkeys(names), files)
+    assert not any(posixpath.basename(name) == "0.png" for name in found.files)
+
+
+def test_a_folder_that_is_here_is_not_changed(tmp_path: pathlib.Path) -> None:
+    names = [f"{tmp_path}/{file}" for file in _EQUAL]
+    found = resolve(dict.fromkeys(names), _EQUAL)
+    assert (found.files, found.refused) == ({}, set(names))
+    assert {finding.kind for finding in found.findings} == {"outside"}
+    assert len(resolve(dict.fromkeys(f"{tmp_path}/gone/{f}" for f in _EQUAL), _EQUAL).files) == 6
 
 
 @pytest.mark.parametrize(
@@ -133,15 +237,15 @@ def test_same_sort_of_match_is_one_finding() -> None:
         ("./.././a.jpg", "it leaves the folder by '..'"),
         ("..", "it leaves the folder by '..'"),
         ("../images/a.jpg", "it leaves the folder by '..'"),
-        ("/a.jpg", "not a relative path"),
-        ("//host/a.jpg", "not a relative path"),
-        ("\\a.jpg", "not a relative path"),
-        ("\\\\host\\share\\a.jpg", "not a relative path"),
-        ("C:\\a.jpg", "not a relative path"),
-        ("c:/a.jpg", "not a relative path"),
-        ("http://host/a.jpg", "not a relative path"),
-        ("S3://bucket/a.jpg", "not a relative path"),
-        ("file:///a.jpg", "not a relative path"),
+        ("/a.jpg", "an absolute path outside of the folder"),
+        ("//host/a.jpg", "an absolute path outside of the folder"),
+        ("\\a.jpg", "an absolute path outside of the folder"),
+        ("\\\\host\\share\\a.jpg", "an absolute path outside of the folder"),
+        ("C:\\a.jpg", "an absolute path outside of the folder"),
+        ("c:/a.jpg", "an absolute path outside of the folder"),
+        ("http://host/a.jpg", "a URL, not a relative path"),
+        ("S3://bucket/a.jpg", "a URL, not a relative path"),
+        ("file:///a.jpg", "a URL, not a relative path"),
         ("a\0.jpg", "a NUL in the name"),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 from mmdata.pairing import columns
 from mmdata.pairing.findings import Finding, Notes
 from mmdata.pairing.listing import IfAny, Listing
+from mmdata.pairing.moved_folders import relative_to
 from mmdata.pairing.names import Names, plain, resolve
 from mmdata.pairing.pairs import Pairs, Row
 from mmdata.pairing.problems import Problems
@@ -38,6 +39,7 @@ def match(
       The pairs; every image and every entry that found no partner is a finding of its report.
     """
     _require_splits(listing, chosen)
+    listing = dataclasses.replace(listing, names=relative_to(tree.root, listing.names))
     entries: dict[str, list[int]] = {}
     spelled: dict[str, str] = {}
     for number, name in enumerate(listing.names):

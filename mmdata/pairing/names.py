@@ -8,8 +8,9 @@ from typing import Literal
 
 from mmdata.pairing.findings import Finding, Kind
 from mmdata.pairing.folders import canonical, folded, stem
+from mmdata.pairing.moved_folders import is_absolute, move_of
 
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _ID = re.compile(r"(?<![0-9])[0-9]{12}$")
 """The zero-padded id at the end of a stem. Source: the names of COCO's files."""
 _SHOWN = 5
@@ -41,10 +42,20 @@ class Names:
 def resolve(names: Mapping[str, str | None], files: Sequence[str]) -> Names:
     """Finds the file of each name.
 
-    A name is a path, equal to the file's in Unicode NFC. Where there is no such file, and the file
-    is not another name's, the only file counts that differs by case or slashes, by an extension
-    that the name lacks, by the folder, or, last, whose stem ends in the name's id. Every such match
-    is reported; where several files or several names would match, none does.
+    A name is a path, equal to the file's in Unicode NFC. A name without such a file matches, in
+    this order, the only file
+
+    - that differs by case or slashes;
+    - that differs by an extension which the name lacks;
+    - in another folder, if one change of folder explains every name, see `move_of`;
+    - in another folder, by its file name alone;
+    - whose stem ends in the name's id, unless another match speaks against ids.
+
+    "Only" is among all names and all files, matched ones included: a name whose file is lost never
+    takes the file of a name that is not listed. Every such match is reported. Where several files
+    or several names match and nothing tells them apart, none of them is paired.
+
+    An absolute name, of another machine for instance, matches by a change of folder alone.
 
     Args:
       names: Names, each with the 12-digit id of its file, or None.
@@ -56,19 +67,24 @@ def resolve(names: Mapping[str, str | None], files: Sequence[str]) -> Names:
     found.match("exact", canonical, plain)
     found.match("case", folded, _slashed)
     found.match("extension", lambda file: folded(stem(file)), _slashed)
+    found.match_moved()
     found.match("folder", lambda file: folded(posixpath.basename(file)), _basename)
-    found.match("id", _id, lambda name: names[name])
+    found.match_ids()
+    found.refuse_absolute()
     return found.names()
 
 
 class _Search:
     def __init__(self, names: Mapping[str, str | None], files: Sequence[str]) -> None:
+        self._ids = names
         self._waiting = dict.fromkeys(names)
+        self._every_file = files
         self._free = dict.fromkeys(files)
         self._files: dict[str, str] = {}
         self._refused: set[str] = set()
         self._ambiguous: set[str] = set()
         self._findings: list[Finding] = []
+        self._has_moved = False
 
     def names(self) -> Names:
         return Names(
@@ -79,7 +95,7 @@ class _Search:
         )
 
     def match_same(self) -> None:
-        """Matches names that are files, letter by letter: most, so in no time."""
+        """Matches names that are files, letter by letter: most names, at once."""
         for name in list(self._waiting):
             if name in self._free and name.isascii():  # other alphabets may spell one name twice
                 self._files[name] = name
@@ -98,33 +114,76 @@ class _Search:
         of_file: Callable[[str], str | None],
         of_name: Callable[[str], str | None],
     ) -> None:
-        """Matches what is left of names and files by a key of both."""
-        if not self._waiting or not self._free:
+        """Matches names and files by a key that no other name and no other file has."""
+        waiting = [name for name in self._waiting if not is_absolute(_forward(name))]
+        if not waiting or not self._free:
             return
-        by_key = _grouped(self._free, of_file)
+        names_of, files_of = _grouped(waiting, of_name), _grouped(self._free, of_file)
+        keys = names_of.keys() & files_of.keys()
+        if not keys:
+            return
+        all_names, all_files = _grouped(self._ids, of_name), _grouped(self._every_file, of_file)
         matched: list[tuple[str, str]] = []
-        for key, names in _grouped(self._waiting, of_name).items():
-            files = by_key.get(key, [])
-            if len(files) == 1 and len(names) == 1:
+        for key in sorted(keys):
+            names, files = names_of[key], files_of[key]
+            if len(names) < len(all_names[key]) or len(files) < len(all_files[key]):
+                continue  # one of them is matched already: the others may be lost, or not listed
+            if len(names) == len(files) == 1:
                 matched.append((names[0], files[0]))
-            elif files:
+            else:
                 self._clash(names, files)
+        self._take(how, matched)
+
+    def match_moved(self) -> None:
+        """Matches all names by one change of folder, if not one of them is at its place."""
+        if self._files or not self._waiting or not self._free:
+            return
+        files_of = _grouped(self._free, canonical)
+        names = {name: canonical(_forward(plain(name))) for name in self._waiting}
+        move = move_of(set(names.values()), files_of)
+        if move is None:
+            return
+        self._has_moved = True
+        names_of: dict[str, list[str]] = {}
+        for name, path in names.items():
+            names_of.setdefault(move(path), []).append(name)
+        matched: list[tuple[str, str]] = []
+        for path in sorted(names_of.keys() & files_of.keys()):
+            if len(names_of[path]) == len(files_of[path]) == 1:
+                matched.append((names_of[path][0], files_of[path][0]))
+            else:
+                self._clash(names_of[path], files_of[path])
+        self._take(str(move), matched)
+
+    def match_ids(self) -> None:
+        """Matches by id, unless a name that was matched by its spelling has another id."""
+        spelled = ((_id(file), self._ids[name]) for name, file in self._files.items())
+        if all(of_name is None or of_file == of_name for of_file, of_name in spelled):
+            self.match("id", _id, lambda name: self._ids[name])
+
+    def refuse_absolute(self) -> None:
+        """Refuses absolute names, unless their folder was changed: then their files are lost."""
+        if not self._has_moved:
+            for name in self._waiting:
+                if is_absolute(_forward(name)):
+                    self._refuse("outside", name, "an absolute path outside of the folder")
+        self._forget()
+
+    def _take(self, how: str, matched: list[tuple[str, str]]) -> None:
+        """Pairs names with files, and reports names that are spelled differently."""
         for name, file in matched:
             self._files[name] = file
             del self._free[file]
         self._forget()
-        self._tell(how, matched)
-
-    def _tell(self, how: str, matched: list[tuple[str, str]]) -> None:
-        if how in _HOW and matched:
-            name, file = min(matched)
-            detail = f"{_HOW[how]}, e.g. {name!a} is {file!a}"
-            self._findings.append(Finding("name_mismatch", file, detail, len(matched)))
-        elif how not in _HOW:
+        if how in ("exact", "case"):
             different = (pair for pair in matched if pair[0] != pair[1])
             self._findings += [
                 Finding("name_mismatch", file, f"listed as {name!a}") for name, file in different
             ]
+        elif matched:
+            name, file = min(matched)
+            detail = f"{_HOW.get(how, how)}, e.g. {name!a} is {file!a}"
+            self._findings.append(Finding("name_mismatch", file, detail, len(matched)))
 
     def _clash(self, names: list[str], files: list[str]) -> None:
         detail = f"listed as {some(names)}; the same name: {some(files)}"
@@ -157,8 +216,13 @@ def plain(name: str) -> str:
     return canonical(posixpath.normpath(name) if "./" in name or "//" in name else name)
 
 
+def _forward(name: str) -> str:
+    """The name with `/` only."""
+    return name.replace("\\", "/")
+
+
 def _slashed(name: str) -> str:
-    return folded(plain(name.replace("\\", "/")))
+    return folded(plain(_forward(name)))
 
 
 def _id(file: str) -> str | None:
@@ -167,7 +231,7 @@ def _id(file: str) -> str | None:
 
 
 def _basename(name: str) -> str:
-    return folded(posixpath.basename(name.replace("\\", "/")))
+    return folded(posixpath.basename(_forward(name)))
 
 
 def some(names: Collection[str]) -> str:
@@ -177,12 +241,12 @@ def some(names: Collection[str]) -> str:
 
 
 def _why_outside(name: str) -> str | None:
-    """Why a name cannot be that of a file below the folder of images; None where it can."""
+    """Why a name can never be that of a file below the folder of images; None where it can."""
     if "\0" in name:
         return "a NUL in the name"
-    if name.startswith(("/", "\\")) or _DRIVE.match(name):
-        return "not a relative path"
-    parts = name.replace("\\", "/").split("/")
+    if _URL.match(name):
+        return "a URL, not a relative path"
+    parts = _forward(name).split("/")
     return "it leaves the folder by '..'" if ".." in parts and _climbs(parts) else None
 
 
