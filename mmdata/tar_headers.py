@@ -39,8 +39,9 @@ def tar_entries(file: BinaryIO) -> Iterator[TarEntry]:
     it take 1 GB (CPython 3.11.7).
 
     Raises:
-      DamagedTarError: A header is none, the archive ends too early, something stands behind its
-        end, or a member is stored sparse. All members before that were given.
+      DamagedTarError: A header is invalid, the archive ends too early or without the block of
+        zeros that marks its end, something follows its end, or a member is stored sparse. All
+        members before that were given.
 
     Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header"; GNU tar manual,
     "Basic Tar Format".
@@ -144,9 +145,11 @@ def _pax_size(given: bytes) -> int:
 
 
 def _require_end(descriptor: int, place: int, length: int, extended: dict[bytes, bytes]) -> None:
-    """Raises unless nothing but zeros stands from `place` on."""
+    """Raises unless there is a block of zeros at `place`, and nothing but zeros behind it."""
     if place > length or extended:
         raise DamagedTarError(f"ends at byte {length:,}, before the member that it announces")
+    if place + _BLOCK > length:
+        raise DamagedTarError(f"no end-of-archive mark at byte {place:,}; cut off?")
     while content := os.pread(descriptor, 1 << 20, place):
         if content.strip(b"\0"):
             raise DamagedTarError(

@@ -48,8 +48,9 @@ def seen(listing: Listing) -> list[str]:
 FORMS: dict[str, tuple[str | bytes, list[Entry], list[str]]] = {
     "token": (TOKEN, [(A, CHILD), (A, "A girl ."), (B, DOGS), (C, "A girl paints .")], []),
     "CRLF": (f"{A}#0\t{CHILD}\r\n\r\n{B}#0\t{DOGS}\r\n", [(A, CHILD), (B, DOGS)], []),
-    "BOM": (f"\ufeff{A}#0\t{CHILD}", [(A, CHILD)], []),
-    "UTF-16": (f"{A}#0\t{CHILD}".encode("utf-16"), [(A, CHILD)], ["coerced f.txt"]),
+    "BOM": (f"\ufeff{A}#0\t{CHILD}\n", [(A, CHILD)], []),
+    "cut off": (f"{A}#0\t{CHILD}\n{B}#0\tA d", [(A, CHILD), (B, "A d")], ["cut_off f.txt:2"]),
+    "UTF-16": (f"{A}#0\t{CHILD}\n".encode("utf-16"), [(A, CHILD)], ["coerced f.txt"]),
     "white space": (f"{A}#0\t A \t girl\u2028. \n\n \n", [(A, "A girl .")], []),
     "token, quotes stay": (f'{A}#0\t"A ""stop"" sign"\n', [(A, '"A ""stop"" sign"')], []),
     "token, a blank caption": (f"{A}#0\t\n{B}#0\t \n", [(A, ""), (B, "")], []),
@@ -62,7 +63,11 @@ FORMS: dict[str, tuple[str | bytes, list[Entry], list[str]]] = {
     "commas in quotes": (f'image,caption\n{B},"{DOGS}"\n"{C}", "x"\n', [(B, DOGS), (C, "x")], []),
     "quotes in quotes": (f'image,caption\n{A},"""Go"", she says"\n', [(A, '"Go", she says')], []),
     "not a CSV field": (f'image,caption\n{A},"Go", says "he"\n', [(A, '"Go", says "he"')], []),
-    "an open quote": (f'image,caption\n{A},"Go , he says\n', [(A, '"Go , he says')], []),
+    "an open quote": (
+        f'image,caption\n{A},"Go , he says\n',
+        [(A, '"Go , he says')],
+        ["stray_quote f.txt:2"],
+    ),
     "a comma in the name": (
         "image,caption\na, b.jpg,c, d.jpg, e\n",
         [("a, b.jpg", "c, d.jpg, e")],

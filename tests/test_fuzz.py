@@ -21,7 +21,7 @@ from mmdata import PairingError, Pairs
 from mmdata.headers import Format
 from mmdata.limits import MAX_PIXELS
 from mmdata.pairing.findings import Finding
-from mmdata.pairing.recognition import Layout
+from mmdata.pairing.layouts import Layout
 from mmdata.scan import scan
 
 EXAMPLES = 100

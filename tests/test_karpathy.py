@@ -13,6 +13,7 @@ from mmdata.pairing.findings import PairingError
 from mmdata.pairing.layouts import karpathy
 from mmdata.pairing.layouts.documents import load, shown
 from mmdata.pairing.listing import Listing
+from mmdata.pairing.texts import TextDecoder
 
 COCO: dict[str, Any] = {
     "filepath": "val2014",
@@ -38,7 +39,7 @@ LONE = "\ud800"
 def read(folder: pathlib.Path, *images: Any) -> Listing:
     path = folder / "dataset_coco.json"
     path.write_text(json.dumps({"dataset": "coco", "images": images}))
-    return karpathy.read(str(path))
+    return karpathy.read(load(str(path), TextDecoder()))
 
 
 def test_images(tmp_path: pathlib.Path) -> None:
@@ -50,6 +51,7 @@ def test_images(tmp_path: pathlib.Path) -> None:
         captions=[["A woman cuts cake.", "A cake."], ["two men"]],
         places=[0, 1],
         place=": images[{}]",
+        ids=[522418, None],
         splits=["train", "validation"],
     )
     assert listing.where(1) == "dataset_coco.json: images[1]"
@@ -102,7 +104,7 @@ def test_no_folder(tmp_path: pathlib.Path, folder: str | None) -> None:
 
 
 MALFORMED: dict[str, tuple[Any, str]] = {
-    "no object": (17, "not an object: 17"),
+    "no object": (17, "not an object with each key once: 17"),
     "no name": ({"sentences": []}, "filename is not the text of a path: None"),
     "an empty name": ({**FLICKR, "filename": ""}, "filename is empty"),
     "a number as a name": ({**FLICKR, "filename": 3}, "filename is not the text of a path: 3"),
@@ -160,7 +162,7 @@ def test_other_documents(tmp_path: pathlib.Path, document: str, why: str) -> Non
     path = tmp_path / "f.json"
     path.write_text(document)
     with pytest.raises(PairingError, match=rf"f\.json: .*{why}.*\. Required: \"images\""):
-        karpathy.read(str(path))
+        karpathy.read(load(str(path), TextDecoder()))
 
 
 # `documents.load`.
@@ -174,23 +176,32 @@ def test_other_documents(tmp_path: pathlib.Path, document: str, why: str) -> Non
         (b'"\\ud83d\\ude00"', "\U0001f600"),
         (b'["\\ud83d"]', ["\ud83d"]),
         (b"[Infinity]", [float("inf")]),
+        ('{"a": "caf\u00e9"}'.encode("utf-16"), {"a": "caf\u00e9"}),
     ],
 )
 def test_load(tmp_path: pathlib.Path, content: bytes, expected: Any) -> None:
     path = tmp_path / "f.json"
     path.write_bytes(content)
-    assert load(str(path)) == expected
+    assert load(str(path), TextDecoder()).value == expected
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b'"\xff"', '"a"'.encode("utf-16"), b"[" * 100_000, b"1" * 5000, b'"\\ud800" \xff'],
+    [
+        b"",
+        b"{",
+        b'"\xff"',
+        '"a"'.encode("utf-16-le"),
+        b"[" * 100_000,
+        b"1" * 5000,
+        b'"\\ud800" \xff',
+    ],
 )
 def test_not_json(tmp_path: pathlib.Path, content: bytes) -> None:
     path = tmp_path / "f.json"
     path.write_bytes(content)
-    with pytest.raises(PairingError, match=r"f\.json: not a JSON file in UTF-8: ."):
-        load(str(path))
+    with pytest.raises(PairingError, match=r"f\.json: must be a JSON file.*; got ."):
+        load(str(path), TextDecoder())
 
 
 def test_shown_is_short() -> None:
@@ -227,7 +238,7 @@ def test_bytes(at: int, cut: int, put: bytes) -> None:
         path = pathlib.Path(folder, "f.json")
         path.write_bytes(VALID[:at] + put + VALID[at + cut :])
         try:
-            listing = karpathy.read(str(path))
+            listing = karpathy.read(load(str(path), TextDecoder()))
         except PairingError:
             return
     assert listing.captions is not None

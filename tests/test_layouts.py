@@ -19,8 +19,8 @@ from click.testing import CliRunner
 
 import mmdata
 from mmdata.cli import main
+from mmdata.pairing.layouts import Layout
 from mmdata.pairing.pairs import Pairs
-from mmdata.pairing.recognition import Layout
 
 Rows = dict[str, list[str]]
 

@@ -272,13 +272,6 @@ def test_loop_of_links_ends(tmp_path: pathlib.Path, write: Write) -> None:
     assert rows(mmdata.read(tmp_path)) == {"a/b.jpg": ["c"]}
 
 
-def test_links_are_followed(tmp_path: pathlib.Path, write: Write) -> None:
-    write(tmp_path / "far", {"b.jpg": "", "b.txt": "c"})
-    (tmp_path / "near").mkdir()
-    (tmp_path / "near" / "link").symlink_to(tmp_path / "far", target_is_directory=True)
-    assert rows(mmdata.read(tmp_path / "near")) == {"link/b.jpg": ["c"]}
-
-
 def test_link_to_nothing_is_a_finding(tmp_path: pathlib.Path, write: Write) -> None:
     write(tmp_path, {"k.jpg": "", "k.txt": "k", "a.jpg": ""})
     (tmp_path / "a.txt").symlink_to(tmp_path / "gone")
@@ -412,14 +405,17 @@ COCO: dict[str, CocoCase] = {
         [A, (2, "a.jpg")],
         [(1, "x"), (2, "y")],
         {"a.jpg": ["x", "y"]},
-        [],
+        ["several_ids a.jpg"],
     ),
     "an id of two images": (
         ["a.jpg", "b.jpg"],
         [A, (1, "b.jpg")],
         [(1, "x")],
         {},
-        ["missing_caption a.jpg", "missing_caption b.jpg", "malformed c.JSON: annotations[1]"],
+        [
+            *("missing_caption a.jpg", "missing_caption b.jpg"),
+            *("malformed c.JSON: annotations[1]", "malformed c.JSON: images[2]"),
+        ],
     ),
     "line breaks in a caption": (["a.jpg"], [A], [(1, "x \r\ny\tz")], {"a.jpg": ["x y z"]}, []),
     "unknown image_id": ([], [], [(7, "y")], {}, ["malformed c.JSON: annotations[1]"]),
@@ -522,7 +518,7 @@ def test_coco(
 IMAGE: dict[str, Any] = {"id": 1, "file_name": "a.jpg"}
 ANNOTATION: dict[str, Any] = {"image_id": 1, "caption": "x"}
 NOT_JSON: list[str | bytes] = [
-    *("", '{"images": [', b'{"images": "\xff"}', "{}".encode("utf-16")),
+    *("", '{"images": [', b'{"images": "\xff"}', "{}".encode("utf-16-le")),
     "[" * 100_000,
 ]
 NO_IMAGES: list[Any] = [
@@ -548,7 +544,7 @@ NO_ANNOTATION: list[Any] = [
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        *((bad, "not a JSON file in UTF-8") for bad in NOT_JSON),
+        *((bad, "must be a JSON file") for bad in NOT_JSON),
         *((json.dumps(bad), "'images' is not a list") for bad in NO_IMAGES),
         *(
             (json.dumps({"images": [], "annotations": bad}), "'annotations' is not a list")
@@ -564,7 +560,7 @@ def test_not_coco(
     write(tmp_path, {"a.jpg": "", "c.json": content})
     with pytest.raises(PairingError) as caught:
         mmdata.read(tmp_path, tmp_path / "c.json", layout="coco", on_problem=on_problem)
-    assert str(caught.value).startswith(f"{tmp_path / 'c.json'}: not ")
+    assert str(caught.value).startswith(f"{tmp_path / 'c.json'}: ")
     assert message in str(caught.value)
 
 
@@ -741,7 +737,7 @@ def test_error_says_how_many_which_and_what_next(tmp_path: pathlib.Path, write: 
         "  7 image(s) without a caption (missing_caption): "
         "'0.jpg', '1.jpg', '2.jpg', '3.jpg', '4.jpg', ...\n"
         "  1 caption(s) without an image (missing_image): 'a.txt'\n"
-        "  1 image(s) whose caption is empty (empty_caption): 'b.jpg' ('b.txt' holds no text)\n"
+        "  1 image(s) whose caption is empty (empty_caption): 'b.jpg' ('b.txt' has no text)\n"
         'Mend the files, or pass on_problem="drop" to go on without them: the report keeps the '
         "list.\nThis error's .findings has every one."
     )
@@ -805,7 +801,7 @@ def test_report_shows_everything(tmp_path: pathlib.Path, write: Write) -> None:
     assert report.frame.to_dict("records") == [
         {"kind": "missing_caption", "path": "<b>&.jpg", "detail": "", "count": 1},
         {"kind": "missing_image", "path": "c.txt", "detail": "", "count": 1},
-        {"kind": "empty_caption", "path": "d.jpg", "detail": "'d.txt' holds no text", "count": 1},
+        {"kind": "empty_caption", "path": "d.jpg", "detail": "'d.txt' has no text", "count": 1},
         {"kind": "several_lines", "path": "a.txt", "detail": several, "count": 1},
     ]
     assert json.loads(json.dumps(report.to_dict())) == {
@@ -819,7 +815,7 @@ def test_report_shows_everything(tmp_path: pathlib.Path, write: Write) -> None:
         "1 image(s) with 2 caption(s), layout sidecar.\n"
         "  1 image(s) without a caption (missing_caption): '<b>&.jpg'\n"
         "  1 caption(s) without an image (missing_image): 'c.txt'\n"
-        "  1 image(s) whose caption is empty (empty_caption): 'd.jpg' ('d.txt' holds no text)\n"
+        "  1 image(s) whose caption is empty (empty_caption): 'd.jpg' ('d.txt' has no text)\n"
         f"  1 caption file(s) of several lines (several_lines): 'a.txt' ({several})"
     )
     assert report._repr_html_() == f"<pre>{html.escape(str(report))}</pre>"

@@ -155,10 +155,10 @@ def test_values_and_bytes(tmp_path: pathlib.Path) -> None:
 
 
 def test_columns_have_a_bound(tmp_path: pathlib.Path) -> None:
-    said = {str(n): n for n in range(300)}
-    contents = read(pack(tmp_path / "s.tar", {"a.jpg": b"", "a.json": said}))
-    assert len(contents.columns) == 256
-    assert told(contents) == [("ignored", "s.tar: a.jpg", 44)]
+    values = {str(n): n for n in range(1_001)}
+    shard = pack(tmp_path / "s.tar", {"a.jpg": b"", "a.json": values})
+    with pytest.raises(PairingError, match=r"a\.jpg: must have at most 1,000 columns.* got 1,001"):
+        read(shard)
 
 
 def test_notices_are_counted(tmp_path: pathlib.Path) -> None:

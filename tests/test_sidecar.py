@@ -46,14 +46,89 @@ FAMILIES: dict[str, tuple[str, dict[str, str | bytes], Rows, list[str]]] = {
     "one is broken": ("a.jpg", {"a.txt": "c", "a.caption": b"\xff"}, {}, ["encoding a.jpg"]),
     "numbered": (
         "b.jpg",
-        {"b.10.txt": "10", "b.0.txt": "0", "b.2.txt": "2"},
-        {"b.jpg": ["0", "2", "10"]},
+        {f"b.{n}.txt": str(n) for n in range(11)},
+        {"b.jpg": [str(n) for n in range(11)]},
         [],
     ),
-    "numbered and not": ("b.jpg", {"b.0.txt": "0", "b.txt": "p"}, {"b.jpg": ["p", "0"]}, []),
+    "numbered from 1": ("b.jpg", {"b.1.txt": "1", "b.2.txt": "2"}, {"b.jpg": ["1", "2"]}, []),
+    "numbered, a number lost": (
+        "b.jpg",
+        {"b.1.txt": "1", "b.4.txt": "4"},
+        {"b.jpg": ["1", "4"]},
+        ["missing_number b.jpg"],
+    ),
+    "numbered and not": (
+        "b.jpg",
+        {"b.0.txt": "0", "b.txt": "p", "b.1.txt": "1"},
+        {"b.jpg": ["p"]},
+        ["missing_image b.0.txt", "missing_image b.1.txt"],
+    ),
+    "a number beside": (
+        "photo.jpg",
+        {"photo.txt": "p", "photo.1.txt": "old"},
+        {"photo.jpg": ["p"]},
+        ["missing_image photo.1.txt"],
+    ),
+    "a figure": (
+        "F-3.png",
+        {"F-3.1.txt": "c"},
+        {},
+        ["missing_caption F-3.png", "missing_image F-3.1.txt"],
+    ),
+    "a figure, case": (
+        "F-3.png",
+        {"f-3.1.txt": "c"},
+        {},
+        ["missing_caption F-3.png", "missing_image f-3.1.txt"],
+    ),
+    "one number, as others have": (
+        "a.jpg b.jpg",
+        {"a.1.txt": "1", "a.2.txt": "2", "b.1.txt": "c"},
+        {"a.jpg": ["1", "2"], "b.jpg": ["c"]},
+        [],
+    ),
+    "one number, and others begin elsewhere": (
+        "a.jpg b.jpg",
+        {"a.0.txt": "0", "a.1.txt": "1", "b.1.txt": "c"},
+        {"a.jpg": ["0", "1"]},
+        ["missing_caption b.jpg", "missing_image b.1.txt"],
+    ),
+    "a date": (
+        "IMG.jpg",
+        {"IMG.20230101.txt": "c"},
+        {},
+        ["missing_caption IMG.jpg", "missing_image IMG.20230101.txt"],
+    ),
+    "a number and a date": (
+        "IMG.jpg",
+        {"IMG.0.txt": "c", "IMG.20230101.txt": "d"},
+        {},
+        [
+            *("missing_caption IMG.jpg", "missing_image IMG.0.txt"),
+            "missing_image IMG.20230101.txt",
+        ],
+    ),
+    "numbered from 2": (
+        "b.jpg",
+        {"b.2.txt": "2", "b.3.txt": "3"},
+        {},
+        ["missing_caption b.jpg", "missing_image b.2.txt", "missing_image b.3.txt"],
+    ),
+    "no text": ("a.jpg", {"a.txt": "nan\n"}, {}, ["empty_caption a.jpg"]),
+    "no text in a line": (
+        "a.jpg",
+        {"a.txt": "one\nNone\nNULL\n"},
+        {"a.jpg": ["one"]},
+        ["blank_caption a.jpg", "blank_caption a.jpg", "several_lines a.txt"],
+    ),
     "numbered, one empty": ("b.jpg", {"b.0.txt": "0", "b.1.txt": ""}, {"b.jpg": ["0"]}, []),
     "numbered, all empty": ("b.jpg", {"b.0.txt": "", "b.1.txt": ""}, {}, ["empty_caption b.jpg"]),
-    "numbered, case": ("b.jpg", {"B.0.txt": "0"}, {"b.jpg": ["0"]}, ["name_mismatch b.jpg"]),
+    "numbered, case": (
+        "b.jpg",
+        {"B.0.txt": "0", "B.1.txt": "1"},
+        {"b.jpg": ["0", "1"]},
+        ["name_mismatch b.jpg", "name_mismatch b.jpg"],
+    ),
     "numbered images": (
         "b.0.jpg b.1.jpg",
         {"b.0.txt": "0", "b.1.txt": "1"},
@@ -63,7 +138,7 @@ FAMILIES: dict[str, tuple[str, dict[str, str | bytes], Rows, list[str]]] = {
     "a version": ("v2.0.png", {"V2.0.txt": "c"}, {"v2.0.png": ["c"]}, ["name_mismatch v2.0.png"]),
     "numbered, of two images": (
         "b.jpg b.png",
-        {"b.0.txt": "0"},
+        {"b.0.txt": "0", "b.1.txt": "1"},
         {},
         ["ambiguous b.jpg", "ambiguous b.png"],
     ),
@@ -95,6 +170,14 @@ def test_families(
         write(tmp_path / "images", images), write(tmp_path / "texts", texts), on_problem="drop"
     )
     assert (rows(parallel), seen(parallel)) == ({**expected, "k.jpg": ["k"]}, findings)
+
+
+@linux
+def test_a_lost_image_by_case(tmp_path: pathlib.Path, write: Write) -> None:
+    write(tmp_path, {"Photo.jpg": "", "photo.jpg": "", "Photo.txt": "c", "PHOTO.txt": "d"})
+    pairs = mmdata.read(tmp_path, on_problem="drop")
+    assert rows(pairs) == {"Photo.jpg": ["c"]}
+    assert seen(pairs) == ["missing_caption photo.jpg", "missing_image PHOTO.txt"]
 
 
 def test_ignored_files_are_counted(tmp_path: pathlib.Path, write: Write) -> None:
@@ -222,9 +305,9 @@ def test_repeats(
         write(tmp_path / name, {"a.jpg": "", "a.txt": name})
     pairs = mmdata.read(tmp_path, repeats=repeats)
     assert (None if pairs.weights is None else pairs.weights.tolist()) == weights
-    told = [(f.path, f.detail[:9]) for f in found(pairs, "repeats")]
+    told = [(f.path, f.detail.partition(",")[0]) for f in found(pairs, "repeats")]
     repeated = {name.partition("/")[0] for name in names if weights and "2017" not in name}
-    assert told == [(name, f"weight {name:.2}") for name in sorted(repeated - {"."})]
+    assert told == [(name, f"a loss weight of {name:.2}") for name in sorted(repeated - {"."})]
 
 
 # Images, captions, which caption each image gets, problems: trees that are spelled differently.

@@ -15,6 +15,7 @@ from mmdata.optional import require
 from mmdata.pairing.findings import PairingError
 from mmdata.pairing.layouts import tables
 from mmdata.pairing.layouts.table_columns import Columns
+from mmdata.pairing.layouts.table_files import Table
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.texts import TextDecoder
 
@@ -59,7 +60,6 @@ AB = [("a.jpg", ["A cat."]), ("b.jpg", ["A dog."])]
 RECORDS = [{"image": "a.jpg", "caption": "A cat."}, {"image": "b.jpg", "caption": "A dog."}]
 READ: dict[str, tuple[str, str | bytes, list[tuple[str, list[str]]]]] = {
     "csv": ("m.csv", "image,caption\n" + TWO, AB),
-    "no line end at the end": ("m.csv", "image,caption\n" + TWO.rstrip(), AB),
     "windows": ("m.csv", ("image,caption\n" + TWO).replace("\n", "\r\n"), AB),
     "blank lines": ("m.csv", "\n \nimage,caption\n\na.jpg,A cat.\n  \nb.jpg,A dog.\n\n", AB),
     "byte order mark": ("m.csv", b"\xef\xbb\xbf" + f"image,caption\n{TWO}".encode(), AB),
@@ -81,7 +81,7 @@ READ: dict[str, tuple[str, str | bytes, list[tuple[str, list[str]]]]] = {
     ),
     "jsonl": ("m.JSONL", lines(*RECORDS), AB),
     "ndjson": ("m.ndjson", "\n" + lines(*RECORDS) + "\n \n", AB),
-    "separators of Unicode": ("m.jsonl", '{"id": 7, "text": "A\u2028B"}', [("7", ["A\u2028B"])]),
+    "separators of Unicode": ("m.jsonl", '{"id": 7, "text": "A\u2028B"}\n', [("7", ["A\u2028B"])]),
     "json": ("m.json", json.dumps(RECORDS), AB),
     "json captions": (
         "m.jsonl",
@@ -103,7 +103,7 @@ READ: dict[str, tuple[str, str | bytes, list[tuple[str, list[str]]]]] = {
     ),
     "parquet struct": (
         "m.parquet",
-        parquet({"id": [{"path": "a", "bytes": b"x"}], "raw": ["A"]}),
+        parquet({"id": [{"path": "a", "bytes": None}], "raw": ["A"]}),
         [A],
     ),
     "parquet categories": (
@@ -129,17 +129,39 @@ LISTS = {
     r"""["it\'s"]""": ["it's"],
     "[]": [],
     "[1, 2]": None,
-    '["A", null]': None,
-    "['A', 1]": None,
     "[A cat]": None,
-    "['A' 'B'] more": None,
-    "['A''B']": None,
-    r"['\x']": None,
-    r"['\N{no such}', 'B']": None,
     "[" * 100_000 + "]": None,
-    "['" + "'" * 20_000 + "]": None,
     "{}": None,
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("m.csv", "image,caption\na,A\nb,B", 3),
+        ("m.tsv", "image\tcaption\r\nb\tB", 2),
+        ("m.jsonl", '{"id": "a", "text": "A"}\n\n{"id": "b", "text": "B"}', 3),
+    ],
+)
+def test_no_line_feed_at_the_end(name: str, content: str, line: int) -> None:
+    listing = read(name, content)
+    assert pairs(listing)[-1] == ("b", ["B"])
+    assert seen(listing) == [f"cut_off {name}:{line}: no line feed at the end of the file"]
+    assert not listing.findings[0].is_problem
+
+
+BROKEN_LISTS = (
+    *('["A", null]', "['A', 1]", "['A' 'B'] more", "['A''B']", r"['\x']", "['A', 'B", "[ 'A', B]"),
+    *(r"['\N{no such}', 'B']", "['" + "'" * 20_000 + "]"),
+)
+
+
+@pytest.mark.parametrize("cell", BROKEN_LISTS)
+def test_a_list_in_a_cell_that_is_broken(cell: str) -> None:
+    content = 'image,caption\na,b\nc,"' + cell.replace('"', '""') + '"\n'
+    listing = read("m.csv", content)
+    assert pairs(listing) == [("a", ["b"])]
+    assert seen(listing)[0].startswith("malformed m.csv:3: a list of texts that cannot be read")
 
 
 @pytest.mark.parametrize(("cell", "expected"), LISTS.items(), ids=range(len(LISTS)))
@@ -226,21 +248,22 @@ def test_named_columns() -> None:
     unwanted = read("m.csv", content, captions=None)
     assert unwanted.captions is None
     assert list(unwanted.columns) == ["caption", "text", "a"]
-    listing = tables.of_columns(
-        {"id": ["a", None], "text": [np.array(["A ", "B"]), "C"]},
-        source="DataFrame",
-        columns=Columns(),
-    )
+    cells: dict[str, list[Any]] = {"id": ["a", None], "text": [np.array(["A ", "B"]), "C"]}
+    table = Table(path="", source="DataFrame", cells=cells, places=range(2), place=" row {}")
+    listing = tables.of_table(table, Columns())
     assert pairs(listing) == [("a", ["A", "B"])]
     assert listing.findings[0].path == "DataFrame row 1"
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"captions": ""}, {"captions": ()}, {"captions": ("a", "a")}, {"image": "a", "captions": "a"}],
+    [
+        *({"captions": ""}, {"captions": ()}, {"captions": ("a", "a")}),
+        *({"image": "a", "captions": "a"}, {"image": "a", "weight": "a"}),
+    ],
 )
 def test_columns_refuse(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"caption_column=\.\.\. must name .*; got "):
+    with pytest.raises(ValueError, match=r"caption_column=\.\.\. .*must name .*; got "):
         Columns(**wrong)
 
 
@@ -249,6 +272,7 @@ def test_columns_refuse(wrong: dict[str, Any]) -> None:
 HEAD = "image,caption\n"
 INSIDE = "write them out as files first"
 BYTES = [{"bytes": b"x", "path": None}]
+NAMED_BYTES = [{"bytes": None, "path": "a"}, {"bytes": b"x", "path": "a"}]
 REFUSED: list[tuple[str, str | bytes, dict[str, Any], str]] = [
     ("m.csv", "", {}, "first row must name the columns"),
     ("m.csv", 'image,"caption"x\n', {}, "first row must name the columns"),
@@ -263,10 +287,15 @@ REFUSED: list[tuple[str, str | bytes, dict[str, Any], str]] = [
     ("m.csv", HEAD, {"image": "x"}, "image_column=.*; got 'x'.* are 'image', 'caption'"),
     ("m.csv", HEAD, {"captions": ["caption", "x"]}, "caption_column=.*; got 'x'"),
     ("m.csv", b"a\xe9", {}, "not UTF-8: byte 0xe9 at offset 1. Pass encoding="),
-    ("m.json", "[", {}, "must be a JSON list of objects.*named .jsonl"),
-    ("m.json", "[" * 100_000, {}, "must be a JSON list of objects"),
-    ("m.json", "{}", {}, "got one dict"),
-    ("m.json", '[{"id": 1, "text": ""}, 3]', {}, r"got 3 at \[1\]"),
+    ("m.json", "[", {}, "must be a JSON file.*named .jsonl"),
+    ("m.json", "[" * 100_000, {}, "must be a JSON file"),
+    ("m.json", "{}", {}, "must be a JSON list of objects; got {}"),
+    ("m.json", "[3]", {}, r"must hold an object for each image; got 1 malformed one"),
+    ("m.jsonl", "3\n{\n", {}, r"must hold an object for each image; got 2 malformed one"),
+    ("m.jsonl", "\n", {}, r"must hold an object for each image; got none"),
+    ("m.csv", ",".join(f"c{n}" for n in range(64_000)), {}, "at most 1,000 .*; got 64,000"),
+    ("m.jsonl", lines(*({str(n): 1} for n in range(1_001))), {}, "at most 1,000 .*; got 1,001"),
+    ("m.parquet", parquet({"id": NAMED_BYTES, "raw": ["A", "B"]}), {}, INSIDE),
     ("m.parquet", "PAR1", {}, "not a readable Parquet file"),
     ("m.parquet", parquet({"image": BYTES, "text": ["A"]}), {}, INSIDE),
     ("m.parquet", parquet({"image": [{"bytes": b"x"}], "text": ["A"]}), {}, INSIDE),
@@ -292,7 +321,7 @@ CSV: dict[str, list[str]] = {
     'a,"A\nb",B\nok,C\n': ["2: 3 cells, the header has 2; it runs on to line 3"],
     'a,"A" x\nok,B\n': [f"2: {QUOTE}"],
     'a,"A\nok,B\nc,"C\nd\n': [f"2: {QUOTE}", f"4: {OPEN}", "5: 1 cells, the header has 2"],
-    'ok,A\nb,"B': [f"3: {OPEN}"],
+    'ok,A\nb,"B\n': [f"3: {OPEN}"],
     f"a,{'A' * 200_000}\nok,B\n": ["2: not a row: field larger than field limit (131072)"],
     ",A\n \t,B\nok,C\n": [f"2: {NO_IMAGE}''", f"3: {NO_IMAGE}' \\t'"],
     'a,"[""A"", ""\\ud800""]"\nok,B\n': [f"2: {HALF}column 'caption'"],
@@ -315,7 +344,7 @@ def test_malformed_weights(weight: str) -> None:
 
 
 VALUES: list[tuple[Any, str]] = [
-    ([], "not an object: []"),
+    ([], "must be an object with each key once; got []"),
     ({"image": "a", "caption": 3}, f"{NO_TEXT}3"),
     ({"image": "a", "caption": ["A", None]}, f"{NO_TEXT}['A', None]"),
     ({"image": True}, f"{NO_IMAGE}True"),
@@ -341,13 +370,25 @@ def test_malformed_values(record: Any, finding: str) -> None:
     assert seen(listing) == [f"malformed m.jsonl:1: {finding}"]
 
 
-@pytest.mark.parametrize("line", ["{", '{"image": "a", "image": "b"}', "[" * 100_000])
+@pytest.mark.parametrize("line", ["{", "[" * 100_000])
 def test_malformed_json(line: str) -> None:
     listing = read("m.jsonl", line + "\n" + lines({"image": "ok", "text": "A", "\ud800": 1}))
     assert listing.names == ["ok"]
     assert [found.path for found in listing.findings] == ["m.jsonl:1", "m.jsonl"]
     assert listing.findings[0].detail.startswith("not JSON: ")
     assert listing.findings[1].detail == r"column '\ud800': a lone surrogate in its name"
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.json"])
+def test_a_key_twice(name: str) -> None:
+    records = ['{"image": "a", "caption": "x", "caption": "y"}', '{"image": "b", "caption" : "z"}']
+    listing = read(
+        name, "\n".join(records) + "\n" if name == "m.jsonl" else f"[{','.join(records)}]"
+    )
+    assert pairs(listing) == [("b", ["z"])]
+    [finding] = listing.findings
+    assert finding.detail.endswith("got an object with the key 'caption' twice")
+    assert finding.path in ("m.jsonl:1", "m.json[0]")
 
 
 def test_coerced_text_is_told() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from mmdata.pairing.recognition import LAYOUTS, Layout
+from mmdata.pairing.layouts import LAYOUTS, Layout
 
 if TYPE_CHECKING:
     from mmdata.pairing.pairs import Pairs

@@ -13,7 +13,7 @@ import click
 
 from mmdata.cli.options import PATH, as_json, image_size, layout, on_problem, seed, tensorflow
 from mmdata.optional import require
-from mmdata.pairing.recognition import Layout
+from mmdata.pairing.layouts import Layout
 
 if TYPE_CHECKING:
     from mmdata.pairing.problems import OnProblem

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from mmdata.pairing.findings import Finding
+from mmdata.pairing.links import Boundary, Links, outside_detail
 
 DECODED = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif"),
@@ -30,70 +31,75 @@ def require_exists(path: str, argument: str) -> None:
         )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(kw_only=True)
 class Folder:
     """What a folder holds, apart from hidden and system files.
 
     Attributes:
       path: Relative to the root, with `/` behind each name; "" for the root itself.
       files: Names, sorted.
-      folders: Names, sorted.
-      linked: Names of the files, or "" for the folder itself, that are reached by a symbolic link.
+      folders: Names, sorted; without those that lead out of the root.
+      outside: Where those of the files and folders lead that leave the root by a symbolic link.
       hidden: Number of hidden and system files and folders.
     """
 
     path: str
     files: list[str]
     folders: list[str]
-    linked: frozenset[str]
+    outside: dict[str, str]
     hidden: int
 
 
 class Walk:
     """Lists folders under a root, each once, so that a loop of symbolic links ends.
 
-    A link to a folder under the root is not followed: that folder goes by its own name.
+    A link to a folder under the root is not followed: that folder goes by its own name. One to a
+    folder elsewhere is followed only if `links` says so.
 
     Attributes:
-      findings: Every folder that could not be read, so far.
+      findings: Every folder that could not be read, or leads elsewhere, so far.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, links: Links = "inside") -> None:
         self.findings: list[Finding] = []
         self._root = root
+        self._boundary = Boundary(root, links)
         self._seen: set[tuple[int, int]] = set()
         self._linked: set[str] = set()
 
     def list(self, path: str) -> Folder:
         """Lists the folder at `path`, relative to the root; empty if seen before or unreadable."""
-        files: list[str] = []
-        folders: list[str] = []
-        linked = {""} if path in self._linked else set()
-        hidden = 0
+        found = Folder(path=path, files=[], folders=[], outside={}, hidden=0)
         here = os.path.join(self._root, path).rstrip(os.sep) or os.sep
         try:
             if not (path in self._linked and self._is_elsewhere(here)) and self._is_new(here):
                 with os.scandir(here) as entries:
                     for entry in entries:
-                        if is_hidden(entry.name):
-                            hidden += 1
-                            continue
-                        (folders if is_folder(entry) else files).append(entry.name)
-                        if entry.is_symlink():
-                            linked.add(entry.name)
+                        self._add(found, entry)
         except OSError as err:
             detail = err.strerror or str(err)
             self.findings.append(Finding("unreadable", path.rstrip("/") or ".", detail))
-        for name in folders:
-            if linked & {"", name}:
-                self._linked.add(f"{path}{name}/")
-        return Folder(
-            path=path,
-            files=sorted(files),
-            folders=sorted(folders),
-            linked=frozenset(linked),
-            hidden=hidden,
-        )
+        found.files.sort()
+        found.folders.sort()
+        return found
+
+    def _add(self, found: Folder, entry: "os.DirEntry[str]") -> None:
+        name = entry.name
+        if is_hidden(name):
+            found.hidden += 1
+            return
+        target = self._boundary.outside(entry.path) if entry.is_symlink() else None
+        if target is not None:
+            found.outside[name] = target
+        if not is_folder(entry):
+            found.files.append(name)
+        elif target is not None:
+            detail = outside_detail(target)
+            self.findings.append(Finding("outside", f"{found.path}{name}/", detail))
+        else:
+            found.folders.append(name)
+            if entry.is_symlink() or found.path in self._linked:
+                self._linked.add(f"{found.path}{name}/")
 
     def folders(self) -> Iterator[Folder]:
         """Lists every folder, the root first."""

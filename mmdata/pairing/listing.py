@@ -24,11 +24,13 @@ class Listing:
         blank where it gives a blank one. None where captions are not wanted.
       places: Where each entry stands, as `place` has it: a line, or an index.
       place: What is written behind `source` for a place: "captions.csv:17".
+      ids: What the source itself calls the image of each entry; None where it has no ids.
       stems: The ends of the stems of the images' files, e.g. zero-padded ids, which count where a
         name is not found; None where there are none.
       splits: The split of each entry, None or "" where it has none; None where the file has none.
       weights: How often each entry counts; None where the file does not say.
       columns: Further values of each entry, by name: int, float, bool, str or None.
+      classes: The names of a column of labels, in the order of their numbers.
       defects: Names with a known defect, and what is known and how to mend it: a notice, whether or
         not the image is found.
       findings: What was wrong with the file, and what was made of it.
@@ -40,10 +42,12 @@ class Listing:
     captions: list[list[str]] | None
     places: Sequence[int | str]
     place: str = ":{}"
+    ids: Sequence[Any] | None = None
     stems: Sequence[str | None] | None = None
     splits: list[str | None] | None = None
     weights: list[float] | None = None
     columns: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+    classes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     defects: dict[str, str] = dataclasses.field(default_factory=dict)
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
@@ -74,6 +78,11 @@ def concatenated(listings: Sequence[Listing]) -> Listing:
         columns={
             name: _filled([listing.columns.get(name) for listing in listings], listings, None) or []
             for name in names
+        },
+        classes={
+            name: first
+            for name, first in listings[0].classes.items()
+            if all(listing.classes.get(name) == first for listing in listings)
         },
         findings=[finding for listing in listings for finding in listing.findings],
     )

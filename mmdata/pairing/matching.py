@@ -8,12 +8,16 @@ import numpy as np
 
 from mmdata.pairing import columns
 from mmdata.pairing.findings import Finding, Notes
+from mmdata.pairing.links import outside_detail
 from mmdata.pairing.listing import IfAny, Listing
 from mmdata.pairing.moved_folders import relative_to
 from mmdata.pairing.names import Names, plain, resolve
 from mmdata.pairing.pairs import Pairs, Row
 from mmdata.pairing.problems import Problems
+from mmdata.pairing.texts import why_without_text, with_text
 from mmdata.pairing.tree import Tree
+
+_SHOWN = 5
 
 Numbered = tuple[Row, int]
 """A row, and the number of the entry that its further values come from; -1 for none."""
@@ -30,7 +34,7 @@ def match(
 
     Args:
       listing: What a caption file says. Its names are paths relative to the root of `tree`, see
-        `resolve`; one that leaves that folder, be it by a symbolic link, is refused.
+        `resolve`; one that leaves that folder, also by a symbolic link, is refused.
       tree: The image files.
       problems: What images without a caption get.
       chosen: Splits to keep; entries of others are counted, not paired. None keeps all.
@@ -92,6 +96,10 @@ class _Matching:
         if others:
             detail = f"asked for {', '.join(sorted(self.chosen or ()))}"
             self.notes.add(Finding("other_split", min(others), detail, len(others)))
+        if self.listing.weights:
+            low, high = min(self.listing.weights), max(self.listing.weights)
+            detail = f"{low:g} to {high:g}; weight_column=None turns this off"
+            self.notes.add(Finding("weights", self.listing.source, detail))
         self._add_unlisted()
         self.rows.sort(key=lambda numbered: numbered[0].image)
         paired = Pairs.of_rows(
@@ -112,13 +120,13 @@ class _Matching:
         listing, file = self.listing, self.names.files.get(name)
         if name in listing.defects:
             self.notes.add(Finding("known_defect", name, listing.defects[name]))
+        target = self.tree.leaves(file or plain(name))
+        if target is not None:
+            self.notes.add(Finding("outside", file or name, outside_detail(target)))
+            return
         if file is None:
             if name not in listing.defects:
                 self.notes.add(Finding("missing_image", name, listing.where(numbers[0])))
-            return
-        outside = self.tree.leaves(file)
-        if outside is not None:
-            self.notes.add(Finding("outside", file, f"a link to {outside!r}"))
             return
         disagreement = self._disagreement(numbers)
         if disagreement:
@@ -126,21 +134,26 @@ class _Matching:
         elif listing.captions is None:
             self.rows.append((Row(file, []), numbers[0]))
         else:
+            ids = dict.fromkeys(listing.ids[n] for n in numbers) if listing.ids else {}
+            if len(ids) > 1:
+                shown = ", ".join(map(repr, list(ids)[:_SHOWN]))
+                self.notes.add(Finding("several_ids", file, f"ids {shown}"))
             given = [text for n in numbers for text in listing.captions[n]]
             self._add(file, given, numbers[0])
 
     def _add(self, file: str, given: Sequence[str], number: int) -> None:
-        texts = [text for text in map(str.strip, given) if text]
+        texts, others = with_text(given)
         if not texts:
             kind: Literal["empty_caption", "missing_caption"]
             kind = "empty_caption" if given else "missing_caption"
-            self._fill(kind, file, f"{self.listing.where(number)} has no text", number)
+            where = self.listing.where(number)
+            self._fill(kind, file, f"{where} {why_without_text(others)}", number)
             return
         self.rows.append((Row(file, texts), number))
         for finding in repeated(file, texts):
             self.notes.add(finding)
-        for _ in range(len(given) - len(texts)):
-            self.notes.count("blank_caption", "", file)
+        for other in others:
+            self.notes.count("blank_caption", why_without_text([other]) if other else "", file)
 
     def _add_unlisted(self) -> None:
         """Accounts for the images that no entry names."""
@@ -148,10 +161,14 @@ class _Matching:
         told = (found.path for found in self.listing.findings if found.kind == "disagreement")
         listed = {*self.names.files.values(), *self.names.ambiguous, *told}
         for file in self.tree.images:
-            if file not in listed:
-                self._fill(
-                    "missing_caption", file, f"not in {source or 'any of the files'}", number=-1
-                )
+            if file in listed:
+                continue
+            target = self.tree.leaves(file)
+            if target is not None:
+                self.notes.add(Finding("outside", file, outside_detail(target)))
+            else:
+                detail = f"not in {source or 'any of the files'}"
+                self._fill("missing_caption", file, detail, number=-1)
 
     def _disagreement(self, numbers: Sequence[int]) -> str | None:
         """What the entries of one image say differently, if they do."""
@@ -209,6 +226,7 @@ def with_values(pairs: Pairs, listing: Listing, numbers: Sequence[int]) -> Pairs
         split_of=split_of,
         weights=weights,
         columns={name: columns.take(column, rows) for name, column in kept.items()},
+        classes={name: names for name, names in listing.classes.items() if name in kept},
         report=report,
     )
 

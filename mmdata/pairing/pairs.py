@@ -18,6 +18,7 @@ from mmdata.members import Members
 from mmdata.pairing import columns, merging, near, splits
 from mmdata.pairing.columns import Column
 from mmdata.pairing.findings import Finding, Report
+from mmdata.pairing.links import Links
 from mmdata.pairing.strings import Strings, StringsWriter
 from mmdata.scan import Scan
 from mmdata.scan import scan as scan_files
@@ -51,7 +52,9 @@ class Pairs:
       split_of: int8 [rows], the row's split, -1 for none; None where nothing was split.
       weights: float32 [rows], how much a row counts in training; None where all count the same.
       columns: Further values by name: int64, float64 or bool [rows], or as many texts.
-      members: Where the images lie in tar shards; None where they are files.
+      classes: The names of columns of labels, in the order of their numbers.
+      members: Where the images are in tar shards; None where they are files.
+      links: Whether symbolic links out of `root` were followed, see `mmdata.read`.
       report: What paired, what did not, and why.
       scan: Headers and content keys of the images; None until they are needed.
     """
@@ -64,7 +67,9 @@ class Pairs:
     split_of: NDArray[np.int8] | None = None
     weights: NDArray[np.float32] | None = None
     columns: Mapping[str, Column] = dataclasses.field(default_factory=dict)
+    classes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     members: Members | None = None
+    links: Links = "inside"
     report: Report
     scan: Scan | None = None
 

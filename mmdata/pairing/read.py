@@ -10,13 +10,26 @@ from typing import Any, Literal
 from mmdata.optional import require
 from mmdata.pairing import folders, recognition
 from mmdata.pairing.findings import PairingError, raise_for
-from mmdata.pairing.layouts import coco, flickr, frames, karpathy, sidecar, tables, webdataset
+from mmdata.pairing.layouts import (
+    LAYOUTS,
+    Layout,
+    coco,
+    documents,
+    flickr,
+    frames,
+    karpathy,
+    sidecar,
+    tables,
+    webdataset,
+)
+from mmdata.pairing.layouts.documents import Document
 from mmdata.pairing.layouts.table_columns import Columns
+from mmdata.pairing.links import Boundary, Links, require_links
 from mmdata.pairing.listing import IfAny, Listing, concatenated
 from mmdata.pairing.matching import match
+from mmdata.pairing.obeyed import require_obeyed
 from mmdata.pairing.pairs import Pairs
-from mmdata.pairing.problems import OnProblem, problems_of
-from mmdata.pairing.recognition import LAYOUTS, Layout
+from mmdata.pairing.problems import OnProblem, Problems, problems_of
 from mmdata.pairing.strings import Strings
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairing.tree import Tree
@@ -41,10 +54,12 @@ def read(
     split: str | Collection[str] | None = None,
     image_column: str = "auto",
     caption_column: str | Sequence[str] | None = "auto",
+    weight_column: str | None = "auto",
     extensions: tuple[str, ...] | None = None,
     lines: Lines = "auto",
     repeats: bool | Literal["auto"] = "auto",
     key: Literal["last_dot", "first_dot"] = "last_dot",
+    links: Links = "inside",
     encoding: str | None = None,
     encoding_errors: Literal["strict", "replace"] = "strict",
     fix_text: bool = False,
@@ -59,21 +74,26 @@ def read(
       captions: A folder of `.txt` or `.caption` files that match by relative path without
         extension; or a file: COCO captions JSON, Karpathy's JSON, Flickr8k's or Flickr30k's lists,
         or a table (CSV, TSV, JSONL, JSON, Parquet) with a column of images and one of captions; or
-        a DataFrame. None where captions lie beside the images: in `.txt` or `.caption` files, or in
+        a DataFrame. None where captions are beside the images: in `.txt` or `.caption` files, or in
         Hugging Face's `metadata.csv`, `.jsonl` or `.parquet`.
       layout: "sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset" or "frame"; "auto"
         looks at the content, and the report says what was recognised.
       split: Splits to keep, of those that the source names; None keeps all. Images of other splits
         are counted, and are no problems. `Pairs.split` makes splits where the source has none.
       image_column: The column of a table that names the images.
-      caption_column: Its column of captions, or several; None takes images of tables and shards
-        without their captions, as `Classification` needs none.
+      caption_column: Its column of captions, or several; in shards, the key of the `.json` files.
+        None takes images without their captions, as `Classification` needs none.
+      weight_column: The column, or key, of weights for the loss; "auto" takes one that is called
+        "weight", and the report says so; None takes none.
       extensions: Extensions of caption files, the first found counts; None is ".txt" and
-        ".caption", and it is a problem if an image has both and they differ.
+        ".caption", in shards ".text" and ".json" too, and it is a problem if an image has several
+        and they differ.
       lines: "each" takes every line of a caption file for a caption, "one" the whole file; "auto"
         takes paragraphs of several sentences for one caption. The report counts them.
       repeats: Whether a folder `10_name` gives its images weight 10; "auto" if all are in such.
       key: What the members of a shard share: their name up to the last dot, or to the first.
+      links: "inside" reads symbolic links that stay in the folder, or in the same repository of
+        Hugging Face's cache, and reports others; "follow" reads all.
       encoding: What caption files that are not UTF-8 are read in, e.g. "latin-1"; None refuses
         them, but for UTF-16 and UTF-32 with a byte order mark.
       encoding_errors: "replace" puts U+FFFD for what cannot be decoded. All that is not plain UTF-8
@@ -90,7 +110,7 @@ def read(
       FileNotFoundError, NotADirectoryError: A path is not there, or not a folder.
       PairingError: Something does not pair and `on_problem` does not allow it; or nothing pairs at
         all; or the source is not of the layout.
-      TypeError, ValueError: An argument is of another type, or out of range.
+      TypeError, ValueError: An argument is of another type, out of range, or of another layout.
       ImportError: The layout needs a library that is not installed; the message says which.
     """
     problems = problems_of(on_problem)
@@ -99,55 +119,166 @@ def read(
         raise ValueError(f'layout=... must be "auto" or one of {list(LAYOUTS)}; got {layout!r}.')
     if key not in ("last_dot", "first_dot"):
         raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
-    decoder = TextDecoder(encoding, encoding_errors)
-    settings = sidecar.Settings(
-        extensions=extensions, lines=lines, repeats=repeats, decoder=decoder
+    require_links(links)
+    reading = _Reading(
+        decoder=TextDecoder(encoding, encoding_errors),
+        columns=Columns(image=image_column, captions=caption_column, weight=weight_column),
+        sidecar=sidecar.Settings(extensions=extensions, lines=lines, repeats=repeats),
+        key=key,
+        links=links,
+        chosen=_chosen(split),
+        problems=problems,
     )
-    columns = Columns(image=image_column, captions=caption_column)
-    chosen = _chosen(split)
-    is_table = (image_column, caption_column) != ("auto", "auto")
-    images, captions, recognised = _recognised(images, captions, layout, is_table)
+    source = _source(images, captions, layout, reading)
+    require_obeyed(
+        source.layout,
+        source.where,
+        {
+            "image_column": image_column,
+            "caption_column": caption_column,
+            "weight_column": weight_column,
+            "extensions": extensions,
+            "lines": lines,
+            "repeats": repeats,
+            "key": key,
+            "links": links,
+            "encoding": encoding,
+            "encoding_errors": encoding_errors,
+        },
+    )
     with _without_collection():
-        if recognised == "frame":
-            frame, folder = (images, None) if captions is None else (captions, images)
-            pairs = frames.read(frame, folder, columns=columns, problems=problems, chosen=chosen)
-        elif recognised == "webdataset":
-            pairs = webdataset.read(
-                images,
-                decoder=decoder,
-                lines=lines,
-                key=key,
-                problems=problems,
-                chosen=chosen,
-                with_captions=caption_column is not None,
-            )
-        elif recognised == "sidecar":
-            if chosen is not None and not isinstance(chosen, IfAny):
-                raise ValueError(
-                    f"split=... takes splits that the source names; got {sorted(chosen)}, and "
-                    "layout 'sidecar' names none. Read all, and call Pairs.split()."
-                )
-            pairs = sidecar.read(images, captions or images, problems=problems, settings=settings)
-        else:
-            listing = _listing(recognised, images, captions, columns, decoder)
-            tree = Tree.walk(images, besides=_besides(images, captions, listing.source))
-            pairs = match(listing, tree, problems=problems, chosen=chosen)
+        pairs = dataclasses.replace(reading.pairs(source), links=links)
         if ftfy is not None:
-            # What it leaves nothing of stays as it was: no caption is empty.
+            # A caption of which it leaves nothing stays as it was: no caption is empty.
             fixed = Strings.of(ftfy.fix_text(caption) or caption for caption in pairs.captions)
             pairs = dataclasses.replace(pairs, captions=fixed)
-    where = " and ".join(
-        repr(source) if isinstance(source, str) else type(source).__name__
-        for source in (images, images if captions is None else captions)
-    )
-    problems.check(pairs.report.findings, rows=len(pairs), where=where)
+    problems.check(pairs.report.findings, rows=len(pairs), where=source.where)
     if not len(pairs):
-        raise_for(pairs.report.findings, where=where, nothing_left=True)
+        raise_for(pairs.report.findings, where=source.where, nothing_left=True)
         raise PairingError(
             f"images=... must hold image files ({', '.join(folders.DECODED)}) that have captions; "
-            f"got none in {where}."
+            f"got none in {source.where}."
         )
     return pairs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Source:
+    """What is read, once its layout is known; a JSON file was read to know it."""
+
+    images: Any
+    captions: Any
+    layout: str
+    document: Document | None = None
+
+    @property
+    def where(self) -> str:
+        """What is read, for messages."""
+        both = (self.images, self.images if self.captions is None else self.captions)
+        return " and ".join(
+            repr(each) if isinstance(each, str) else type(each).__name__ for each in both
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """How a source is read."""
+
+    decoder: TextDecoder
+    columns: Columns
+    sidecar: sidecar.Settings
+    key: Literal["last_dot", "first_dot"]
+    links: Links
+    chosen: Collection[str] | None
+    problems: Problems
+
+    def pairs(self, source: _Source) -> Pairs:
+        """Reads a source of any layout."""
+        images, captions = source.images, source.captions
+        if source.layout == "frame":
+            frame, folder = (images, None) if captions is None else (captions, images)
+            return frames.read(
+                frame,
+                folder,
+                columns=self.columns,
+                problems=self.problems,
+                chosen=self.chosen,
+                links=self.links,
+            )
+        if source.layout == "webdataset":
+            return webdataset.read(
+                images,
+                decoder=self.decoder,
+                lines=self.sidecar.lines,
+                key=self.key,
+                columns=self.columns,
+                extensions=self.sidecar.extensions,
+                links=self.links,
+                problems=self.problems,
+                chosen=self.chosen,
+            )
+        if source.layout == "sidecar":
+            return self._sidecar(images, captions or images)
+        listing = self._listing(source)
+        besides = _besides(images, captions, listing.source)
+        tree = Tree.walk(images, besides=besides, links=self.links)
+        return match(listing, tree, problems=self.problems, chosen=self.chosen)
+
+    def _sidecar(self, images: str, captions: str) -> Pairs:
+        if self.chosen is not None and not isinstance(self.chosen, IfAny):
+            raise ValueError(
+                f"split=... takes splits that the source names; got {sorted(self.chosen)}, and "
+                "layout 'sidecar' names none. Read all, and call Pairs.split()."
+            )
+        settings = dataclasses.replace(self.sidecar, decoder=self.decoder, links=self.links)
+        return sidecar.read(images, captions, problems=self.problems, settings=settings)
+
+    def _listing(self, source: _Source) -> Listing:
+        captions, document = source.captions, source.document
+        if source.layout == "metadata":
+            return self._metadata(source)
+        if source.layout == "flickr":
+            listing = flickr.read(captions, decoder=self.decoder, links=self.links)
+        else:
+            document = document or documents.load(captions, self.decoder)
+            listing = (coco if source.layout == "coco" else karpathy).read(document)
+        if self.columns.captions is None:
+            listing.captions = None
+        return listing
+
+    def _metadata(self, source: _Source) -> Listing:
+        captions = source.captions
+        if captions is not None and os.path.isfile(captions):
+            return tables.read(
+                captions, columns=self.columns, decoder=self.decoder, document=source.document
+            )
+        folder = source.images if captions is None else captions
+        files = recognition.metadata_files(folder)
+        folders_of = [file.rpartition("/")[0] for file in files]
+        if not files or len(set(folders_of)) < len(files):
+            raise PairingError(
+                f"layout='metadata' needs one metadata.csv, .jsonl or .parquet in {folder!r}, or "
+                f"in each of its subfolders; got {files}. Pass captions=... to name a file."
+            )
+        listings = [
+            self._metadata_of(folder, file, below)
+            for file, below in zip(files, folders_of, strict=True)
+        ]
+        return concatenated(listings)
+
+    def _metadata_of(self, folder: str, file: str, below: str) -> Listing:
+        path = os.path.join(folder, file)
+        target = Boundary(folder, self.links).outside(path)
+        if target is not None:
+            raise PairingError(
+                f'{path}: a link to {target!r}, outside of {folder!r}. Pass links="follow" to '
+                "read it."
+            )
+        prefix = f"{below}/" if below else ""
+        listing = tables.read(path, columns=self.columns, decoder=self.decoder, prefix=prefix)
+        if listing.splits is None and below.lower() in _SPLITS:
+            listing.splits = [_SPLITS[below.lower()]] * len(listing.names)
+        return listing
 
 
 def _chosen(split: Any) -> frozenset[str] | None:
@@ -171,7 +302,7 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _recognised(images: Any, captions: Any, layout: str, is_table: bool) -> tuple[Any, Any, str]:
+def _source(images: Any, captions: Any, layout: str, reading: _Reading) -> _Source:
     """The arguments as paths, where they are, and the layout; checks that the paths exist."""
     if frames.is_frame(images) or frames.is_frame(captions):
         if layout not in ("auto", "frame"):
@@ -182,7 +313,7 @@ def _recognised(images: Any, captions: Any, layout: str, is_table: bool) -> tupl
         elif captions is not None:
             got = type(captions).__name__
             raise ValueError(f"captions=... must be None beside a frame; got a {got}.")
-        return images, captions, "frame"
+        return _Source(images=images, captions=captions, layout="frame")
     for argument, value in (("images", images), ("captions", captions)):
         if not isinstance(value, str | os.PathLike | None):
             raise TypeError(
@@ -192,7 +323,7 @@ def _recognised(images: Any, captions: Any, layout: str, is_table: bool) -> tupl
     images = os.fspath(images)
     captions = None if captions is None else os.fspath(captions)
     if captions is None and layout in ("auto", "webdataset") and recognition.is_shards(images):
-        return images, None, "webdataset"
+        return _Source(images=images, captions=None, layout="webdataset")
     folders.require_folder(images, "images")
     if captions is not None:
         folders.require_exists(captions, "captions")
@@ -200,10 +331,16 @@ def _recognised(images: Any, captions: Any, layout: str, is_table: bool) -> tupl
         raise NotADirectoryError(
             f"captions=... must be a folder or a file of captions; got the image {captions!r}."
         )
+    document = None
     if layout == "auto":
-        layout = recognition.recognise(images, captions, is_table=is_table)
+        is_table = reading.columns.names_any
+        if captions is not None and captions.lower().endswith(".json") and os.path.isfile(captions):
+            document = documents.load(captions, reading.decoder)
+            layout = recognition.of_json(document.value, is_table=is_table)
+        else:
+            layout = recognition.recognise(images, captions, is_table=is_table)
     _require_source(layout, captions)
-    return images, captions, layout
+    return _Source(images=images, captions=captions, layout=layout, document=document)
 
 
 def _require_source(layout: str, captions: str | None) -> None:
@@ -223,46 +360,8 @@ def _require_source(layout: str, captions: str | None) -> None:
         raise IsADirectoryError(f"captions=... must be a file; got the folder {captions!r}.")
 
 
-def _listing(
-    layout: str, images: str, captions: str | None, columns: Columns, decoder: TextDecoder
-) -> Listing:
-    if layout == "coco":
-        return coco.read(captions or "")
-    if layout == "karpathy":
-        return karpathy.read(captions or "")
-    if layout == "flickr":
-        return flickr.read(captions or "", decoder=decoder)
-    return _metadata(images, captions, columns, decoder)
-
-
-def _metadata(images: str, captions: str | None, columns: Columns, decoder: TextDecoder) -> Listing:
-    if captions is not None and os.path.isfile(captions):
-        return tables.read(captions, columns=columns, decoder=decoder)
-    folder = images if captions is None else captions
-    files = recognition.metadata_files(folder)
-    folders_of = [file.rpartition("/")[0] for file in files]
-    if not files or len(set(folders_of)) < len(files):
-        raise PairingError(
-            f"layout='metadata' needs one metadata.csv, .jsonl or .parquet in {folder!r}, or in "
-            f"each of its subfolders; got {files}. Pass captions=... to name a file."
-        )
-    listings = [
-        tables.read(
-            os.path.join(folder, file),
-            columns=columns,
-            decoder=decoder,
-            prefix=f"{below}/" if below else "",
-        )
-        for file, below in zip(files, folders_of, strict=True)
-    ]
-    for below, listing in zip(folders_of, listings, strict=True):
-        if listing.splits is None and below.lower() in _SPLITS:
-            listing.splits = [_SPLITS[below.lower()]] * len(listing.names)
-    return concatenated(listings)
-
-
 def _besides(images: str, captions: str | None, source: str) -> list[str]:
-    """The caption files that lie among the images, relative to their folder."""
+    """The caption files among the images, relative to their folder."""
     if captions is None:
         return recognition.metadata_files(images)
     files = [captions]

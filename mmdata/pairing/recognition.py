@@ -4,15 +4,13 @@ import contextlib
 import csv
 import io
 import os
-import re
-from typing import Literal, get_args
+from typing import Any
 
 from mmdata.pairing.folders import is_folder, is_hidden, is_image
-from mmdata.pairing.layouts import flickr
+from mmdata.pairing.layouts import Layout, flickr
+from mmdata.pairing.layouts.coco import padded
+from mmdata.pairing.layouts.table_columns import is_image_column
 from mmdata.pairing.texts import TextDecoder
-
-Layout = Literal["sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset", "frame"]
-LAYOUTS: tuple[str, ...] = get_args(Layout)
 
 _HEAD = 1 << 16
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -53,11 +51,36 @@ def metadata_files(images: str) -> list[str]:
 def recognise(images: str, captions: str | None, *, is_table: bool = False) -> Layout:
     """The layout of captions: a folder, a file, or None for captions among the images.
 
-    `is_table` says that a file of lines is a table, because columns of it are asked for.
+    `is_table` says that a file of lines is a table, because columns of it are asked for. A JSON
+    file is for `of_json`.
     """
     if captions is None:
         return "metadata" if metadata_files(images) else "sidecar"
     return _of_folder(captions) if os.path.isdir(captions) else _of_file(captions, is_table)
+
+
+def of_json(value: Any, *, is_table: bool = False) -> Layout:
+    """The layout of a JSON file by its content.
+
+    A list is a table, unless its objects name no image, and give its id as a number: these are
+    results in COCO's format.
+    """
+    if isinstance(value, list):
+        records = [record for record in value if isinstance(record, dict)]
+        results = [padded(record.get("image_id")) is not None for record in records]
+        is_coco = 2 * sum(results) > len(records) and not any(map(_names_image, records))
+        return "coco" if is_coco and not is_table else "metadata"
+    images = value.get("images") if isinstance(value, dict) else None
+    entries = images if isinstance(images, list) else ()
+    return "karpathy" if any(map(_has_sentences, entries)) else "coco"
+
+
+def _names_image(record: dict[str, Any]) -> bool:
+    return any(map(is_image_column, record.keys() - {"image_id", "id"}))
+
+
+def _has_sentences(entry: Any) -> bool:
+    return isinstance(entry, dict) and "sentences" in entry
 
 
 def _of_folder(captions: str) -> Layout:
@@ -65,7 +88,7 @@ def _of_folder(captions: str) -> Layout:
         files = [entry.path for _, entry in zip(range(_MOST_FILES + 1), entries, strict=False)]
     if len(files) <= _MOST_FILES:
         texts = [file for file in files if os.path.isfile(file) and _looks_like_text(file)]
-        with contextlib.suppress(OSError):  # whoever reads the file will say so
+        with contextlib.suppress(OSError):  # the reader of the file reports it
             if any(flickr.recognise(_head(file)) for file in texts):
                 return "flickr"
     return "sidecar"
@@ -75,8 +98,6 @@ def _of_file(captions: str, is_table: bool) -> Layout:
     name = captions.lower()
     if name.endswith(_TABLES):
         return "metadata"
-    if name.endswith(".json"):
-        return _of_json(_head(captions))
     if is_table or not flickr.recognise(_head(captions)) or _is_sound_table(captions):
         return "metadata"
     return "flickr"
@@ -96,14 +117,6 @@ def _is_sound_table(path: str) -> bool:
         return all(len(row) in (0, 2) for row in csv.reader(io.StringIO(text), strict=True))
     except csv.Error:
         return False
-
-
-def _of_json(head: str) -> Layout:
-    if '"sentences"' in head or '"sentids"' in head:
-        return "karpathy"
-    is_list = head.lstrip().startswith("[")
-    results = re.search(r'"image_id"', head) and re.search(r'"caption"', head)
-    return "metadata" if is_list and not results else "coco"
 
 
 def _looks_like_text(path: str) -> bool:

@@ -3,7 +3,10 @@
 import codecs
 import dataclasses
 import re
+from collections.abc import Collection, Iterable
 from typing import Literal
+
+from mmdata.pairing.findings import Finding
 
 Lines = Literal["auto", "each", "one"]
 
@@ -12,6 +15,9 @@ READ_AS = {
     "one": 'paragraphs: read as one caption a file; lines="each" reads each line as one',
 }
 """What a report says of files of several lines, by how `split_captions` read them."""
+
+MISSING = frozenset({"nan", "NaN", "NULL", "null", "None", "<NA>", "N/A", "n/a", "#N/A"})
+"""What programs write where a text is missing. Source: pandas, `read_csv(na_values=)`."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -93,6 +99,29 @@ class TextDecoder:
 def explain(err: UnicodeDecodeError) -> str:
     """Where and what the first byte is that does not decode."""
     return f"byte 0x{err.object[err.start]:02x} at offset {err.start:,}"
+
+
+def with_text(captions: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The captions that say something, stripped; and what the others are: "", or in `MISSING`."""
+    kept: list[str] = []
+    others: list[str] = []
+    for caption in map(str.strip, captions):
+        (kept if caption and caption not in MISSING else others).append(caption)
+    return kept, others
+
+
+def why_without_text(others: Collection[str]) -> str:
+    """What a finding says of captions that `with_text` left out."""
+    words = sorted(filter(None, set(others)))
+    return f"has {words[0]!r}, which programs write for no text" if words else "has no text"
+
+
+def cut_off(text: str, source: str) -> list[Finding]:
+    """A notice where the last line of a file of lines does not end: it may have been cut off."""
+    if not text.strip() or text.endswith("\n"):
+        return []
+    line = text.count("\n") + 1
+    return [Finding("cut_off", f"{source}:{line}", "no line feed at the end of the file")]
 
 
 def split_captions(text: str, lines: Lines) -> tuple[list[str], Literal["each", "one"] | None]:

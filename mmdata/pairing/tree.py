@@ -3,10 +3,11 @@
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from mmdata.pairing.findings import Finding
 from mmdata.pairing.folders import Walk, is_image
+from mmdata.pairing.links import Links
 
 
 class Ignored:
@@ -47,41 +48,39 @@ class Tree:
     Attributes:
       root: The folder that they are relative to.
       images: Paths with `/`, sorted.
-      linked: Those that are reached by a symbolic link below `root`.
+      outside: Where images, and folders, lead that leave `root` by a symbolic link.
       findings: Folders that cannot be read, and how much was ignored.
     """
 
     root: str
     images: list[str]
-    linked: frozenset[str] = frozenset()
+    outside: Mapping[str, str] = dataclasses.field(default_factory=dict)
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def walk(cls, root: str, *, besides: Collection[str] = ()) -> "Tree":
+    def walk(cls, root: str, *, besides: Collection[str] = (), links: Links = "inside") -> "Tree":
         """Lists the images under `root`; paths in `besides` are not counted as ignored."""
         images: list[str] = []
-        linked: set[str] = set()
-        walk, ignored = Walk(root), Ignored()
+        outside: dict[str, str] = {}
+        walk, ignored = Walk(root, links), Ignored()
         for folder in walk.folders():
             ignored.hide(folder.hidden)
+            outside |= {f"{folder.path}{name}": to for name, to in folder.outside.items()}
             for name in folder.files:
                 path = folder.path + name
                 if is_image(name):
                     images.append(path)
-                    if folder.linked and folder.linked & {"", name}:
-                        linked.add(path)
                 elif path not in besides:
                     ignored.add(path)
         findings = walk.findings + ignored.findings()
-        return cls(root=root, images=sorted(images), linked=frozenset(linked), findings=findings)
+        return cls(root=root, images=sorted(images), outside=outside, findings=findings)
 
-    def leaves(self, image: str) -> str | None:
-        """Where an image outside of the root lies, to which a symbolic link leads; else None."""
-        if image not in self.linked:
+    def leaves(self, path: str) -> str | None:
+        """Where a symbolic link leads that is on the way to a path, if it leaves the root."""
+        if not self.outside:
             return None
-        target = os.path.realpath(os.path.join(self.root, image))
-        root = os.path.realpath(self.root)
-        return None if os.path.commonpath([target, root]) == root else target
+        ends = [place for place, letter in enumerate(path) if letter == "/"]
+        return next((to for end in (*ends, None) if (to := self.outside.get(path[:end]))), None)
 
 
 def index(files: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from mmdata.optional import require
 from mmdata.pairing import columns
-from mmdata.pairing.findings import PairingError, describe
+from mmdata.pairing.findings import describe
 from mmdata.pairing.folders import stem
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.read import read
@@ -236,7 +236,7 @@ def _checked(
     try:
         write(target)
         why = _difference(pairs, read_back(target))
-    except (UnicodeError, PairingError, csv.Error, FileExistsError) as err:
+    except (ValueError, csv.Error, FileExistsError) as err:
         why = str(err).replace(target, os.fspath(path))
     if why is not None:
         raise ValueError(f"{os.fspath(path)}: this format cannot hold these pairs: {why}")

@@ -15,6 +15,7 @@ _QUOTED = r"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\""
 _STRING = re.compile(_QUOTED)
 # As `str` writes a list, or a NumPy array, which has no commas: Python would join its strings.
 _WRITTEN = re.compile(rf"\[\s*(?:{_QUOTED})(?:(?:\s*,\s*|\s+)(?:{_QUOTED}))*\s*\]")
+_LIST = re.compile(r"\[\s*['\"]")
 
 Faults = dict[int, str]
 """The rows that make no entry, and what was seen first that is wrong with each."""
@@ -46,8 +47,15 @@ def captions(cells: Sequence[Any], column: str, faults: Faults) -> list[list[str
 
 def captions_in_text(cells: Sequence[str], column: str, faults: Faults) -> list[list[str]]:
     """The captions in cells of a format that knows only text: one, or a list written out."""
-    stripped = map(str.strip, cells)
-    found = [_listed(cell) if cell[:1] == "[" else [cell] for cell in stripped]
+    found: list[list[str]] = []
+    for row, cell in enumerate(map(str.strip, cells)):
+        listed = _listed(cell) if cell[:1] == "[" else [cell]
+        if listed is None:
+            got = reprlib.repr(cell)
+            faults.setdefault(
+                row, f"a list of texts that cannot be read in column {column!r}: {got}"
+            )
+        found.append(listed or [])
     blame_surrogates(faults, list(map("".join, found)), f"column {column!r}")
     return found
 
@@ -63,8 +71,11 @@ def _of_value(cell: Any) -> list[str] | None:
     return [] if cell is None else None
 
 
-def _listed(cell: str) -> list[str]:
-    """The captions in a list of strings as JSON, Python or NumPy write it; else the cell itself."""
+def _listed(cell: str) -> list[str] | None:
+    """The captions in a list of strings as JSON, Python or NumPy write it; else the cell itself.
+
+    None where it begins like such a list, but is none.
+    """
     strings = _STRING.findall(cell) if _WRITTEN.fullmatch(cell) else []
     if strings and "\\" not in cell:
         return [string[1:-1].strip() for string in strings]
@@ -73,7 +84,9 @@ def _listed(cell: str) -> list[str]:
     except (ValueError, RecursionError):
         found = _evaluated(strings)
     is_list = isinstance(found, list) and all(isinstance(text, str) for text in found)
-    return [text.strip() for text in found] if is_list else [cell]
+    if is_list:
+        return [text.strip() for text in found]
+    return None if _LIST.match(cell) else [cell]
 
 
 def _evaluated(strings: list[str]) -> list[str] | None:

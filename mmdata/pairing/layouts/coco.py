@@ -3,15 +3,19 @@
 Source: https://cocodataset.org/#format-data and #format-results, "Image Captioning".
 """
 
-import os
 from typing import Any
 
-from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.findings import Finding, Notes, PairingError
 from mmdata.pairing.folders import canonical
-from mmdata.pairing.layouts.documents import is_text, load, one_line, shown
+from mmdata.pairing.layouts.documents import Document, is_text, one_line, shown
 from mmdata.pairing.listing import Listing
 
 _DIGITS = 12
+REJECTED = frozenset({"is_rejected", "is_precanned"})
+"""Marks of captions that are none: those of VizWiz.
+
+Source: https://vizwiz.org/tasks-and-datasets/image-captioning/
+"""
 _REQUIRED = (
     'Required: "images", a list of {"id", "file_name"}, and "annotations", a list of {"image_id", '
     '"caption"}; or only a list of {"image_id", "caption"}. The ids are numbers or strings, the '
@@ -19,28 +23,29 @@ _REQUIRED = (
 )
 
 
-def read(path: str) -> Listing:
+def read(document: Document) -> Listing:
     """Reads a COCO captions file: each of its images with its captions.
 
     An image without a `file_name`, as in results, is found by its id, zero-padded to 12 digits.
-    White space inside a caption becomes single spaces, so that a caption is a line.
+    White space inside a caption becomes single spaces, so that a caption is a line. A caption that
+    VizWiz marks as rejected or precanned is left out.
 
     Returns:
       The listing; entries that are not right are findings.
 
     Raises:
-      PairingError: The file is not JSON, or is not in the COCO captions format.
+      PairingError: The file is not in the COCO captions format.
     """
-    document = load(path)
-    if isinstance(document, list):
-        ids = [entry.get("image_id") for entry in document if isinstance(entry, dict)]
-        images = [{"id": i, "file_name": _padded(i)} for i in ids if _padded(i)]
-        document = {"images": images, "annotations": document}
+    value = document.value
+    if isinstance(value, list):
+        ids = [entry.get("image_id") for entry in value if isinstance(entry, dict)]
+        images = [{"id": i, "file_name": padded(i)} for i in ids if padded(i)]
+        value = {"images": images, "annotations": value}
     images, annotations = (
-        _entries(path, document, "images"),
-        _entries(path, document, "annotations"),
+        _entries(document.path, value, "images"),
+        _entries(document.path, value, "annotations"),
     )
-    reading = _Reading(os.path.basename(path))
+    reading = _Reading(document.source, document.findings)
     for number, image in enumerate(images):
         reading.add_image(number, image)
     reading.add_captions(annotations)
@@ -48,13 +53,14 @@ def read(path: str) -> Listing:
 
 
 class _Reading:
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, findings: list[Finding]) -> None:
         self._source = source
         self._names_of: dict[Any, list[str]] = {}
-        self._captions: dict[str, list[str]] = {}
-        self._stems: list[str | None] = []
+        self._captions_of: dict[Any, list[str]] = {}
+        self._names: list[str] = []
+        self._ids: list[Any] = []
         self._places: list[int] = []
-        self._findings: list[Finding] = []
+        self._notes = Notes(findings)
 
     def add_image(self, number: int, image: Any) -> None:
         try:
@@ -64,22 +70,27 @@ class _Reading:
             return self._refuse(f"images[{number}]", f"is {shown(image)}")
         if not _is_id(identity) or not is_text(name) or not name:
             return self._refuse(f"images[{number}]", f"is {shown(image)}")
-        if not names or all(canonical(name) != canonical(other) for other in names):
+        if names and all(canonical(name) != canonical(other) for other in names):
             names.append(name)
-        if name not in self._captions:
-            self._captions[name] = []
-            self._stems.append(_padded(identity))
+            self._refuse(f"images[{number}]", f"has the id of {names[0]!a} too: {shown(image)}")
+        elif not names:
+            names.append(name)
+            self._captions_of[identity] = []
+            self._names.append(name)
+            self._ids.append(identity)
             self._places.append(number)
 
     def add_captions(self, annotations: list[Any]) -> None:
         """Adds the captions; those that need no second look go by without a call."""
         captions_of = {
-            identity: self._captions[names[0]]
+            identity: self._captions_of[identity]
             for identity, names in self._names_of.items()
             if len(names) == 1
         }
         for number, annotation in enumerate(annotations):
             try:
+                if annotation.keys() & REJECTED and self._is_left_out(number, annotation):
+                    continue
                 text = annotation["caption"].strip(" ")
                 if text and text.isascii() and text.isprintable() and "  " not in text:
                     captions_of[annotation["image_id"]].append(text)
@@ -102,22 +113,30 @@ class _Reading:
         elif not is_text(text):
             self._refuse(f"annotations[{number}]", f"a lone surrogate in {text!a:.80}")
         else:
-            self._captions[names[0]].append(text)
+            self._captions_of[annotation["image_id"]].append(text)
+
+    def _is_left_out(self, number: int, annotation: dict[str, Any]) -> bool:
+        marks = [mark for mark in sorted(REJECTED) if annotation.get(mark)]
+        if marks:
+            where = f"{self._source}: annotations[{number}]"
+            self._notes.count("rejected", f"marked as {marks[0]}", where)
+        return bool(marks)
 
     def listing(self) -> Listing:
         return Listing(
             layout="coco",
             source=self._source,
-            names=list(self._captions),
-            captions=list(self._captions.values()),
+            names=self._names,
+            captions=list(self._captions_of.values()),
             places=self._places,
             place=": images[{}]",
-            stems=self._stems,
-            findings=self._findings,
+            ids=self._ids,
+            stems=list(map(padded, self._ids)),
+            findings=self._notes.findings(),
         )
 
     def _refuse(self, where: str, detail: str) -> None:
-        self._findings.append(Finding("malformed", f"{self._source}: {where}", detail))
+        self._notes.add(Finding("malformed", f"{self._source}: {where}", detail))
 
 
 def _entries(path: str, document: Any, key: str) -> list[Any]:
@@ -131,7 +150,7 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int | float | str) and not isinstance(value, bool)
 
 
-def _padded(identity: Any) -> str | None:
+def padded(identity: Any) -> str | None:
     """The id as COCO writes it into the names of files; None where it is no number."""
     digits = str(identity)
     return digits.zfill(_DIGITS) if digits.isascii() and digits.isdigit() else None

@@ -12,8 +12,9 @@ from collections.abc import Container, Iterator
 
 from mmdata.pairing.findings import Finding, PairingError
 from mmdata.pairing.layouts.documents import one_line, shown
+from mmdata.pairing.links import Boundary, Links, outside_detail
 from mmdata.pairing.listing import Listing
-from mmdata.pairing.texts import TextDecoder, explain
+from mmdata.pairing.texts import TextDecoder, cut_off, explain
 
 _HEAD = 4096
 _EXTENSION = r"\.(?:jpe?g|png|gif|bmp|webp|tiff?)"
@@ -104,7 +105,7 @@ def recognise(head: str) -> bool:
     return _form_of(head) is not None
 
 
-def read(path: str, *, decoder: TextDecoder) -> Listing:
+def read(path: str, *, decoder: TextDecoder, links: Links = "inside") -> Listing:
     """Reads a caption file of Flickr8k or Flickr30k, and the lists of splits beside it.
 
     Every line is an entry. The lists, e.g. "Flickr_8k.trainImages.txt" or "val.txt", give the
@@ -113,6 +114,7 @@ def read(path: str, *, decoder: TextDecoder) -> Listing:
     Args:
       path: The caption file, or a folder that holds one.
       decoder: How its bytes, and those of the lists, become text.
+      links: Whether links out of its folder are followed to find it, or the lists.
 
     Returns:
       What the file lists; every line that is not in its form is a finding. An image that two splits
@@ -123,11 +125,13 @@ def read(path: str, *, decoder: TextDecoder) -> Listing:
         folder holds no such file, or several.
     """
     findings: list[Finding] = []
-    file = _find(path, decoder, findings) if os.path.isdir(path) else path
+    is_folder = os.path.isdir(path)
+    texts = _texts(path if is_folder else os.path.dirname(path) or os.curdir, links, findings)
+    file = _find(path, texts, decoder, findings) if is_folder else path
     source = os.path.basename(file)
     entries = _entries(file, _text(file, decoder, findings), findings)
     names = set(entries.names)
-    lists = _lists(file, names, decoder, findings)
+    lists = _lists(file, texts, names, decoder, findings)
     splits = _splits(names, lists, findings)
     entries = entries.only(splits)
     return Listing(
@@ -142,10 +146,10 @@ def read(path: str, *, decoder: TextDecoder) -> Listing:
     )
 
 
-def _find(folder: str, decoder: TextDecoder, findings: list[Finding]) -> str:
-    """The caption file in a folder."""
+def _find(folder: str, texts: list[str], decoder: TextDecoder, findings: list[Finding]) -> str:
+    """The caption file among the files of a folder."""
     sniffer = dataclasses.replace(decoder, errors="replace")
-    found = [file for file in _files(folder) if _sniff(os.path.join(folder, file), sniffer)]
+    found = [file for file in texts if _sniff(os.path.join(folder, file), sniffer)]
     lemmas = [file for file in found if file.lower().endswith(_LEMMAS)]
     if len(found) > len(lemmas) > 0:
         detail = "the same captions in lemmas; pass the file itself to read them"
@@ -160,16 +164,21 @@ def _find(folder: str, decoder: TextDecoder, findings: list[Finding]) -> str:
     return os.path.join(folder, found[0])
 
 
-def _files(folder: str) -> list[str]:
+def _texts(folder: str, links: Links, findings: list[Finding]) -> list[str]:
     """The files right in a folder that may hold text, sorted."""
+    boundary = Boundary(folder, links)
+    texts: list[str] = []
     with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".")
-            and not _IMAGE.fullmatch(entry.name)
-            and os.path.isfile(entry.path)
-        )
+        for entry in entries:
+            is_hidden = entry.name.startswith(".")
+            if is_hidden or _IMAGE.fullmatch(entry.name) or not os.path.isfile(entry.path):
+                continue
+            target = boundary.outside(entry.path) if entry.is_symlink() else None
+            if target is None:
+                texts.append(entry.name)
+            elif _LIST.fullmatch(entry.name):
+                findings.append(Finding("outside", entry.name, outside_detail(target)))
+    return sorted(texts)
 
 
 def _sniff(path: str, decoder: TextDecoder) -> bool:
@@ -222,6 +231,8 @@ def _entries(path: str, text: str, findings: list[Finding]) -> _Entries:
         if match is None or not name:
             found.append(Finding("malformed", where, f"not like {form.example!r}: {shown(line)}"))
             continue
+        if form.quoted and line.count('"') % 2:
+            found.append(Finding("stray_quote", where, line))
         if match.groupdict().get("number"):
             detail = f"no '|' behind {match['number']}; read as if there were one: add it"
             found.append(Finding("known_defect", where, detail))
@@ -232,7 +243,7 @@ def _entries(path: str, text: str, findings: list[Finding]) -> _Entries:
     if not entries.names:
         got = f"{len(found):,} line(s) that are not like {form.example!r}"
         raise PairingError(f"no captions in {path}; got {got}.", found)
-    findings += found
+    findings += found + cut_off(text, source)
     return entries
 
 
@@ -263,13 +274,13 @@ def _defect(where: str, name: str) -> str:
 
 
 def _lists(
-    path: str, names: set[str], decoder: TextDecoder, findings: list[Finding]
+    path: str, texts: list[str], names: set[str], decoder: TextDecoder, findings: list[Finding]
 ) -> dict[str, set[str]]:
     """The names that the lists beside a caption file give each split, with or without extension."""
     folder, source = os.path.split(path)
     known = names | set(map(_stem, names))
     lists: dict[str, set[str]] = {}
-    for file in _files(folder or "."):
+    for file in texts:
         match = _LIST.fullmatch(file)
         if not match or file == source:
             continue

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mmdata.pairing.findings import PairingError
 from mmdata.pairing.layouts import tables
-from mmdata.pairing.layouts.table_columns import Columns
+from mmdata.pairing.layouts.table_columns import Columns, require_different
+from mmdata.pairing.layouts.table_files import Table, labelled
+from mmdata.pairing.links import Links
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.matching import match
-from mmdata.pairing.names import some
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.tree import Tree
@@ -30,6 +30,7 @@ def read(
     columns: Columns,
     problems: Problems,
     chosen: Collection[str] | None,
+    links: Links,
 ) -> Pairs:
     """Pairs the images that a frame names with their captions.
 
@@ -40,16 +41,16 @@ def read(
       columns: Which columns hold what.
       problems: What images without a caption get.
       chosen: Splits to keep; None keeps all.
+      links: Whether links out of the folder are followed.
 
     Raises:
       PairingError: The frame lacks a column, or holds images instead of naming them.
     """
-    cells = _of_dataset(frame) if _is_dataset(frame) else _of_pandas(frame)
-    listing = tables.of_columns(cells, source=type(frame).__name__, columns=columns)
+    table = _of_dataset(frame) if _is_dataset(frame) else _of_pandas(frame)
+    listing = tables.of_table(table, columns)
     listing.layout = "frame"
-    if folder is not None:
-        return match(listing, Tree.walk(folder), problems=problems, chosen=chosen)
-    return match(listing, _files(listing), problems=problems, chosen=chosen)
+    tree = _files(listing) if folder is None else Tree.walk(folder, links=links)
+    return match(listing, tree, problems=problems, chosen=chosen)
 
 
 def _is_dataset(value: Any) -> bool:
@@ -58,18 +59,25 @@ def _is_dataset(value: Any) -> bool:
     )
 
 
-def _of_pandas(frame: Any) -> dict[str, list[Any]]:
+def _of_pandas(frame: Any) -> Table:
     names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise PairingError(
-            f"{type(frame).__name__}: columns must have different names; got {some(twice)} more "
-            "than once."
-        )
-    return {
-        name: [_plain(value) for value in frame.iloc[:, place].tolist()]
-        for place, name in enumerate(names)
+    require_different(names, type(frame).__name__)
+    columns = [frame.iloc[:, place] for place in range(len(names))]
+    cells = {
+        name: [_plain(value) for value in column.tolist()]
+        for name, column in zip(names, columns, strict=True)
     }
+    classes = {
+        name: tuple(column.cat.categories)
+        for name, column in zip(names, columns, strict=True)
+        if column.dtype == "category" and all(isinstance(c, str) for c in column.cat.categories)
+    }
+    return _table(frame, cells, classes=classes)
+
+
+def _table(frame: Any, cells: dict[str, list[Any]], **rest: Any) -> Table:
+    name, rows = type(frame).__name__, len(frame)
+    return Table(path=name, source=name, cells=cells, places=range(rows), place=" row {}", **rest)
 
 
 def _plain(value: Any) -> Any:
@@ -81,26 +89,33 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float | np.floating) and math.isnan(value) else value
 
 
-def _of_dataset(dataset: Any) -> dict[str, list[Any]]:
-    """The columns of a dataset; of its images, the paths, without decoding any."""
-    for name, feature in dataset.features.items():
-        if type(feature).__name__ == "Image":
-            dataset = dataset.cast_column(name, type(feature)(decode=False))
-    cells: dict[str, list[Any]] = {name: list(dataset[name]) for name in dataset.column_names}
-    for name, values in cells.items():
-        if type(dataset.features[name]).__name__ == "Image":
-            cells[name] = [_path(value) for value in values]
-    return cells
+def _of_dataset(dataset: Any) -> Table:
+    """The columns of a dataset; of its images, the paths, unless their bytes are in it, too."""
+    kinds = {name: type(feature).__name__ for name, feature in dataset.features.items()}
+    cells: dict[str, list[Any]] = {}
+    opaque: dict[str, str] = {}
+    classes: dict[str, tuple[str, ...]] = {}
+    for name, kind in kinds.items():
+        if kind == "Image":
+            opaque[name] = "images with paths and bytes"
+            cells[name] = [] if _holds_bytes(dataset, name) else _paths(dataset, name)
+        else:
+            cells[name] = list(dataset[name])
+        if kind == "ClassLabel":
+            classes[name] = tuple(dataset.features[name].names)
+            cells[name] = labelled(cells[name], classes[name])
+    return _table(dataset, cells, opaque=opaque, classes=classes)
 
 
-def _path(image: Any) -> str | None:
-    path = None if image is None else image["path"]
-    if image is not None and image["bytes"] is not None and not os.path.isfile(path or ""):
-        raise PairingError(
-            "Dataset: its images must be files; got images that are kept inside of it, e.g. "
-            f"{path!r}. Save them to a folder, or to .tar shards, and read those."
-        )
-    return None if path is None else str(path)
+def _holds_bytes(dataset: Any, name: str) -> bool:
+    """Whether the bytes of any image are inside; looks at no bytes."""
+    chunks = dataset.data.column(name).chunks
+    return any(chunk.field("bytes").null_count < len(chunk) for chunk in chunks)
+
+
+def _paths(dataset: Any, name: str) -> list[str | None]:
+    undecoded = dataset.cast_column(name, type(dataset.features[name])(decode=False))
+    return [None if image is None else image["path"] for image in undecoded[name]]
 
 
 def _files(listing: Listing) -> Tree:

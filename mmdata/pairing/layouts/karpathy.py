@@ -5,11 +5,10 @@ dataset_coco.json, dataset_flickr8k.json and dataset_flickr30k.json.
 """
 
 import dataclasses
-import os
 from typing import Any
 
 from mmdata.pairing.findings import Finding, PairingError
-from mmdata.pairing.layouts.documents import is_text, load, one_line, shown
+from mmdata.pairing.layouts.documents import Document, is_text, one_line, shown
 from mmdata.pairing.listing import Listing
 
 _REQUIRED = (
@@ -23,12 +22,13 @@ _ID_DIGITS = 12
 
 @dataclasses.dataclass(frozen=True)
 class _Image:
-    """One entry; `troubles` are the sentences that are none."""
+    """One entry; `troubles` are its sentences that cannot be read."""
 
     index: int
     name: str
     captions: list[str]
     split: str | None
+    identity: Any
     stem: str | None
     troubles: list[str]
 
@@ -37,7 +37,7 @@ class _MalformedError(ValueError):
     """What is wrong with one entry."""
 
 
-def read(path: str) -> Listing:
+def read(document: Document) -> Listing:
     """Reads the images, captions and splits of a file in Karpathy's format.
 
     A name is `filepath` and `filename`; a caption is `raw`, or the `tokens` where there is none.
@@ -48,12 +48,12 @@ def read(path: str) -> Listing:
       What the file lists; every entry or sentence that is not in the format is a finding.
 
     Raises:
-      PairingError: The file is not JSON, or not in this format.
+      PairingError: The file is not in this format.
     """
-    source = os.path.basename(path)
+    source = document.source
     images: list[_Image] = []
-    findings: list[Finding] = []
-    for index, entry in enumerate(_entries(path)):
+    findings = document.findings
+    for index, entry in enumerate(_entries(document)):
         try:
             images.append(_image(index, entry))
             troubles = images[-1].troubles
@@ -70,18 +70,19 @@ def read(path: str) -> Listing:
         captions=[image.captions for image in images],
         places=[image.index for image in images],
         place=_PLACE,
+        ids=[image.identity for image in images],
         stems=stems if stems and len(stems) == len(images) else None,
         splits=splits if any(splits) else None,
         findings=findings,
     )
 
 
-def _entries(path: str) -> list[Any]:
-    document = load(path)
-    images = document.get("images") if isinstance(document, dict) else None
+def _entries(document: Document) -> list[Any]:
+    path, value = document.path, document.value
+    images = value.get("images") if isinstance(value, dict) else None
     if not isinstance(images, list) or not images:
-        raise PairingError(f"{path}: must list images; got {shown(document)}. {_REQUIRED}")
-    if not isinstance(images[0], dict) or "sentences" not in images[0]:
+        raise PairingError(f"{path}: must list images; got {shown(value)}. {_REQUIRED}")
+    if not any(isinstance(image, dict) and "sentences" in image for image in images):
         got = f"images[0] is {shown(images[0])}"
         raise PairingError(f"{path}: images must have sentences; got {got}. {_REQUIRED}")
     return images
@@ -89,9 +90,10 @@ def _entries(path: str) -> list[Any]:
 
 def _image(index: int, entry: Any) -> _Image:
     if not isinstance(entry, dict):
-        raise _MalformedError(f"not an object: {shown(entry)}")
+        raise _MalformedError(f"not an object with each key once: {shown(entry)}")
     captions, troubles = _captions(entry)
-    return _Image(index, _name(entry), captions, _split(entry), _stem(entry), troubles)
+    identity = entry.get("cocoid", entry.get("imgid"))
+    return _Image(index, _name(entry), captions, _split(entry), identity, _stem(entry), troubles)
 
 
 def _name(entry: dict[str, Any]) -> str:

@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 from mmdata.pairing.layouts.cells import MOST_WEIGHT
+from mmdata.pairing.layouts.documents import decode, shown
+from mmdata.pairing.layouts.table_columns import Columns
 
 
 @dataclasses.dataclass
@@ -26,25 +28,34 @@ class Said:
     nested: bool = False
 
 
-def read(text: str) -> Said:
+def read(text: str, columns: Columns) -> Said:
     """Reads the text of a `.json`.
 
+    Args:
+      text: The text.
+      columns: Which keys hold captions and weights. Of `captions="auto"`, "captions", "caption" and
+        "text" the first counts that there is.
+
     Raises:
-      ValueError: It is no JSON, or not what it must be.
+      ValueError: It is not JSON, or not what it must be.
       RecursionError: It is nested too deeply.
     """
-    found = json.loads(text)
+    found = decode(text)
     if not isinstance(found, dict):
-        raise ValueError(f"must hold an object; got {type(found).__name__}")
-    json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        raise ValueError(f"must be an object with each key once; got {shown(found)}")
+    json.dumps(found, ensure_ascii=False, default=repr).encode()  # fails at half a character
     found = {name: value for name, value in found.items() if value is not None}
-    captions = next((name for name in ("captions", "caption", "text") if name in found), None)
+    names = columns.named_captions
+    if columns.captions == "auto":
+        names = tuple(name for name in ("captions", "caption", "text") if name in found)[:1]
+    given = [_captions(name, found.pop(name)) for name in names if name in found]
+    weight = "weight" if columns.weight == "auto" else columns.weight
     said = Said(
-        captions=None if captions is None else _captions(captions, found.pop(captions)),
+        captions=[caption for captions in given for caption in captions] if given else None,
         split=_split(found.pop("split", None)),
-        weight=_weight(found.pop("weight", None)),
+        weight=None if weight is None else _weight(weight, found.pop(weight, None)),
     )
-    said.columns = {n: v for n, v in found.items() if not isinstance(v, dict | list)}
+    said.columns = {n: v for n, v in found.items() if isinstance(v, str | int | float)}
     said.nested = len(said.columns) < len(found)
     return said
 
@@ -62,7 +73,7 @@ def _split(given: Any) -> str | None:
     return given
 
 
-def _weight(given: Any) -> float | None:
+def _weight(name: str, given: Any) -> float | None:
     if given is None:
         return None
     if (
@@ -70,5 +81,5 @@ def _weight(given: Any) -> float | None:
         or not isinstance(given, int | float)
         or not 0 <= given < MOST_WEIGHT
     ):
-        raise ValueError(f'"weight" must be a number >= 0; got {str(given)[:20]}')
+        raise ValueError(f'"{name}" must be a number >= 0; got {str(given)[:20]}')
     return float(given)

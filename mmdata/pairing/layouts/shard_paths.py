@@ -10,14 +10,15 @@ from collections.abc import Sequence
 
 from mmdata.pairing.findings import Finding, PairingError
 from mmdata.pairing.folders import require_exists
+from mmdata.pairing.links import Boundary, Links, outside_detail
 
 _MOST_SHARDS = 1_000_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 
 
-def shards_at(path: str) -> tuple[list[str], list[Finding]]:
-    """The shards at a path; and a notice of what else a folder holds.
+def shards_at(path: str, links: Links = "inside") -> tuple[list[str], list[Finding]]:
+    """The shards at a path; and findings of what else a folder holds.
 
     Raises:
       FileNotFoundError: There is no such shard.
@@ -25,7 +26,7 @@ def shards_at(path: str) -> tuple[list[str], list[Finding]]:
       ValueError: A brace pattern is malformed, or `path` names a shard twice.
     """
     if os.path.isdir(path):
-        return _shards_in(path)
+        return _shards_in(path, links)
     there = os.path.exists(path)
     shards = [path] if there else sorted(glob.glob(path)) or expand(path)
     for shard in shards:
@@ -36,14 +37,23 @@ def shards_at(path: str) -> tuple[list[str], list[Finding]]:
     return shards, []
 
 
-def _shards_in(folder: str) -> tuple[list[str], list[Finding]]:
+def _shards_in(folder: str, links: Links) -> tuple[list[str], list[Finding]]:
     names = sorted(os.listdir(folder))
     tars = [name for name in names if name.lower().endswith(".tar") and name[0] != "."]
     if not tars:
         raise PairingError(f"A folder of shards must hold .tar files; got none in {folder!r}.")
     others = sorted(set(names).difference(tars))
-    notice = [Finding("ignored", others[0], "no shard", len(others))] if others else []
-    return [os.path.join(folder, name) for name in tars], notice
+    findings = [Finding("ignored", others[0], "no shard", len(others))] if others else []
+    boundary = Boundary(folder, links)
+    shards: list[str] = []
+    for name in tars:
+        shard = os.path.join(folder, name)
+        target = boundary.outside(shard) if os.path.islink(shard) else None
+        if target is None:
+            shards.append(shard)
+        else:
+            findings.append(Finding("outside", name, outside_detail(target)))
+    return shards, findings
 
 
 def labels(shards: list[str]) -> list[str]:

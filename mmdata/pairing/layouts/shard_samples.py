@@ -12,6 +12,7 @@ from mmdata.pairing.folders import canonical, is_image
 from mmdata.pairing.layouts import sample_json
 from mmdata.pairing.layouts.sample_json import Said
 from mmdata.pairing.layouts.shard_index import Index
+from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.texts import READ_AS, Lines, TextDecoder, explain, split_captions
 
 _LONGEST = 16 << 20  # bytes
@@ -75,12 +76,18 @@ class SampleReader:
       decoder: What turns bytes into text.
       lines: See `split_captions`.
       at_first_dot: Whether a key ends at the first dot behind the last slash, not at the last dot.
+      columns: Which keys of a `.json` hold captions and weights; those that are named hold all
+        captions.
+      extensions: Extensions of caption files, ".json" among them: the first counts that a sample
+        has. None is ".txt", ".caption", ".text" and ".json", which must not differ.
       notes: Where everything goes that is in no sample.
     """
 
     decoder: TextDecoder
     lines: Lines
     at_first_dot: bool
+    columns: Columns
+    extensions: tuple[str, ...] | None
     notes: Notes
 
     def samples(self, shard: Shard) -> Iterator[Sample]:
@@ -95,13 +102,14 @@ class SampleReader:
                 self.notes.add(Finding(out.kind, shard.where(out.entry), out.detail, out.count))
 
     def _grouped(self, shard: Shard) -> list[Parts]:
+        known = {*_TEXTS, *(self.extensions or ()), ".json", ".cls"}
         grouped: dict[str, Parts] = {}
         for entry, name in enumerate(shard.index.names):
             folder, slash, base = name.rpartition("/")
             end = _end(base)
             if is_image(base):
                 end = "image"
-            elif end not in (*_TEXTS, ".json", ".cls"):
+            elif end not in known:
                 self._ignore(shard, entry, end or "no extension")
                 continue
             key = canonical(folder + slash + base[: self._cut(base)])
@@ -125,23 +133,42 @@ class SampleReader:
 
     def _captions(self, shard: Shard, parts: dict[str, int], said: list[str] | None) -> list[str]:
         """The captions of a sample, in its first caption file, or as `said` by its `.json`."""
+        if self.columns.named_captions or self.extensions is not None:
+            return self._chosen(shard, parts, said)
         given = [parts[end] for end in _TEXTS if end in parts]
         for entry in given[1:]:
             if self._text(shard, entry).split() != self._text(shard, given[0]).split():
-                name = shard.index.names[given[0]]
-                raise _LeftOutError("disagreement", entry, f"{name!r} has other captions")
-        if not given:
-            return said or []
-        text = self._text(shard, given[0]).strip()
-        captions, how = split_captions(text, self.lines)
-        if not said:
-            if how is not None:
-                self.notes.count("several_lines", READ_AS[how], shard.where(given[0]))
-            return captions or [""]
-        if " ".join(said).split() != text.split():
-            name = shard.index.names[parts[".json"]]
-            raise _LeftOutError("disagreement", given[0], f"{name!r} has other captions")
+                raise self._disagreement(shard, entry, given[0])
+        if not given or not said:
+            return self._lines(shard, given[0]) if given else said or []
+        if " ".join(said).split() != self._text(shard, given[0]).split():
+            raise self._disagreement(shard, given[0], parts[".json"])
         return said
+
+    def _chosen(self, shard: Shard, parts: dict[str, int], said: list[str] | None) -> list[str]:
+        """The captions of a sample in the first of the files that were asked for."""
+        wanted = self.extensions or (".json",)
+        there = [end for end in wanted if end in parts and (end != ".json" or said)]
+        for end in sorted(parts.keys() - {"image", ".json", ".cls", *there[:1]}):
+            self._ignore(shard, parts[end], f"{end}, which was not chosen")
+        if not there:
+            return []
+        return said or [] if there[0] == ".json" else self._lines(shard, parts[there[0]])
+
+    def _lines(self, shard: Shard, entry: int) -> list[str]:
+        captions, how = split_captions(self._text(shard, entry).strip(), self.lines)
+        if how is not None:
+            self.notes.count("several_lines", READ_AS[how], shard.where(entry))
+        return captions or [""]
+
+    def _disagreement(self, shard: Shard, entry: int, other: int) -> _LeftOutError:
+        ends = sorted(_end(shard.index.names[each]) for each in (entry, other))
+        return _LeftOutError(
+            "disagreement",
+            entry,
+            f"{shard.index.names[other]!r} has other captions; extensions=({ends[0]!r},) or "
+            f"({ends[1]!r},) chooses",
+        )
 
     def _text(self, shard: Shard, entry: int) -> str:
         try:
@@ -155,7 +182,7 @@ class SampleReader:
     def _json(self, shard: Shard, entry: int) -> Said:
         text = self._text(shard, entry)
         try:
-            said = sample_json.read(text)
+            said = sample_json.read(text, self.columns)
         except (ValueError, RecursionError) as err:
             raise _LeftOutError("malformed", entry, str(err)) from err
         if said.nested:

@@ -7,16 +7,17 @@ from typing import Any, Literal
 import numpy as np
 
 from mmdata.members import Members
-from mmdata.pairing.findings import Finding, Notes
+from mmdata.pairing.findings import Finding, Notes, PairingError
 from mmdata.pairing.layouts.shard_index import index
 from mmdata.pairing.layouts.shard_paths import labels, shards_at
 from mmdata.pairing.layouts.shard_samples import Sample, SampleReader, Shard
+from mmdata.pairing.layouts.table_columns import Columns, require_few
+from mmdata.pairing.links import Links
+from mmdata.pairing.names import some
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.progress import progress
 
 Key = Literal["last_dot", "first_dot"]
-
-_MOST_COLUMNS = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +43,16 @@ class Contents:
     findings: list[Finding]
 
 
-def read(path: str, *, decoder: TextDecoder, lines: Lines, key: Key = "last_dot") -> Contents:
+def read(
+    path: str,
+    *,
+    decoder: TextDecoder,
+    lines: Lines,
+    key: Key = "last_dot",
+    columns: Columns | None = None,
+    extensions: tuple[str, ...] | None = None,
+    links: Links = "inside",
+) -> Contents:
     """Reads names and captions in shards, with a progress bar after two seconds. Opens no image.
 
     The members of a shard whose names share a key are one sample: an image, with its captions in
@@ -55,21 +65,34 @@ def read(path: str, *, decoder: TextDecoder, lines: Lines, key: Key = "last_dot"
       lines: See `split_captions`.
       key: "last_dot" takes the name up to its last dot; "first_dot" up to the first dot behind the
         last slash, as WebDataset does.
+      columns: Which keys of a `.json` hold captions and weights; None recognises them.
+      extensions: Extensions of caption files, see `SampleReader`.
+      links: Whether links out of a folder of shards are followed.
 
     Raises:
       FileNotFoundError: There is no such shard.
-      PairingError: A shard is compressed, or a folder holds none.
+      PairingError: A shard is compressed, a folder holds none, no sample has the keys that were
+        asked for, or they have too many.
       ValueError: A brace pattern is malformed, `path` names a shard twice, or there is no such
         `key`.
     """
     if key not in ("last_dot", "first_dot"):
         raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
-    shards, findings = shards_at(path)
-    gathering = _Gathering(SampleReader(decoder, lines, key == "first_dot", Notes(findings)))
+    shards, findings = shards_at(path, links)
+    columns = Columns() if columns is None else columns
+    at_first_dot = key == "first_dot"
+    reader = SampleReader(decoder, lines, at_first_dot, columns, extensions, Notes(findings))
+    gathering = _Gathering(reader)
     bar = progress(shards, what="indexing shards", unit="shard")
     for number, (shard, label) in enumerate(zip(bar, labels(shards), strict=True)):
         gathering.add(number, shard, label)
-    return gathering.contents(shards)
+    contents = gathering.contents(shards)
+    if columns.named_captions and contents.images and not any(contents.captions):
+        raise PairingError(
+            f"caption_column=... must name keys of the .json files in {path!r}; got "
+            f"{columns.captions!r}, and they have {some(contents.columns)}."
+        )
+    return contents
 
 
 class _Gathering:
@@ -113,11 +136,8 @@ class _Gathering:
 
     def _add_values(self, where: str, values: dict[str, Any]) -> None:
         for name, value in values.items():
-            if name not in self._columns and len(self._columns) == _MOST_COLUMNS:
-                detail = f"values of a {_MOST_COLUMNS + 1}th name, or later"
-                self._notes.count("ignored", detail, where)
-                continue
             column = self._columns.setdefault(name, [])
+            require_few(len(self._columns), where)
             column += [None] * (len(self._images) - len(column))
             column.append(value)
 

@@ -9,6 +9,7 @@ from mmdata.pairing.folders import canonical, folded, stem
 from mmdata.pairing.tree import index
 
 NUMBER = re.compile(r"\.(\d{1,9})$")
+_STARTS = (0, 1)
 _MASK = "_mask"
 
 
@@ -20,11 +21,13 @@ class Family:
       images: Image files; more than one is a question that names cannot answer.
       texts: Caption files of the same stem.
       numbered: Caption files with a number behind the stem, `b.0.txt`, `b.1.txt`, in their order.
+      gaps: The numbers that are missing between these.
     """
 
     images: list[str]
     texts: list[str]
     numbered: list[str]
+    gaps: list[int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,67 +36,109 @@ class Siblings:
 
     Attributes:
       families: One for each stem that an image has.
-      orphans: Caption files without an image.
+      orphans: Caption files without an image, and why their names do not belong to one; may be "".
       masks: Image files `b_mask.png` beside an image `b`: masks for training, no images.
     """
 
     families: list[Family]
-    orphans: list[str]
+    orphans: dict[str, str]
     masks: list[str]
 
 
 def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
     """Groups the files of one folder by stem: equal in NFC; or, if nothing is, equal but for case.
 
+    `b.0.txt` and `b.1.txt` belong to `b.jpg` if there is no `b.txt`, and if they are a series: two
+    or more, counted from 0 or 1, with at least half of the numbers. One file counts where other
+    images of the folder have a series that begins with its number. Otherwise "Figure 3.1.txt" would
+    describe "Figure 3.png".
+
     Args:
       images: Names or paths of image files.
       texts: Names or paths of caption files; only their last parts count.
     """
     wanted = index(images, _key)
-    given: dict[str, list[tuple[int, str]]] = {}
+    given: dict[str, list[str]] = {}
+    numbered: dict[str, dict[int, list[str]]] = {}
     cases: set[str] = set()
     for text in texts:
-        key, number = _key(text), -1
-        numbered = None if key in wanted else NUMBER.search(key)
-        if numbered:
+        key = _key(text)
+        found = None if key in wanted else NUMBER.search(key)
+        if found:
             cases = cases or set(map(folded, wanted))
-        if numbered and folded(key) not in cases:
-            key, number = key[: numbered.start()], int(numbered[1])
-        given.setdefault(key, []).append((number, text))
-    _join_cases(wanted, given)
+        if found and folded(key) not in cases:
+            numbers = numbered.setdefault(key[: found.start()], {})
+            numbers.setdefault(int(found[1]), []).append(text)
+        else:
+            given.setdefault(key, []).append(text)
+    _join_cases(wanted, given, numbered)
     _join_whole_names(wanted, given)
+    orphans = _drop_what_is_no_series(given, numbered)
 
     families, masks = [], []
     for key, names in wanted.items():
-        if key.endswith(_MASK) and key not in given and key.removesuffix(_MASK) in wanted:
+        is_lone = key not in given and key not in numbered
+        if key.endswith(_MASK) and is_lone and key.removesuffix(_MASK) in wanted:
             masks += names
             continue
-        found = sorted(given.pop(key, ()))
-        plain = [text for number, text in found if number < 0]
+        series = numbered.pop(key, {})
         families.append(
-            Family(images=names, texts=plain, numbered=[text for n, text in found if n >= 0])
+            Family(
+                images=names,
+                texts=sorted(given.pop(key, ())),
+                numbered=[text for number in sorted(series) for text in sorted(series[number])],
+                gaps=sorted(set(range(min(series), max(series))) - series.keys()) if series else [],
+            )
         )
-    orphans = [text for found in given.values() for _, text in found]
-    return Siblings(families=families, orphans=sorted(orphans), masks=masks)
+    alone = [text for texts in given.values() for text in texts]
+    alone += [text for series in numbered.values() for texts in series.values() for text in texts]
+    return Siblings(families=families, orphans=orphans | dict.fromkeys(alone, ""), masks=masks)
+
+
+def _drop_what_is_no_series(
+    given: dict[str, list[str]], numbered: dict[str, dict[int, list[str]]]
+) -> dict[str, str]:
+    """Takes out numbered files that are no captions of their stem's image, and says why."""
+    starts = {min(numbers) for numbers in numbered.values() if len(numbers) > 1}
+    orphans: dict[str, str] = {}
+    for key, numbers in list(numbered.items()):
+        if key in given:
+            why = f"numbered, beside {min(given[key])!r}"
+        elif min(numbers) not in _STARTS:
+            why = "numbered, but not from 0 or 1 on"
+        elif 2 * len(numbers) < max(numbers) - min(numbers) + 1:
+            why = "numbered, but most numbers in between are missing"
+        elif len(numbers) == 1 and min(numbers) not in starts:
+            why = "numbered, but the only one"
+        else:
+            continue
+        orphans |= {text: why for texts in numbers.values() for text in texts}
+        del numbered[key]
+    return orphans
 
 
 def _key(path: str) -> str:
     return canonical(stem(posixpath.basename(path)))
 
 
-def _join_cases(wanted: dict[str, list[str]], given: dict[str, list[tuple[int, str]]]) -> None:
-    """Gives each caption file without an image to the only one that differs by case, if any."""
-    lonely = index(given.keys() - wanted.keys(), folded)
-    if lonely:
-        for key, images in index(wanted.keys() - given.keys(), folded).items():
-            texts = lonely.get(key, [])
-            if len(images) == 1 and len(texts) == 1:
-                given[images[0]] = given.pop(texts[0])
-
-
-def _join_whole_names(
-    wanted: dict[str, list[str]], given: dict[str, list[tuple[int, str]]]
+def _join_cases(
+    wanted: dict[str, list[str]],
+    given: dict[str, list[str]],
+    numbered: dict[str, dict[int, list[str]]],
 ) -> None:
+    """Gives caption files without an image to the only stem that differs by case alone, if any."""
+    for texts in (given, numbered):
+        lonely = texts.keys() - wanted.keys()
+        if not lonely:
+            continue
+        stems, keys = index(wanted, folded), index(texts, folded)
+        for key in lonely:
+            images = stems.get(folded(key), [])
+            if len(images) == len(keys[folded(key)]) == 1:
+                texts[images[0]] = texts.pop(key)  # type: ignore[assignment]
+
+
+def _join_whole_names(wanted: dict[str, list[str]], given: dict[str, list[str]]) -> None:
     """Gives `b.jpg.txt` to an image `b.jpg` that has no other captions."""
     for key in sorted(given.keys() - wanted.keys()):
         images = wanted.get(stem(key), [])

@@ -14,14 +14,24 @@ from mmdata.pairing import folders
 from mmdata.pairing.findings import Finding, Notes
 from mmdata.pairing.folders import Folder, Walk
 from mmdata.pairing.layouts.siblings import NUMBER, Family, siblings
+from mmdata.pairing.links import Links, outside_detail
 from mmdata.pairing.matching import repeated
 from mmdata.pairing.pairs import Pairs, Row
 from mmdata.pairing.problems import Problems
-from mmdata.pairing.texts import READ_AS, Lines, TextDecoder, explain, split_captions
+from mmdata.pairing.texts import (
+    READ_AS,
+    Lines,
+    TextDecoder,
+    explain,
+    split_captions,
+    why_without_text,
+    with_text,
+)
 from mmdata.pairing.tree import Ignored, index
 from mmdata.progress import progress
 
 _EXTENSIONS = (".txt", ".caption")
+_STRUCTURED = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".xml", ".yaml", ".yml")
 _SHOWN = 5
 _REPEATS = re.compile(r"([1-9]\d{0,2})_.+")
 
@@ -37,6 +47,7 @@ class Settings:
         several sentences for one caption.
       repeats: Whether the folder `10_name` gives its images weight 10, as kohya's trainers do;
         "auto" is where all images lie in such folders.
+      links: Whether links out of the folders are followed.
       decoder: What turns bytes into text.
 
     Raises:
@@ -46,6 +57,7 @@ class Settings:
     extensions: tuple[str, ...] | None = None
     lines: Lines = "auto"
     repeats: bool | Literal["auto"] = "auto"
+    links: Links = "inside"
     decoder: TextDecoder = dataclasses.field(default_factory=TextDecoder)
 
     def __post_init__(self) -> None:
@@ -73,6 +85,12 @@ def read(images: str, captions: str, *, problems: Problems, settings: Settings) 
     Returns:
       The pairs; every file that found no partner is a finding of its report.
     """
+    structured = [end for end in settings.extensions or () if end.lower() in _STRUCTURED]
+    if structured:
+        raise ValueError(
+            f"extensions=... must be those of text files; got {structured} beside image files. Put "
+            "these captions into one table, e.g. metadata.jsonl, or into .tar shards."
+        )
     reading = _Reading(images, captions, problems, settings)
     rows = progress(reading.rows(), what="reading captions", unit="image")
     pairs = Pairs.of_rows(images, rows, layout="sidecar")
@@ -93,7 +111,9 @@ class _Reading:
         self._extensions = tuple(map(str.lower, settings.extensions or _EXTENSIONS))
         self._notes = Notes()
         self._ignored = Ignored()
-        self._walks = [Walk(images)]
+        self._walks = [Walk(images, settings.links)]
+        self._outside_images: dict[str, str] = {}
+        self._outside_texts: dict[str, str] = {}
         self._rivals: dict[str, list[str]] = {}
         self._beside = os.path.samefile(captions, images)
         self._texts = self._list_texts()
@@ -105,6 +125,7 @@ class _Reading:
             path, family = waiting.pop()
             if family is None:
                 folder = self._walks[0].list(path)
+                self._outside_images |= _paths(folder)
                 self._rivals.update(_rivals(folder, self._rivals))
                 waiting += sorted(
                     [*((f"{path}{name}/", None) for name in folder.folders), *self._match(folder)],
@@ -129,10 +150,11 @@ class _Reading:
 
         The names of a folder are one text, since a million of them would take much memory.
         """
-        walk = Walk(self._captions)
+        walk = Walk(self._captions, self._settings.links)
         self._walks.append(walk)
         texts: dict[str, list[tuple[str, str]]] = {}
         for folder in walk.folders():
+            self._outside_texts |= _paths(folder)
             names = [name for name in folder.files if self._is_text(name)]
             images = filter(folders.is_image, folder.files) if self._beside else ()
             self._ignore(folder, [*names, *images])
@@ -157,8 +179,8 @@ class _Reading:
             self._ignore(folder, names)
         images = [folder.path + name for name in names]
         found = siblings(images, self._texts_of(folder.path) if images else [])
-        for text in found.orphans:
-            self._notes.add(Finding("missing_image", text))
+        for text, why in sorted(found.orphans.items()):
+            self._notes.add(Finding("missing_image", text, why))
         if found.masks:
             self._notes.add(Finding("mask", found.masks[0], "", len(found.masks)))
         return [
@@ -201,6 +223,10 @@ class _Reading:
         return False
 
     def _row(self, image: str, family: Family) -> Row | None:
+        if image in self._outside_images:
+            detail = outside_detail(self._outside_images[image])
+            self._notes.add(Finding("outside", image, detail))
+            return None
         if not family.texts and not family.numbered:
             return self._filled("missing_caption", image, "")
         stems = {text: folders.stem(text) for text in family.texts}
@@ -225,16 +251,25 @@ class _Reading:
                 self._notes.add(Finding("disagreement", image, detail))
                 return None
         used = (*plain[:1], *family.numbered)
-        captions = [caption for text in used for caption in read[text] or ()]
+        captions, others = with_text(caption for text in used for caption in read[text] or ())
+        for other in others if captions else ():
+            self._notes.count("blank_caption", why_without_text([other]), image)
         if not captions:
-            detail = ", ".join(map(repr, used)) + " holds no text"
+            detail = f"{', '.join(map(repr, used))} {why_without_text(others)}"
             return self._filled("empty_caption", image, detail)
+        if family.gaps:
+            missing = ", ".join(map(str, family.gaps[:_SHOWN]))
+            self._notes.add(Finding("missing_number", image, f"no caption file numbered {missing}"))
         for finding in repeated(image, captions):
             self._notes.add(finding)
         return Row(image, captions)
 
     def _read(self, image: str, text: str) -> list[str] | None:
         """The captions in one file; None, and a finding, where it cannot be read."""
+        if text in self._outside_texts:
+            detail = f"caption file {text!r}: {outside_detail(self._outside_texts[text])}"
+            self._notes.add(Finding("outside", image, detail))
+            return None
         try:
             path = os.path.join(self._captions, text)
             with open(path, "rb", buffering=0, opener=_opened_at_once) as file:
@@ -281,6 +316,11 @@ def _rivals(folder: Folder, known: Mapping[str, list[str]]) -> dict[str, list[st
     return found
 
 
+def _paths(folder: Folder) -> dict[str, str]:
+    """Where files of a folder lead that leave the root, by their paths."""
+    return {folder.path + name: target for name, target in folder.outside.items()}
+
+
 def _opened_at_once(path: str, flags: int) -> int:
     """Opens a file without waiting, as one would for whoever writes into a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
@@ -318,6 +358,11 @@ def _weights(
     if not found:
         return None, []
     return weights, [
-        Finding("repeats", folder, f"weight {folder.partition('_')[0]}; repeats=False ignores it")
+        Finding(
+            "repeats",
+            folder,
+            f"a loss weight of {folder.partition('_')[0]}, not that many times an epoch; "
+            "repeats=False ignores it",
+        )
         for folder in sorted(found)
     ]

@@ -3,9 +3,11 @@
 import dataclasses
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from mmdata.limits import MOST_COLUMNS
 from mmdata.pairing.findings import PairingError
 
 _IMAGES = (
@@ -45,6 +47,7 @@ class Columns:
       image: The column that names the image; "auto" recognises it by its name.
       captions: The column of captions, or several; "auto" recognises them by their names. None: no
         captions are wanted.
+      weight: The column of weights; "auto" is one that is called "weight". None: no column is.
 
     Raises:
       ValueError: A column is named twice, or no column is named.
@@ -52,17 +55,19 @@ class Columns:
 
     image: str = "auto"
     captions: str | Sequence[str] | None = "auto"
+    weight: str | None = "auto"
 
     def __post_init__(self) -> None:
         if self.captions is not None and not self.captions:
             raise ValueError(
                 f"caption_column=... must name a column or several; got {self.captions!r}."
             )
-        named = [name for name in [self.image, *self.named_captions] if name != "auto"]
+        given = [self.image, *self.named_captions, self.weight or "auto"]
+        named = [name for name in given if name != "auto"]
         if len(set(named)) < len(named):
             raise ValueError(
-                f"image_column=... and caption_column=... must name different columns; "
-                f"got {self.image!r} and {self.captions!r}."
+                f"image_column=..., caption_column=... and weight_column=... must name different "
+                f"columns; got {self.image!r}, {self.captions!r} and {self.weight!r}."
             )
 
     @property
@@ -71,6 +76,11 @@ class Columns:
         if self.captions is None or self.captions == "auto":
             return ()
         return (self.captions,) if isinstance(self.captions, str) else tuple(self.captions)
+
+    @property
+    def names_any(self) -> bool:
+        """Whether a column was named, so that the source must be a table."""
+        return (self.image, self.captions, self.weight) != ("auto", "auto", "auto")
 
 
 class Roles(NamedTuple):
@@ -101,18 +111,33 @@ def roles(columns: Columns, names: Sequence[str], path: str) -> Roles:
     captions = _captions(columns, image, names, path)
     rest = [name for name in names if name not in (image, *captions)]
     split = next((name for name in rest if _key(name) == "split"), None)
-    weight = next((name for name in rest if _key(name) == "weight"), None)
+    weight = _weight(columns, rest, names, path)
     others = [name for name in rest if name not in (split, weight)]
     return Roles(image, captions, split, weight, others)
 
 
 def require_different(names: Sequence[str], path: str) -> None:
     """Raises PairingError if two columns of the table at `path` have one name."""
-    twice = sorted({name for name in names if name and names.count(name) > 1})
+    require_few(len(names), path)
+    counts = Counter(name for name in names if name)
+    twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise PairingError(
             f"{path}: columns must have different names; got {_shown(twice)} more than once."
         )
+
+
+def require_few(count: int, path: str) -> None:
+    """Raises PairingError if a source has more columns than anybody can look at."""
+    if count > MOST_COLUMNS:
+        raise PairingError(
+            f"{path}: must have at most {MOST_COLUMNS:,} columns, or keys; got {count:,}."
+        )
+
+
+def is_image_column(name: str) -> bool:
+    """Whether a column with this name names images."""
+    return _key(name) in _IMAGES
 
 
 def _image(columns: Columns, names: Sequence[str], path: str) -> str:
@@ -120,13 +145,21 @@ def _image(columns: Columns, names: Sequence[str], path: str) -> str:
         _require_columns("image_column", [columns.image], names, path)
         return columns.image
     named = columns.named_captions
-    found = [name for name in names if _key(name) in _IMAGES and name not in named]
+    found = [name for name in names if is_image_column(name) and name not in named]
     if not found:
         raise PairingError(
             f"{path}: one column must name the images, such as 'file_name' or 'image'; got "
             f"{_shown(names)}. Pass image_column=... with the one that does."
         )
     return min(found, key=lambda name: _IMAGES.index(_key(name)))
+
+
+def _weight(columns: Columns, rest: Sequence[str], names: Sequence[str], path: str) -> str | None:
+    if columns.weight not in (None, "auto"):
+        _require_columns("weight_column", [columns.weight], names, path)
+        return columns.weight
+    named = (name for name in rest if _key(name) == "weight")
+    return None if columns.weight is None else next(named, None)
 
 
 def _captions(columns: Columns, image: str, names: Sequence[str], path: str) -> tuple[str, ...]:

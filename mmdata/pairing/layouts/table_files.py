@@ -1,21 +1,21 @@
 """Table files, in CSV, TSV, JSON Lines, JSON or Parquet -> columns.
 
-Source: RFC 4180 for CSV, https://jsonlines.org for JSON Lines.
+Source: https://jsonlines.org for JSON Lines; see `delimited` for CSV.
 """
 
-import csv
 import dataclasses
 import io
 import json
 import os
-import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdata.optional import require
 from mmdata.pairing import texts
 from mmdata.pairing.findings import Finding, PairingError
-from mmdata.pairing.layouts.table_columns import require_different
+from mmdata.pairing.layouts.delimited import Record, delimiter_of, records, stray_quotes
+from mmdata.pairing.layouts.documents import Document, decode, load, shown
+from mmdata.pairing.layouts.table_columns import require_different, require_few
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -30,6 +30,7 @@ class Table:
       place: What is written behind `source` for a place.
       is_text: Whether all cells are text, because the format knows nothing else.
       opaque: The types of the columns of which nothing was read, or nothing but paths.
+      classes: The names of a column of labels, in the order of their numbers.
       findings: What was wrong so far.
     """
 
@@ -40,11 +41,20 @@ class Table:
     place: str = ":{}"
     is_text: bool = False
     opaque: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    classes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
 
-def read(path: str, source: str, decoder: texts.TextDecoder) -> Table:
+def read(
+    path: str, source: str, decoder: texts.TextDecoder, document: Document | None = None
+) -> Table:
     """Reads the columns of a table, in the format that its suffix tells.
+
+    Args:
+      path: The file.
+      source: The file, for findings.
+      decoder: How text is decoded.
+      document: Its content, if it is JSON and was read already.
 
     Raises:
       PairingError: The file is not of its format, or not in UTF-8, or two columns have one name.
@@ -54,13 +64,16 @@ def read(path: str, source: str, decoder: texts.TextDecoder) -> Table:
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".parquet":
         return _parquet(path, source)
+    if suffix == ".json":
+        return _json_list(load(path, decoder) if document is None else document)
     text, note = _decoded(path, decoder)
     if suffix in (".jsonl", ".ndjson"):
         table = _json_lines(path, source, text)
-    elif suffix == ".json":
-        table = _json_list(path, source, text)
     else:
-        table = _delimited(path, source, text, is_tabbed=suffix in (".tsv", ".tab"))
+        lines = io.StringIO(text).readlines()
+        delimiter = "\t" if suffix in (".tsv", ".tab") else delimiter_of(lines)
+        table = _delimited(path, source, lines, delimiter)
+    table.findings += texts.cut_off(text, source)
     if note:
         table.findings.insert(0, Finding("coerced", source, note))
     return table
@@ -78,67 +91,36 @@ def _decoded(path: str, decoder: texts.TextDecoder) -> tuple[str, str | None]:
         ) from err
 
 
-def _delimited(path: str, source: str, text: str, *, is_tabbed: bool) -> Table:
-    lines = io.StringIO(text).readlines()
-    head = next((line for line in lines if not line.isspace()), "")
-    records = _records(lines, "\t" if is_tabbed else max(",;\t|", key=head.count))
-    names = _header(records, path)
-    rows: list[tuple[str, ...]] = []  # the garbage collector looks at every list, again and again
-    places: list[int] = []
-    findings: list[Finding] = []
-    for first, last, cells in records:
-        if isinstance(cells, str):
-            findings.append(Finding("malformed", f"{source}:{first}", f"not a row: {cells}"))
-        elif len(cells) == len(names):
-            rows.append(tuple(cells))
-            places.append(first)
-        elif not lines[first - 1].isspace():
-            detail = f"{len(cells):,} cells, the header has {len(names):,}"
-            if last > first:
-                detail += f"; it runs on to line {last:,}"
-            findings.append(Finding("malformed", f"{source}:{first}", detail, last - first + 1))
-    by_name = dict(zip(names, zip(*rows, strict=True) if rows else ([],) * len(names), strict=True))
-    return Table(
-        path=path, source=source, cells=by_name, places=places, is_text=True, findings=findings
-    )
-
-
-def _header(records: Iterator[tuple[int, int, list[str] | str]], path: str) -> list[str]:
-    given = (cells for _, _, cells in records if "".join(cells).strip())
-    header = next(given, "there is no row")
-    if isinstance(header, str):
-        raise PairingError(f"{path}: the first row must name the columns; got none: {header}.")
-    names = [name.strip() for name in header]
+def _delimited(path: str, source: str, lines: list[str], delimiter: str) -> Table:
+    found = records(lines, delimiter)
+    header = next(found, Record(1, 1, (), "there is no row"))
+    if header.fault:
+        raise PairingError(f"{path}: the first row must name the columns; got: {header.fault}.")
+    names = [name.strip() for name in header.cells]
     require_different(names, path)
-    return names
-
-
-def _records(lines: list[str], delimiter: str) -> Iterator[tuple[int, int, list[str] | str]]:
-    """The first and the last line, from 1, of each record; its cells, or why it has none.
-
-    Of a record that csv refuses only the first line is lost: the others are read again, each by
-    itself, so that a stray quote does not swallow the rest of the file.
-    """
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    first = 1
-    while True:
-        try:
-            for cells in reader:
-                yield first, reader.line_num, cells
-                first = reader.line_num + 1
-            return
-        except csv.Error as err:
-            yield first, first, str(err)
-            for line in range(first + 1, reader.line_num + 1):
-                yield line, line, _record(lines[line - 1], delimiter)
-            first = reader.line_num + 1
-
-
-def _record(line: str, delimiter: str) -> list[str] | str:
-    try:
-        return next(csv.reader([line], delimiter=delimiter, strict=True))
-    except csv.Error as err:
-        return str(err)
+    rows: list[Record] = []
+    findings: list[Finding] = []
+    for record in found:
+        where = f"{source}:{record.first}"
+        if record.fault:
+            findings.append(Finding("malformed", where, record.fault))
+        elif len(record.cells) == len(names):
+            rows.append(record)
+        else:
+            detail = f"{len(record.cells):,} cells, the header has {len(names):,}"
+            if record.last > record.first:
+                detail += f"; it runs on to line {record.last:,}"
+            count = record.last - record.first + 1
+            findings.append(Finding("malformed", where, detail, count))
+    cells = zip(*(record.cells for record in rows), strict=True) if rows else ([],) * len(names)
+    return Table(
+        path=path,
+        source=source,
+        cells=dict(zip(names, cells, strict=True)),
+        places=[record.first for record in rows],
+        is_text=True,
+        findings=findings + stray_quotes(lines, rows, source),
+    )
 
 
 def _json_lines(path: str, source: str, text: str) -> Table:
@@ -149,7 +131,7 @@ def _json_lines(path: str, source: str, text: str) -> Table:
         if not line or line.isspace():
             continue
         try:
-            record = _JSON.decode(line)
+            record = decode(line)
         except (ValueError, RecursionError) as err:
             findings.append(Finding("malformed", f"{source}:{number}", f"not JSON: {err}"))
             continue
@@ -157,49 +139,54 @@ def _json_lines(path: str, source: str, text: str) -> Table:
             records.append(record)
             places.append(number)
         else:
-            detail = f"not an object: {reprlib.repr(record)}"
-            findings.append(Finding("malformed", f"{source}:{number}", detail))
-    return Table(path=path, source=source, cells=_by_key(records), places=places, findings=findings)
+            findings.append(Finding("malformed", f"{source}:{number}", _not_object(record)))
+    cells = _by_key(records, path, findings)
+    return Table(path=path, source=source, cells=cells, places=places, findings=findings)
 
 
-def _json_list(path: str, source: str, text: str) -> Table:
-    advice = "A file of one object a line is named .jsonl."
-    try:
-        records = _JSON.decode(text)
-    except (ValueError, RecursionError) as err:
-        raise PairingError(f"{path}: must be a JSON list of objects; got {err}. {advice}") from err
-    if not isinstance(records, list):
-        got = type(records).__name__
-        raise PairingError(f"{path}: must be a JSON list of objects; got one {got}. {advice}")
-    for index, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise PairingError(
-                f"{path}: must be a JSON list of objects; got {reprlib.repr(record)} at [{index}]."
-            )
+def _json_list(document: Document) -> Table:
+    value, path = document.value, document.path
+    if not isinstance(value, list):
+        raise PairingError(
+            f"{path}: must be a JSON list of objects; got {shown(value)}. Is its layout 'coco' or "
+            "'karpathy'?"
+        )
+    records = [record for record in value if isinstance(record, dict)]
+    malformed = [
+        Finding("malformed", f"{document.source}[{index}]", _not_object(record))
+        for index, record in enumerate(value)
+        if not isinstance(record, dict)
+    ]
     return Table(
         path=path,
-        source=source,
-        cells=_by_key(records),
-        places=range(len(records)),
+        source=document.source,
+        cells=_by_key(records, path, malformed),
+        places=[index for index, record in enumerate(value) if isinstance(record, dict)],
         place="[{}]",
+        findings=document.findings + malformed,
     )
 
 
-def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(items)
-    if len(found) < len(items):
-        raise ValueError("an object has a key twice")
-    return found
+def _not_object(value: Any) -> str:
+    return f"must be an object with each key once; got {shown(value)}"
 
 
-_JSON = json.JSONDecoder(object_pairs_hook=_object)
+def _by_key(
+    records: list[dict[str, Any]], path: str, malformed: list[Finding]
+) -> dict[str, list[Any]]:
+    """The records as columns.
 
-
-def _by_key(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    Raises:
+      PairingError: There are none, or they have too many keys.
+    """
+    if not records:
+        found = f"{len(malformed):,} malformed one(s)" if malformed else "none"
+        raise PairingError(f"{path}: must hold an object for each image; got {found}.", malformed)
     keys: dict[str, None] = {}
     for record in records:
         if record.keys() - keys.keys():
             keys.update(dict.fromkeys(record))
+    require_few(len(keys), path)
     return {key: [record.get(key) for record in records] for key in keys}
 
 
@@ -214,7 +201,11 @@ def _parquet(path: str, source: str) -> Table:
             opaque = {
                 name: str(kind) for name, kind in fields.items() if not _is_plain(arrow, kind)
             }
-            paths = {name for name in opaque if _has_path(arrow, fields[name])}
+            paths = {
+                name
+                for name in opaque
+                if _has_path(arrow, fields[name]) and not _holds_bytes(opened, name)
+            }
             wanted = [f"{name}.path" if name in paths else name for name in fields]
             skipped = opaque.keys() - paths
             table = opened.read(columns=[name for name in wanted if name not in skipped])
@@ -226,13 +217,55 @@ def _parquet(path: str, source: str) -> Table:
             }
             for name in paths:
                 cells[name] = [cell and cell["path"] for cell in cells[name]]
+            classes = _classes(opened.schema_arrow.metadata or {})
+            for name in classes.keys() & cells.keys():
+                cells[name] = labelled(cells[name], classes[name])
         except PairingError:
             raise
         except (arrow.ArrowException, OSError, ValueError) as err:
             raise PairingError(f"{path}: not a readable Parquet file: {err}") from err
     return Table(
-        path=path, source=source, cells=cells, places=range(rows), place=" row {}", opaque=opaque
+        path=path,
+        source=source,
+        cells=cells,
+        places=range(rows),
+        place=" row {}",
+        opaque=opaque,
+        classes=classes,
     )
+
+
+def labelled(values: Sequence[Any], names: Sequence[str]) -> list[str | None]:
+    """The names of labels, int or None; None for -1, which Hugging Face writes for no label."""
+    return [names[v] if type(v) is int and 0 <= v < len(names) else None for v in values]
+
+
+def _classes(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
+    """The names of labels that the library `datasets` writes beside a schema."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        labels = {name: f for name, f in features.items() if f.get("_type") == "ClassLabel"}
+        return {name: tuple(map(str, feature["names"])) for name, feature in labels.items()}
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return {}
+
+
+def _holds_bytes(opened: Any, name: str) -> bool:
+    """Whether a column of images holds the bytes of any."""
+    leaf = f"{name}.bytes"
+    for number in range(opened.metadata.num_row_groups):
+        group = opened.metadata.row_group(number)
+        for column in (group.column(place) for place in range(group.num_columns)):
+            if column.path_in_schema != leaf:
+                continue
+            if column.statistics is not None and column.statistics.has_null_count:
+                holds = column.statistics.null_count < column.num_values
+            else:
+                images = opened.read_row_group(number, columns=[leaf]).column(0).to_pylist()
+                holds = any(image and image["bytes"] is not None for image in images)
+            if holds:
+                return True
+    return False
 
 
 def _is_plain(arrow: Any, kind: Any) -> bool:

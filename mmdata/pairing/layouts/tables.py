@@ -9,15 +9,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdata.pairing.columns import column, parsed
-from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairing.findings import Finding, Notes, PairingError
 from mmdata.pairing.layouts import cells, table_files
+from mmdata.pairing.layouts.coco import REJECTED
+from mmdata.pairing.layouts.documents import Document
 from mmdata.pairing.layouts.table_columns import Columns, Roles, roles
 from mmdata.pairing.layouts.table_files import Table
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.texts import TextDecoder
 
 
-def read(path: str, *, columns: Columns, decoder: TextDecoder, prefix: str = "") -> Listing:
+def read(
+    path: str,
+    *,
+    columns: Columns,
+    decoder: TextDecoder,
+    prefix: str = "",
+    document: Document | None = None,
+) -> Listing:
     """Reads a table that names an image and its captions in each row.
 
     The suffix tells the format: .parquet, .jsonl or .ndjson (one object a line), .json (one list of
@@ -30,6 +39,7 @@ def read(path: str, *, columns: Columns, decoder: TextDecoder, prefix: str = "")
       columns: Which columns hold what.
       decoder: How text is decoded.
       prefix: What is put before every image's name, such as "train/".
+      document: The content of the file, if it is JSON and was read already.
 
     Returns:
       One entry a row; every row that makes none is a finding.
@@ -40,27 +50,16 @@ def read(path: str, *, columns: Columns, decoder: TextDecoder, prefix: str = "")
       OSError: The file cannot be read.
       ImportError: The file is Parquet, and pyarrow is not installed.
     """
-    table = table_files.read(path, prefix + os.path.basename(path), decoder)
-    return _listing(table, columns, prefix)
+    table = table_files.read(path, prefix + os.path.basename(path), decoder, document)
+    return of_table(table, columns, prefix)
 
 
-def of_columns(values: Mapping[str, Sequence[Any]], *, source: str, columns: Columns) -> Listing:
-    """Reads columns of equal length that are in memory already, as `read` does those of a file.
-
-    Args:
-      values: The columns by name; missing values are None.
-      source: What findings and errors call them.
-      columns: Which columns hold what.
+def of_table(table: Table, columns: Columns, prefix: str = "") -> Listing:
+    """Reads a table that is in memory already, as `read` does that of a file.
 
     Raises:
       PairingError: The columns are not those that were asked for.
     """
-    rows = max(map(len, values.values()), default=0)
-    table = Table(path=source, source=source, cells=values, places=range(rows), place=" row {}")
-    return _listing(table, columns, "")
-
-
-def _listing(table: Table, columns: Columns, prefix: str) -> Listing:
     of = roles(columns, list(table.cells), table.path)
     _require_plain(table, of)
 
@@ -72,10 +71,11 @@ def _listing(table: Table, columns: Columns, prefix: str) -> Listing:
     for name in of.others:
         cells.blame_surrogates(faults, table.cells[name], f"column {name!r}")
 
-    good = [row not in faults for row in range(len(names))]
+    left_out = _rejected(table)
+    good = [row not in faults and row not in left_out for row in range(len(names))]
 
     def kept(values: Sequence[Any]) -> list[Any]:
-        return list(itertools.compress(values, good) if faults else values)
+        return list(values if all(good) else itertools.compress(values, good))
 
     malformed = [
         Finding("malformed", table.source + table.place.format(table.places[row]), why)
@@ -86,17 +86,36 @@ def _listing(table: Table, columns: Columns, prefix: str) -> Listing:
         source=table.source,
         names=[prefix + name for name in kept(names)],
         captions=None if captions is None else kept(captions),
-        places=kept(table.places) if faults else table.places,
+        places=table.places if all(good) else kept(table.places),
         place=table.place,
         splits=None if splits is None else kept(splits),
         weights=None if weights is None else kept(weights),
-        findings=table.findings + malformed,
+        classes=dict(table.classes),
+        findings=table.findings + malformed + _rejections(table, left_out),
     )
     for name in of.others:
         why = _add_column(listing, table, name, kept(table.cells[name]))
         if why:
             listing.findings.append(Finding("ignored", table.source, f"column {name!r}: {why}"))
     return listing
+
+
+def _rejected(table: Table) -> dict[int, str]:
+    """The rows whose caption is marked as rejected or precanned, and the mark of each."""
+    return {
+        row: mark
+        for mark in sorted(REJECTED & table.cells.keys())
+        for row, cell in enumerate(table.cells[mark])
+        if cell is True or str(cell).strip().lower() in ("true", "1")
+    }
+
+
+def _rejections(table: Table, left_out: Mapping[int, str]) -> list[Finding]:
+    notes = Notes()
+    for row, mark in sorted(left_out.items()):
+        where = table.source + table.place.format(table.places[row])
+        notes.count("rejected", f"marked as {mark}", where)
+    return notes.findings()
 
 
 def _require_plain(table: Table, of: Roles) -> None:

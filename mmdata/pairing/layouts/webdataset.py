@@ -10,6 +10,8 @@ from collections.abc import Collection
 import numpy as np
 
 from mmdata.pairing.layouts import shards
+from mmdata.pairing.layouts.table_columns import Columns
+from mmdata.pairing.links import Links
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.matching import match
 from mmdata.pairing.pairs import Pairs
@@ -24,21 +26,31 @@ def read(
     decoder: TextDecoder,
     lines: Lines,
     key: shards.Key,
+    columns: Columns,
+    extensions: tuple[str, ...] | None,
+    links: Links,
     problems: Problems,
     chosen: Collection[str] | None,
-    with_captions: bool = True,
 ) -> Pairs:
     """Pairs the images in tar shards with their captions, without unpacking anything.
 
     Returns:
       The pairs; `images` are called `shard.tar/name`, and `members` says where they lie.
     """
-    found = shards.read(path, decoder=decoder, lines=lines, key=key)
+    found = shards.read(
+        path,
+        decoder=decoder,
+        lines=lines,
+        key=key,
+        columns=columns,
+        extensions=extensions,
+        links=links,
+    )
     listing = Listing(
         layout="webdataset",
         source=os.path.basename(path),
         names=found.images,
-        captions=found.captions if with_captions else None,
+        captions=None if columns.captions is None else found.captions,
         places=range(len(found.images)),
         place=": image {}",
         splits=found.splits,
