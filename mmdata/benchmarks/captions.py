@@ -16,6 +16,7 @@ from mmdata.pairing.layouts.documents import one_line
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.texts import TextDecoder, explain, split_captions
+from mmdata.printable import printable
 
 _DECODER = TextDecoder()
 _LISTED: dict[str, Callable[[str], Listing]] = {
@@ -47,7 +48,8 @@ class Captions:
 
     def __str__(self) -> str:
         """How many, of what length, in a line."""
-        return f"{len(self.texts):,} caption(s) of {self.source}, median {self.words:.0f} words"
+        source = printable(self.source)
+        return f"{len(self.texts):,} caption(s) of {source}, median {self.words:.0f} words"
 
     def repeated(self, count: int) -> tuple[str, ...]:
         """So many captions, in turn."""
