@@ -14,6 +14,8 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from mmdata.printable import printable
+
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -50,7 +52,8 @@ def save_arrays(path: pathlib.Path, arrays: Arrays) -> None:
                     os.unlink(file.name)
                 raise
     except OSError as err:
-        warnings.warn(f"{path}: cannot be kept for the next time ({err}).", stacklevel=2)
+        message = f"{path}: cannot be kept for the next time ({err})."
+        warnings.warn(printable(message), stacklevel=2)
 
 
 def load_arrays(path: pathlib.Path) -> Arrays:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset, asked_last
+from mmdata.printable import printable
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -151,7 +152,8 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
         self.model._initial_epoch = self._stopped if ended else self._done // self._steps
         over = ended or self._done >= self.params["epochs"] * self._steps
         told = "training is complete" if over else "training goes on"
-        print(f"mmdata: {self._path}: {told}, after {self._done:,} batches", file=sys.stderr)
+        path = printable(str(self._path))
+        print(f"mmdata: {path}: {told}, after {self._done:,} batches", file=sys.stderr)
 
     def _variables(self) -> list[Any]:
         optimizer = self.model.optimizer

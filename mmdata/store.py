@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdata.printable import printable
 from mmdata.progress import progress
 from mmdata.stores import (
     SETTINGS,
@@ -222,7 +223,8 @@ class Store:
         fresh, end = [self._identities], len(self._identities)
         for path, shard in opened.items():
             if isinstance(shard, ValueError):
-                warnings.warn(f"{path}: {shard}; its rows are computed anew.", stacklevel=3)
+                message = f"{path}: {shard}; its rows are computed anew."
+                warnings.warn(printable(message), stacklevel=3)
                 self._known[path.name] = now[path], range(0)
                 continue
             self._known[path.name] = now[path], range(end, end + len(shard.rows))
@@ -284,9 +286,8 @@ class Store:
                 f"{self.folder}: no room for {told}; got {free / 1e9:,.2f} GB free. "
                 "Make room, or pass another folder.",
             )
-        print(
-            f"mmdata: keeping {told}, in {self.folder} ({free / 1e9:,.2f} GB free)", file=sys.stderr
-        )
+        folder = printable(str(self.folder))
+        print(f"mmdata: keeping {told}, in {folder} ({free / 1e9:,.2f} GB free)", file=sys.stderr)
 
     def _require_rows(
         self, places: NDArray[np.int64], rows: NDArray[Any], asked: NDArray[np.bool_]

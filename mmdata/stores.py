@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.home import load_arrays
+from mmdata.printable import printable
 from mmdata.progress import progress
 
 SETTINGS = "settings.json"
@@ -114,7 +115,7 @@ class Kept:
         row = f"{self.kind.dtype} {list(self.kind.shape)}"
         settings = (f"  {name}: {_words(value)}" for name, value in self.kind.settings.items())
         told = f"{self.rows:,} rows of {row}, {self.size / 1e9:,.2f} GB, last used {used}"
-        return "\n".join([told, *settings, f"  in {self.folder}"])
+        return "\n".join(map(printable, [told, *settings, f"  in {self.folder}"]))
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -194,7 +195,8 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
             try:
                 lock.acquire(timeout=patience)
             except filelock.Timeout:
-                print(f"mmdata: waiting for another process, in {folder}", file=sys.stderr)
+                message = f"mmdata: waiting for another process, in {folder}"
+                print(printable(message), file=sys.stderr)
                 patience = -1
     try:
         yield

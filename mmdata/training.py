@@ -13,6 +13,7 @@ from mmdata.models import captioner, dual_encoder, recall_at_k
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem
 from mmdata.pipeline import build
+from mmdata.printable import printable
 from mmdata.tokenizers import Tokenizer
 
 EPOCHS = {"captioning": 30, "retrieval": 40}
@@ -54,7 +55,7 @@ class Outcome:
       tokenizer: What it reads and writes captions with.
       scores: By name, the model's score and that of the baseline.
       baseline: What the baseline does, in words.
-      examples: What the model made of validation images, a few lines each.
+      examples: What the model made of validation images, a few printable lines each.
       picture: A figure of validation images with what the model made of them.
     """
 
@@ -96,7 +97,7 @@ def train_captioner(
         scores,
         f"always the commonest caption, {same[0]!r}",
         [
-            "\n".join([path, f"  model:  {caption}", *(f"  person: {said}" for said in references)])
+            _lines(path, ("model: ", caption), *(("person:", said) for said in references))
             for path, caption, references in zip(
                 held_out.paths, captions, held_out.references, strict=True
             )
@@ -141,7 +142,7 @@ def train_dual_encoder(pairs: Pairs, settings: Settings, verbose: int) -> Outcom
         scores,
         f"chance among {len(ids)} images",
         [
-            f"{caption}\n  found:  {paths[found]}\n  right:  {paths[right]}"
+            _lines(caption, ("found: ", paths[found]), ("right: ", paths[right]))
             for right, (caption, found) in enumerate(zip(captions, best, strict=True))
         ],
         caption_sheet(
@@ -209,6 +210,11 @@ def _held_out(pairs: Pairs, settings: Settings, tokenizer: Tokenizer, limit: int
         [chosen.images[row] for row in valid],
         [chosen.captions_of(row) for row in valid],
     )
+
+
+def _lines(head: str, *named: tuple[str, str]) -> str:
+    """A text, and below it others with their names, each on a line of its own."""
+    return "\n".join([printable(head), *(f"  {name} {printable(text)}" for name, text in named)])
 
 
 def _texts(tokenizer: Tokenizer, ids: Any) -> list[str]:

@@ -13,6 +13,7 @@ from mmdata.example import Stage
 from mmdata.home import fingerprint, home
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.strings import Strings
+from mmdata.printable import printable
 from mmdata.tokenizers import LEARNED, Byte, ClipBpe, Tokenizer, find_merges
 
 _BATCH = 4096
@@ -68,9 +69,8 @@ def _keep(tokenizer: Tokenizer, path: pathlib.Path) -> None:
                 path.rename(old)  # damaged, or another process was as fast
             written.rename(path)
     except OSError as err:
-        warnings.warn(
-            f"{path}: the vocabulary was learned but cannot be kept ({err}).", stacklevel=3
-        )
+        message = f"{path}: the vocabulary was learned but cannot be kept ({err})."
+        warnings.warn(printable(message), stacklevel=3)
 
 
 def _said(captions: Strings, stages: Sequence[Stage]) -> Iterator[str]:

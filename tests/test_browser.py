@@ -207,6 +207,70 @@ def test_nothing_moves_while_it_loads(browser: Browser, report: str) -> None:
     context.close()
 
 
+NAMES = ("a\u202egpj.png", "b\u2069\u202etwice.png", "c\u2066.png", "\u05e9\u05dc\u05d5\u05dd.png")
+"""These turn round what follows them, unless they are isolated."""
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a report on images with such names, captions and splits; all are cut off."""
+    folder = tmp_path_factory.mktemp("turned")
+    for seed, name in enumerate(NAMES):
+        buffer = io.BytesIO()
+        Image.effect_noise((48, 40), 10 + 9 * seed).save(buffer, "PNG")
+        (folder / name).write_bytes(buffer.getvalue()[:-200])
+    rows = {
+        "image": NAMES,
+        "caption": NAMES,
+        "split": [name.removesuffix(".png") for name in NAMES],
+    }
+    pairs = mmdata.read(folder, pd.DataFrame(rows), on_problem="drop")
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    mmdata.report(pairs, text="byte").save(path)
+    return path.as_uri()
+
+
+TURNED = """
+() => {
+  const turned = [];
+  const left = (node, at) => {
+    const range = document.createRange();
+    range.setStart(node, at);
+    range.setEnd(node, at + 1);
+    return range.getBoundingClientRect();
+  };
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+    const isOurs = !node.parentElement.closest("bdi, [dir], script, style");
+    const before = node.previousSibling;
+    const line = [];
+    for (let at = 0; isOurs && at < node.length; at++) {
+      const place = left(node, at);
+      if (place.width) line.push(place);
+    }
+    const turns = line.slice(1).some(
+      (place, i) => place.top === line[i].top && place.left < line[i].left);
+    const precedes = line.length && before?.getClientRects && [...before.getClientRects()].some(
+      (box) => Math.abs(box.top - line[0].top) < box.height / 2 && line[0].left < box.left);
+    if (turns || precedes) turned.push(node.data);
+  }
+  return turned;
+}
+"""
+"""The texts of our own that do not run from left to right, or not behind what is before them."""
+
+
+def test_names_and_captions_turn_nothing_round(browser: Browser, turned: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(turned)
+    for details in page.locator("details").all():
+        details.locator("summary").click()
+    assert page.locator("#gallery > li").count() == len(NAMES)
+    assert page.locator("#gallery p", has_text=", 48x40").count() == len(NAMES)
+    assert page.evaluate(TURNED) == []
+    page.close()
+
+
 CONTRAST = """
 (selector) => {
   const light = (color) => {

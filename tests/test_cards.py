@@ -556,6 +556,12 @@ def test_no_text_breaks_a_card(tmp_path_factory: pytest.TempPathFactory) -> None
     check()
 
 
+def test_letters_and_emoji_stay_readable(tmp_path: Path) -> None:
+    name = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f468\u200d\U0001f467"
+    pairs_of(tmp_path, {"a.png": ["x"]}).to_card(tmp_path / "README.md", name=f"{name}\x1b")
+    assert loaded(tmp_path / "README.md")[0]["pretty_name"] == rf"{name}\x1b"
+
+
 def printed(text: str) -> str:
     """The text with what cannot be printed as `ascii` has it."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

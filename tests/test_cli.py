@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 
 import click
+import hostile  # type: ignore[import-not-found]
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -221,7 +222,12 @@ def test_train_stops_at_a_mess(tmp_path: pathlib.Path) -> None:
 def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path) -> None:
     for kind in ("images", "captions"):
         shutil.copytree(SAMPLES / kind / "night", tmp_path / kind)
+        for path in (tmp_path / kind).iterdir():
+            path.rename(path.with_stem(f"{path.stem}\x1b[2J"))
+    for path in (tmp_path / "captions").iterdir():
+        path.write_text(f"\u202e\x9b31m {path.read_text('utf-8')}", "utf-8")
     table = (SAMPLES / "attributes.csv").read_text("utf-8").replace("night/", "")
+    table = table.replace(".", "\x1b[2J.")
     (tmp_path / "attributes.csv").write_text(table, "utf-8")
     result = run(
         *("train", tmp_path / "images", tmp_path / "captions", "-o", tmp_path / "runs"),
@@ -231,6 +237,9 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
     assert result.exit_code == 0, result.output
     for words in ("BLEU-4", "all attributes right", "caption to image, recall@1", "baseline"):
         assert words in result.output
+    for words in (r"\x1b[2J.png", r"person: \u202e\x9b31m "):
+        assert words in result.output
+    assert hostile.obeyed(result.output) == set()
     assert "part-" not in " ".join(path.name for path in (tmp_path / "runs").iterdir())
     written = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert written == [

@@ -8,12 +8,14 @@ import re
 import tempfile
 from html.parser import HTMLParser
 
+import hostile  # type: ignore[import-not-found]
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from mmdata import display
+from mmdata.printable import printable
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -67,7 +69,8 @@ def photo(tmp_path: pathlib.Path) -> str:
 @pytest.mark.parametrize("readable", [True, False])
 def test_captions_are_escaped(photo: str, caption: str, readable: bool) -> None:
     page = Page(display.gallery([picture(photo if readable else "gone", caption, "second")]))
-    assert page.tags == ["div", "figure", "img" if readable else "em", "figcaption", "br"]
+    picture_tags = ["img"] if readable else ["em", "bdi"]
+    assert page.tags == ["div", "figure", *picture_tags, "figcaption", "bdi", "br", "bdi"]
     assert page.alts == ([caption] if readable else [])
     assert page.text == ("" if readable else f"unreadable: {caption}") + caption + "second"
 
@@ -75,8 +78,18 @@ def test_captions_are_escaped(photo: str, caption: str, readable: bool) -> None:
 @given(st.lists(st.text(), min_size=1, max_size=3))
 def test_a_browser_shows_every_caption(captions: list[str]) -> None:
     page = Page(display.gallery([picture("gone", *captions)]))
-    assert page.tags == ["div", "figure", "em", "figcaption"] + ["br"] * (len(captions) - 1)
-    assert page.text == f"unreadable: {captions[0]}" + "".join(captions)
+    lines = ["bdi"] + ["br", "bdi"] * (len(captions) - 1)
+    assert page.tags == ["div", "figure", "em", "bdi", "figcaption", *lines]
+    shown = list(map(printable, captions))
+    assert page.text == f"unreadable: {shown[0]}" + "".join(shown)
+
+
+@pytest.mark.parametrize("caption", [*hostile.CAPTIONS, "two\nlines", "\udcff", "\u200fe\u0301"])
+@pytest.mark.parametrize("readable", [True, False])
+def test_no_caption_controls_what_is_around_it(photo: str, caption: str, readable: bool) -> None:
+    source = display.gallery([picture(photo if readable else "gone", caption, "second")])
+    assert hostile.obeyed(source) == set()
+    assert f"<bdi>{printable(caption)}</bdi><br><bdi>second</bdi>" in source
 
 
 def test_image_without_captions_is_named(photo: str) -> None:
@@ -130,7 +143,7 @@ def test_one_bad_file_costs_no_other(photo: str, tmp_path: pathlib.Path) -> None
     )
     assert len(thumbnails(source)) == 2
     assert re.findall(r"<em>(.*?)</em>", source) == [
-        f"unreadable: caption {n}" for n in range(1, 5)
+        f"unreadable: <bdi>caption {n}</bdi>" for n in range(1, 5)
     ]
 
 
@@ -141,7 +154,7 @@ def test_bomb_is_unreadable(photo: str, monkeypatch: pytest.MonkeyPatch, module:
     path = photo if module == "mmdata.pillow" else f"{photo}.jpg"
     assert "<img" in display.gallery([picture(path, "c")])
     monkeypatch.setattr(f"{module}.MAX_PIXELS", 10_000)
-    assert "<em>unreadable: c</em>" in display.gallery([picture(path, "c")])
+    assert "<em>unreadable: <bdi>c</bdi></em>" in display.gallery([picture(path, "c")])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
@@ -166,4 +179,4 @@ def test_whatever_the_bytes(format_: str, changes: list[tuple[int, int]], length
         source = display.gallery([picture(path, "c")])
     finally:
         os.remove(path)
-    assert ("<em>unreadable: c</em>" in source) is (not thumbnails(source))
+    assert ("<em>unreadable: <bdi>c</bdi></em>" in source) is (not thumbnails(source))

@@ -10,6 +10,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from typing import Any
 
+import hostile  # type: ignore[import-not-found]
 import numpy as np
 import pandas as pd
 import pytest
@@ -186,7 +187,7 @@ def test_tokens_stand_beside_their_ids(pairs: mmdata.Pairs) -> None:
     )
     html = mmdata.report(ds).html
     strip = re.findall(r'<ol class="tokens".*?</ol>', html, re.DOTALL)[0]
-    shown = re.findall(r"<li[^>]*>(.*?)<small>(\d+)</small>", strip)
+    shown = re.findall(r"<li[^>]*><bdi>(.*?)</bdi><small>(\d+)</small>", strip)
     expected = ds.tokenizer.tokenize("a zebra number 0").numpy().tolist()
     assert [int(number) for _, number in shown[1 : 1 + len(expected)]] == expected
     assert [text for text, _ in shown[1 : 1 + len(expected)]] == ["a", "zebra", "number", "0"]
@@ -228,6 +229,30 @@ def test_whoever_speaks_no_utf8(tmp_path: pathlib.Path) -> None:
     page.save(tmp_path / "report.html")
     assert "a &lt;b&gt;cup&lt;/b&gt; &amp; &#39;more&#39;" in page.html
     assert (tmp_path / "report.html").read_text("utf-8") == page.html
+
+
+def test_nothing_on_a_page_is_obeyed(tmp_path: pathlib.Path) -> None:
+    rows = []
+    for seed, (name, caption) in enumerate(zip(hostile.NAMES, hostile.CAPTIONS, strict=True)):
+        content = photo(seed)
+        (tmp_path / f"{name}.jpg").write_bytes(content[:-300] if seed == 0 else content)
+        rows.append((f"{name}.jpg", caption, "train" if seed < 4 else "\u202ete\x1b[2Jst"))
+    table = pd.DataFrame(rows, columns=["image", "caption", "split"], dtype=object)
+    pairs = mmdata.read(tmp_path, table, on_problem="drop")
+    text = mmdata.Text(tokenizer="character", clean=None)
+    html = mmdata.report(pairs, text=text).html
+    assert hostile.obeyed(html) == set()
+    for words in (
+        r"<dt><bdi>\u202ete\x1b[2Jst</bdi>: images / captions</dt>",
+        r'<code dir="auto">a\x1b[2J.jpg</code>: <bdi>premature end',
+        r'<code dir="auto">e\udcff.jpg</code>: <bdi>not in',
+        r'<li data-name="f\u202egpj.jpg" data-split="\u202ete\x1b[2Jst"',
+        r'<p dir="auto">closed \u2069\u202etwice</p>',
+        r"<bdi>f\u202egpj.jpg</bdi>, 64x48",
+        r'<option dir="auto">\u202ete\x1b[2Jst</option>',
+        r"<bdi>\x1b</bdi><small>",  # a token
+    ):
+        assert words in html
 
 
 def test_many_captions_are_folded(tmp_path: pathlib.Path) -> None:

@@ -12,18 +12,22 @@ import numpy as np
 from mmdata.pairing import recognition
 from mmdata.pairing.folders import require_exists
 from mmdata.pairing.layouts import coco, flickr, karpathy, tables
-from mmdata.pairing.layouts.documents import one_line
+from mmdata.pairing.layouts.documents import Document, load, one_line
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.texts import TextDecoder, explain, split_captions
+from mmdata.printable import printable
 
 _DECODER = TextDecoder()
 _LISTED: dict[str, Callable[[str], Listing]] = {
+    "flickr": functools.partial(flickr.read, decoder=_DECODER),
+    "metadata": functools.partial(tables.read, columns=Columns(), decoder=_DECODER),
+}
+_LISTED_IN_JSON: dict[str, Callable[[Document], Listing]] = {
     "coco": coco.read,
     "karpathy": karpathy.read,
-    "flickr": functools.partial(flickr.read, decoder=_DECODER),
-    "metadata": functools.partial(
-        tables.read, columns=Columns(image="auto", captions="auto"), decoder=_DECODER
+    "metadata": lambda document: tables.read(
+        document.path, columns=Columns(), decoder=_DECODER, document=document
     ),
 }
 
@@ -47,7 +51,8 @@ class Captions:
 
     def __str__(self) -> str:
         """How many, of what length, in a line."""
-        return f"{len(self.texts):,} caption(s) of {self.source}, median {self.words:.0f} words"
+        source = printable(self.source)
+        return f"{len(self.texts):,} caption(s) of {source}, median {self.words:.0f} words"
 
     def repeated(self, count: int) -> tuple[str, ...]:
         """So many captions, in turn."""
@@ -80,6 +85,11 @@ def choose(path: pathlib.Path, most: int) -> Captions:
 
 
 def _read(path: pathlib.Path) -> Iterator[str]:
+    if path.suffix.lower() == ".json" and path.is_file():
+        document = load(str(path), _DECODER)
+        listing = _LISTED_IN_JSON[recognition.of_json(document.value)](document)
+        yield from itertools.chain.from_iterable(listing.captions or ())
+        return
     layout = recognition.recognise("", str(path))
     if layout == "sidecar":
         for file in sorted(path.rglob("*.txt")):
@@ -87,8 +97,7 @@ def _read(path: pathlib.Path) -> Iterator[str]:
     elif layout == "metadata" and path.suffix.lower() == ".txt":
         yield from _lines(path)
     else:
-        for captions in _LISTED[layout](str(path)).captions or ():
-            yield from captions
+        yield from itertools.chain.from_iterable(_LISTED[layout](str(path)).captions or ())
 
 
 def _lines(file: pathlib.Path) -> list[str]:

@@ -1,18 +1,30 @@
 """The command `mmdata`."""
 
+import sys
+from typing import Any
+
 import click
 
 from mmdata.cli.bench import bench
 from mmdata.cli.cache import cache
 from mmdata.cli.looking import pair, report, show, verify
+from mmdata.cli.options import lines_for
 from mmdata.cli.training import train
 
 
-class _InOrder(click.Group):
-    """Lists its commands in the order in which people come to need them."""
+class _Commands(click.Group):
+    """Lists its commands in the order in which people come to need them; prints errors safely."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; errors may name files, of which the shell passes any by `*`."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as err:
+            err.message = lines_for(sys.stderr, err.message)  # type: ignore[misc]  # ours to print
+            raise
 
 
 _EPILOG = """\b
@@ -29,7 +41,7 @@ only into a terminal.
 
 
 @click.group(
-    cls=_InOrder,
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=_EPILOG,
 )

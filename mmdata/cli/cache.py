@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from mmdata.cli.options import PATH, as_json, failing
+from mmdata.cli.options import PATH, as_json, echo, failing, lines_for
 
 
 @click.group()
@@ -39,7 +39,7 @@ def show_cache(path: pathlib.Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([kept.to_dict() for kept in found], indent=2))
         return
-    click.echo("\n\n".join(map(str, found)) or f"{path}: nothing is kept there.")
+    echo("\n\n".join(map(str, found)) or f"{path}: nothing is kept there.")
 
 
 @cache.command("verify")
@@ -55,9 +55,9 @@ def verify_cache(path: pathlib.Path) -> None:
     with failing():
         damaged = verify_stores(path)
     for sentence in damaged:
-        click.echo(sentence)
+        echo(sentence)
     rows = sum(kept.rows for kept in contents(path))
-    click.echo(f"{path}: {len(damaged):,} damaged files removed; {rows:,} rows are right.")
+    echo(f"{path}: {len(damaged):,} damaged files removed; {rows:,} rows are right.")
     sys.exit(1 if damaged else 0)
 
 
@@ -71,7 +71,7 @@ def clear_cache(path: pathlib.Path, yes: bool) -> None:
     found = contents(path)
     told = f"{sum(k.rows for k in found):,} rows, {sum(k.size for k in found) / 1e9:,.2f} GB"
     if found and not yes:
-        click.confirm(f"Remove {told}, from {path}?", abort=True)
+        click.confirm(lines_for(sys.stdout, f"Remove {told}, from {path}?"), abort=True)
     with failing():
         clear(path)
-    click.echo(f"{path}: removed {told}.")
+    echo(f"{path}: removed {told}.")

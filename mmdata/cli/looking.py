@@ -11,6 +11,7 @@ from mmdata.cli.options import (
     PATH,
     Read,
     as_json,
+    echo,
     failing,
     image_size,
     on_problem,
@@ -118,7 +119,7 @@ def report(
     told = ", ".join(
         f"{page.figures[what]:,} {what}" for what in ("images", "captions", "problems")
     )
-    click.echo(json.dumps(page.figures, indent=2) if as_json else f"wrote {output}: {told}")
+    echo(json.dumps(page.figures, indent=2) if as_json else f"wrote {output}: {told}")
 
 
 @click.command()
@@ -188,7 +189,7 @@ def show(
             **made,
         )
         save(mmdata.explore.plot_batch(ds, n=count).figure, output)
-    click.echo(f"{ds}\nwrote {output}")
+    echo(f"{ds}\nwrote {output}")
 
 
 def _print_report(report: Report, as_json: bool) -> None:

@@ -5,12 +5,14 @@ import functools
 import json
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from mmdata.pairing.layouts import LAYOUTS, Layout
+from mmdata.printable import printable_lines
 
 if TYPE_CHECKING:
     from mmdata.pairing.pairs import Pairs
@@ -138,6 +140,17 @@ def tensorflow() -> contextlib.AbstractContextManager[None]:
     return failing()
 
 
+def echo(text: object) -> None:
+    """Prints lines in which there may be text from files: the terminal obeys none of it."""
+    click.echo(lines_for(sys.stdout, text))
+
+
+def lines_for(stream: Any, text: object) -> str:
+    """Printable lines, in which what the stream's encoding lacks becomes escapes, too."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return printable_lines(str(text)).encode(encoding, "backslashreplace").decode(encoding)
+
+
 def print_as(found: Any, as_json: bool) -> None:
     """Prints something that has both forms: `to_dict` and text."""
-    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else found)
+    echo(json.dumps(found.to_dict(), indent=2) if as_json else found)

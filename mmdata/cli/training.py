@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from mmdata.cli.options import PATH, as_json, image_size, layout, on_problem, seed, tensorflow
+from mmdata.cli.options import PATH, as_json, echo, image_size, layout, on_problem, seed, tensorflow
 from mmdata.optional import require
 from mmdata.pairing.layouts import Layout
 
@@ -97,7 +97,7 @@ def train(
     alone. Prints captions of images it has not seen beside a person's, and scores beside a
     baseline.
     """
-    tell = (lambda *_: None) if as_json else click.echo
+    tell = (lambda *_: None) if as_json else echo
     verbose = 0 if as_json else 1 if sys.stdout.isatty() else 2
     scores: dict[str, Any] = {}
     with tensorflow():

@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from mmdata.explore.files import writable
+from mmdata.printable import printable
 from mmdata.stores import put
 
 if TYPE_CHECKING:
@@ -55,20 +56,30 @@ class Page:
 
 
 def render(page: Any) -> str:
-    """Fills the template; all that `page` holds is escaped, and no script but our own runs."""
+    """Fills the template; all that `page` holds is escaped, and no script but our own runs.
+
+    Texts become printable: no control character gets into the page. Bidirectional ones would get
+    out of the `<bdi>` around them, by a U+2069 in front.
+    """
     script = (_TEMPLATES / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(
         autoescape=True,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     template = environment.from_string((_TEMPLATES / "report.html").read_text("utf-8"))
-    text = template.render(
+    return template.render(
         page=page,
         script=Markup(script),
         script_hash=Markup(f"sha256-{digest}"),
         style=Markup((_TEMPLATES / "report.css").read_text("utf-8")),
     )
-    return text.encode("utf-8", "replace").decode()  # names of files may not be UTF-8
+
+
+def _shown(value: Any) -> Any:
+    """A value of the template; `Markup` is our own, and already as it should be."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return printable(value) if is_text else value

@@ -123,7 +123,8 @@ class _Description:
         self.not_built = not_built
         self.images = len(pairs)
         self.title = f"{len(pairs):,} images with {pairs.pair_count:,} captions"
-        self.subtitle = f"{pairs.root}, read as {pairs.report.layout}"
+        self.root = pairs.root
+        self.layout = pairs.report.layout
         self.made = (
             f"Made by mmdata {importlib.metadata.version('mmdata')}. Fingerprint of names, "
             f"contents, captions and splits: {pairs.fingerprint}."
@@ -158,19 +159,19 @@ class _Description:
         }
 
     @functools.cached_property
-    def figures(self) -> list[tuple[str, str]]:
-        """The figures that stand on top."""
+    def figures(self) -> list[tuple[str, str, str]]:
+        """The figures on top: the split, or "", the name and the value of each."""
         found = [
-            ("Images", f"{self.images:,}"),
-            ("Captions", f"{self._pairs.pair_count:,}"),
-            ("Problems", f"{self.numbers['problems']:,}"),
-            ("Notices", f"{self.numbers['notices']:,}"),
+            ("", "Images", f"{self.images:,}"),
+            ("", "Captions", f"{self._pairs.pair_count:,}"),
+            ("", "Problems", f"{self.numbers['problems']:,}"),
+            ("", "Notices", f"{self.numbers['notices']:,}"),
         ]
-        for name, (images, captions) in self._survey.splits.items():
-            found.append((f"{name}: images / captions", f"{images:,} / {captions:,}"))
+        for split, (images, captions) in self._survey.splits.items():
+            found.append((split, "images / captions", f"{images:,} / {captions:,}"))
         if len(sizes := self._survey.sizes):
             height, width = np.median(sizes, axis=0)
-            found.append(("Median width x height", f"{width:.0f}x{height:.0f}"))
+            found.append(("", "Median width x height", f"{width:.0f}x{height:.0f}"))
         return found
 
     @functools.cached_property

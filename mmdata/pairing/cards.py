@@ -25,6 +25,7 @@ from mmdata.pairing.columns import Column
 from mmdata.pairing.findings import describe
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.strings import Strings
+from mmdata.printable import printable
 from mmdata.stores import put
 
 if TYPE_CHECKING:
@@ -301,14 +302,9 @@ def _shown(value: Any) -> str:
         return value
     if not isinstance(value, str):
         return f"{value:,}"
-    text = _printable(value)
+    text = printable(value)
     fence, pad = _fence(text), "" if text and text.strip(" `") == text else " "
     return f"{fence}{pad}{text}{pad}{fence}"
-
-
-def _printable(text: str) -> str:
-    """The text with escapes for line ends, control characters and bytes that are not UTF-8."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _fence(text: str, least: int = 1) -> str:
@@ -317,18 +313,18 @@ def _fence(text: str, least: int = 1) -> str:
 
 
 def _block(lines: Sequence[str], language: str) -> str:
-    text = "\n".join(map(_printable, lines))
+    text = "\n".join(map(printable, lines))
     fence = _fence(text, 3)
     return Markup(f"{fence}{language}\n{text}\n{fence}")
 
 
 def _line(text: str) -> str:
-    return Markup(_PUNCTUATION.sub(r"\\\1", _printable(text)))
+    return Markup(_PUNCTUATION.sub(r"\\\1", printable(text)))
 
 
 def _yaml(text: str) -> str:
     """A text as YAML: JSON's strings are YAML's, but for characters that YAML does not print."""
-    return Markup(json.dumps(_printable(text), ensure_ascii=False))
+    return Markup(json.dumps(printable(text), ensure_ascii=False))
 
 
 def _range(values: Sequence[float]) -> str:

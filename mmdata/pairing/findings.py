@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from mmdata.printable import printable
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -220,7 +222,7 @@ def describe(findings: Iterable[Finding]) -> list[str]:
 
 def _first_five(findings: Sequence[Finding]) -> str:
     shown = [f"{f.path!r}" + (f" ({f.detail})" if f.detail else "") for f in findings[:_SHOWN]]
-    return ", ".join(shown) + (", ..." if len(findings) > _SHOWN else "")
+    return printable(", ".join(shown)) + (", ..." if len(findings) > _SHOWN else "")
 
 
 def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = False) -> None:

@@ -30,6 +30,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import mmdata
 from mmdata.pairing.layouts import coco
+from mmdata.pairing.layouts.documents import load
+from mmdata.pairing.texts import TextDecoder
 from mmdata.scan import scan
 
 FOLDER = 500
@@ -159,7 +161,8 @@ def json_load(root: str) -> Figures:
 
 def coco_file(root: str) -> Figures:
     """Reads the captions file."""
-    return timed(lambda: coco.read(os.path.join(root, "coco.json")))
+    path = os.path.join(root, "coco.json")
+    return timed(lambda: coco.read(load(path, TextDecoder())))
 
 
 def coco_pairs(root: str) -> Figures:

@@ -5,6 +5,7 @@ import os
 import re
 import reprlib
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
@@ -100,9 +101,9 @@ def _key_count(value: Any) -> int:
     count, level = 0, [value]
     while level:
         objects = [each for each in level if type(each) is dict]
-        parts = [each for each in level if type(each) is list]
+        parts: list[Iterable[Any]] = [each for each in level if type(each) is list]
         count += sum(map(len, objects))
-        parts += map(dict.values, objects)
+        parts += [each.values() for each in objects]
         level = [
             each for part in parts for each in part if type(each) is dict or type(each) is list
         ]
