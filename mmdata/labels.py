@@ -35,7 +35,7 @@ def with_classes(task: Task, pairs: Pairs) -> Task:
             )
         return task
     given = set(labels)
-    classes = tuple(sorted(given - {""})) if task.classes is None else task.classes
+    classes = task.classes or pairs.classes.get(task.column) or tuple(sorted(given - {""}))
     strange = sorted(given.difference(classes) | given.intersection([""]))
     if strange:
         raise ValueError(

@@ -99,7 +99,7 @@ class _Matching:
         if self.listing.weights:
             low, high = min(self.listing.weights), max(self.listing.weights)
             detail = f"{low:g} to {high:g}; weight_column=None turns this off"
-            self.notes.add(Finding("weights", self.listing.source, detail))
+            self.notes.add(Finding("weights", self.listing.source or ".", detail))
         self._add_unlisted()
         self.rows.sort(key=lambda numbered: numbered[0].image)
         paired = Pairs.of_rows(

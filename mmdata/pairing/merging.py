@@ -75,7 +75,11 @@ def _stack(left: "Pairs", right: "Pairs") -> "Pairs":
         columns={
             name: _joined(left.columns[name], right.columns[name], name) for name in left.columns
         },
+        classes={
+            name: names for name, names in left.classes.items() if right.classes.get(name) == names
+        },
         members=_members(left.members, right.members),
+        links="follow" if "follow" in (left.links, right.links) else "inside",
         scan=None,
         report=Report(
             "+".join(dict.fromkeys(report.layout for report in reports)),

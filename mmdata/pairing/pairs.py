@@ -341,8 +341,8 @@ class Pairs:
         Raises:
           ValueError: There is no such column.
         """
-        kept = dict(self.columns)
-        changes: dict[str, Any] = {"columns": kept}
+        kept, classes = dict(self.columns), dict(self.classes)
+        changes: dict[str, Any] = {"columns": kept, "classes": classes}
         for name in names:
             if name == "split":
                 changes |= {"split_names": (), "split_of": None}
@@ -354,6 +354,7 @@ class Pairs:
                     f"{name!r}, and they are {list(self.columns)}."
                 )
             kept.pop(name, None)
+            classes.pop(name, None)
         return dataclasses.replace(self, **changes)
 
     def merge(self, other: "Pairs") -> "Pairs":
@@ -371,7 +372,8 @@ class Pairs:
         """Writes a CSV file, a row a caption: file_name, caption, then split, weight and columns.
 
         What `mmdata.read(pairs.root, path)` makes of it was compared before the file is there; of
-        pairs without captions, with `caption_column=None`.
+        pairs without captions, with `caption_column=None`; without weights, with
+        `weight_column=None`; with links that were followed, with `links="follow"`.
 
         Raises:
           ValueError: The format cannot hold these pairs, e.g. texts that would read as numbers,

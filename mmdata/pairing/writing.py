@@ -95,7 +95,7 @@ def to_sidecar(pairs: Pairs, folder: "StrPath", *, lines: Literal["each", "one"]
 
     def read_back(target: str) -> Pairs:
         how: Literal["auto", "one"] = "one" if lines == "one" else "auto"
-        return read(pairs.root, target, lines=how, on_problem="drop")
+        return read(pairs.root, target, lines=how, links=pairs.links, on_problem="drop")
 
     with _new_folder(os.fspath(folder)) as target:
         _checked(pairs, folder, target, write, read_back)
@@ -118,7 +118,7 @@ def to_webdataset(pairs: Pairs, folder: "StrPath", *, images_per_shard: int) -> 
                     bar.update()
 
     def read_back(target: str) -> Pairs:
-        return read(target, on_problem="drop")
+        return read(target, weight_column=_weight_column(pairs), on_problem="drop")
 
     rest = _rest(pairs)
     names = [f"{row // images_per_shard:05}.tar/{_member(pairs, row)}" for row in range(len(pairs))]
@@ -191,11 +191,22 @@ def _write_table(pairs: Pairs, path: "StrPath", suffix: str, write: Callable[[st
         )
 
     def read_back(target: str) -> Pairs:
-        captions = "auto" if pairs.pair_count else None
-        return read(pairs.root, target, caption_column=captions, on_problem="drop")
+        return read(
+            pairs.root,
+            target,
+            caption_column="auto" if pairs.pair_count else None,
+            weight_column=_weight_column(pairs),
+            links=pairs.links,
+            on_problem="drop",
+        )
 
     with _in_place_of(path) as target:
         _checked(pairs, path, target, write, read_back)
+
+
+def _weight_column(pairs: Pairs) -> Literal["auto"] | None:
+    """How the weights read back: a column that is called "weight" may not be one of weights."""
+    return None if pairs.weights is None else "auto"
 
 
 @contextlib.contextmanager

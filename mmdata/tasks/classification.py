@@ -23,7 +23,8 @@ class Classification:
 
     Attributes:
       column: The column that holds the labels: whole numbers or texts.
-      classes: The texts in the order of their labels; None sorts those that there are.
+      classes: The texts in the order of their labels; None takes the order of a `ClassLabel` or a
+        pandas `Categorical`, and sorts other texts.
       columns: Columns of numbers that come along under their names, each [b].
 
     Raises:

@@ -180,7 +180,10 @@ def _by_key(
       PairingError: There are none, or they have too many keys.
     """
     if not records:
-        found = f"{len(malformed):,} malformed one(s)" if malformed else "none"
+        found = "none"
+        if malformed:
+            first = malformed[0]
+            found = f"{len(malformed):,} malformed one(s), e.g. {first.path}: {first.detail}"
         raise PairingError(f"{path}: must hold an object for each image; got {found}.", malformed)
     keys: dict[str, None] = {}
     for record in records:
