@@ -35,8 +35,8 @@ def rows(pairs: Pairs) -> dict[str, list[str]]:
 
 
 @given(values, separators, st.booleans())
-def test_strict_and_plain_json_agree(value: Any, separators: Any, ascii: bool) -> None:
-    text = json.dumps(value, separators=separators, ensure_ascii=ascii)
+def test_strict_and_plain_json_agree(value: Any, separators: Any, escape: bool) -> None:
+    text = json.dumps(value, separators=separators, ensure_ascii=escape)
     assert decode(text) == json.loads(text)
 
 
@@ -159,7 +159,8 @@ TWICE: dict[str, tuple[str, dict[str, list[str]], list[str]]] = {
         ["missing_caption a.jpg", "malformed c.json: images[0]"],
     ),
     "list": (
-        '[{"image": "a.jpg", "caption": "A", "image": "b.jpg"}, {"image": "b.jpg", "caption": "B"}]',
+        '[{"image": "a.jpg", "caption": "A", "image": "b.jpg"},'
+        ' {"image": "b.jpg", "caption": "B"}]',
         {"b.jpg": ["B"]},
         ["missing_caption a.jpg", "malformed c.json[0]"],
     ),
@@ -182,7 +183,7 @@ def test_the_outermost_object_has_a_key_twice(
     tmp_path: pathlib.Path, write: Write, layout: Any
 ) -> None:
     write(tmp_path, {"a.jpg": "", "c.json": '{"images": [], "images": [], "annotations": []}'})
-    with pytest.raises(PairingError, match="must have each key once; got .* key 'images' twice"):
+    with pytest.raises(PairingError, match=r"must have each key once; got .* key 'images' twice"):
         mmdata.read(tmp_path, tmp_path / "c.json", layout=layout, on_problem="drop")
 
 

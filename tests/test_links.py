@@ -73,7 +73,7 @@ def test_names_of_files_elsewhere(linked: pathlib.Path, layout: str) -> None:
     pairs = mmdata.read(linked, captions, on_problem="drop")
     assert rows(pairs) == {"k.jpg": ["A"]}
     assert outside(pairs) == ["folder/", "folder/f.jpg", "out.jpg"]
-    assert rows(mmdata.read(linked, captions, links="follow")) == dict.fromkeys(NAMES, ["A"])
+    assert rows(mmdata.read(linked, captions, links="follow")) == {name: ["A"] for name in NAMES}
 
 
 @pytest.mark.parametrize("trees", [1, 2])

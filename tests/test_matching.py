@@ -296,6 +296,30 @@ def test_layouts_that_do_not_fit(
     assert message in str(caught.value)
 
 
+# Paths from elsewhere.
+
+
+@pytest.mark.parametrize("place", ["images", "link", "link/../images", "/no/such/folder"])
+def test_absolute_paths(tmp_path: pathlib.Path, write: Write, place: str) -> None:
+    root = write(tmp_path / "images", {"x/0.jpg": "", "y/0.jpg": ""})
+    (tmp_path / "link").symlink_to("images", target_is_directory=True)
+    names = [f"{tmp_path / place}/{name}/0.jpg" for name in "xy"]
+    write(tmp_path, {"c.csv": table(*(f"{name},A" for name in names), header="image,caption")})
+    pairs = mmdata.read(root, tmp_path / "c.csv")
+    assert rows(pairs) == {"x/0.jpg": ["A"], "y/0.jpg": ["A"]}
+    moved = [("name_mismatch", "x/0.jpg", 2)] if place.startswith("/") else []
+    assert seen(pairs) == moved
+
+
+def test_absolute_paths_elsewhere_on_this_machine(tmp_path: pathlib.Path, write: Write) -> None:
+    root = write(tmp_path / "images", {"x/0.jpg": "", "k.jpg": ""})
+    name = write(tmp_path / "other", {"x/0.jpg": ""}) / "x" / "0.jpg"
+    write(tmp_path, {"c.csv": table(f"{name},A", "k.jpg,K", header="image,caption")})
+    pairs = mmdata.read(root, tmp_path / "c.csv", on_problem="drop")
+    assert rows(pairs) == {"k.jpg": ["K"]}
+    assert seen(pairs) == [("missing_caption", "x/0.jpg", 1), ("outside", str(name), 1)]
+
+
 # Layout "frame".
 
 
@@ -369,8 +393,41 @@ def test_dataset_of_files(tmp_path: pathlib.Path, write: Write) -> None:
     assert seen(mmdata.read(gone, on_problem="drop")) == [("missing_image", "gone.jpg", 1)]
 
 
+def labelled(folder: pathlib.Path) -> Any:
+    """Two images with labels that are not in the order of their names; the third has none."""
+    kinds = {
+        "image": datasets.Image(),
+        "caption": datasets.Value("string"),
+        "label": datasets.ClassLabel(names=["zebra", "ape"]),
+    }
+    names = [str(folder / name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    cells = {"image": names, "caption": ["A", "B", "C"], "label": [0, 1, -1]}
+    return datasets.Dataset.from_dict(cells, features=datasets.Features(kinds))
+
+
+def test_labels_keep_their_names(tmp_path: pathlib.Path, write: Write) -> None:
+    write(tmp_path, {"a.jpg": "", "b.jpg": "", "c.jpg": ""})
+    dataset = labelled(tmp_path)
+    kinds = pd.Categorical.from_codes([0, 1, -1], categories=["zebra", "ape"])
+    frame = pd.DataFrame({"image": ["a.jpg", "b.jpg", "c.jpg"], "caption": ["A", "B", "C"]})
+    table = dataset.remove_columns("image").add_column("image", ["a.jpg", "b.jpg", "c.jpg"])
+    table.to_parquet(tmp_path / "t.parquet")
+    for pairs in (
+        mmdata.read(dataset),
+        mmdata.read(tmp_path, frame.assign(label=kinds)),
+        mmdata.read(tmp_path, tmp_path / "t.parquet"),
+    ):
+        assert list(pairs.columns["label"]) == ["zebra", "ape", ""]
+        assert pairs.classes == {"label": ("zebra", "ape")}
+        assert pairs.filter([True, True, False]).merge(pairs).classes == pairs.classes
+        assert pairs.drop("label").classes == {}
+
+
 @pytest.mark.parametrize("path", [None, "b.jpg"])
-def test_dataset_of_bytes(path: str | None) -> None:
+def test_dataset_of_bytes(
+    path: str | None, tmp_path: pathlib.Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write(tmp_path, {"b.jpg": "another image of this name"}))
     embedded = [{"bytes": b"1", "path": path}, {"bytes": b"2", "path": path}]
     with pytest.raises(PairingError, match="must name image files; got images with paths and b"):
         mmdata.read(images_of(embedded), on_problem="drop")

@@ -21,6 +21,7 @@ from mmdata.pairing.findings import PairingError
 from mmdata.pairing.layouts import shard_index, shards
 from mmdata.pairing.layouts.shard_paths import expand
 from mmdata.pairing.layouts.shards import Contents
+from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.texts import TextDecoder
 from mmdata.tar_headers import TarEntry, tar_entries
 
@@ -136,6 +137,72 @@ def test_captions(tmp_path: pathlib.Path, parts: dict[str, Any], expected: list[
     else:
         assert contents.captions == []
         assert [finding.kind for finding in contents.findings] == [expected]
+
+
+# One source of captions out of several, by extension or by key.
+
+DIFFER: dict[str, Any] = {
+    ".txt": "by hand",
+    ".json": {"caption": "by a model", "alt": "from the page", "tags": ["x", "y"]},
+}
+CHOSEN: list[tuple[dict[str, Any], list[str]]] = [
+    ({"extensions": (".txt",)}, ["by hand"]),
+    ({"extensions": (".json",)}, ["by a model"]),
+    ({"extensions": (".json", ".txt")}, ["by a model"]),
+    ({"extensions": (".caption", ".txt")}, ["by hand"]),
+    ({"columns": Columns(captions="alt")}, ["from the page"]),
+    ({"columns": Columns(captions=("caption", "tags"))}, ["by a model", "x", "y"]),
+    ({"columns": Columns(captions="tags"), "extensions": (".json",)}, ["x", "y"]),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), CHOSEN)
+def test_chosen_captions(tmp_path: pathlib.Path, options: Any, expected: list[str]) -> None:
+    files = {"a.jpg": b"1", **{f"a{end}": part for end, part in DIFFER.items()}}
+    shard = pack(tmp_path / "s.tar", files)
+    assert [f.kind for f in read(shard).findings if f.is_problem] == ["disagreement"]
+    contents = read(shard, **options)
+    assert contents.captions == [expected]
+    assert not any(finding.is_problem for finding in contents.findings)
+
+
+def test_the_message_of_captions_that_differ_says_how_to_choose(tmp_path: pathlib.Path) -> None:
+    shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.txt": "A", "a.json": {"caption": "B"}})
+    [finding] = read(shard).findings
+    assert "extensions=('.json',) or ('.txt',) chooses" in finding.detail
+
+
+def test_captions_of_other_extensions(tmp_path: pathlib.Path) -> None:
+    shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.cap": "A", "a.txt": "B"})
+    assert read(shard, extensions=(".cap",)).captions == [["A"]]
+
+
+def test_no_sample_has_the_key(tmp_path: pathlib.Path) -> None:
+    shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.json": {"caption": "A"}})
+    with pytest.raises(PairingError, match=r"caption_column=.* got 'alt', and they have 'caption'"):
+        read(shard, columns=Columns(captions="alt"))
+
+
+def test_a_key_twice(tmp_path: pathlib.Path) -> None:
+    twice = '{"caption": "A", "caption": "B"}'
+    contents = read(
+        pack(tmp_path / "s.tar", {"a.jpg": "", "a.json": twice, "b.jpg": "", "b.txt": "B"})
+    )
+    assert contents.captions == [["B"]]
+    [finding] = contents.findings
+    assert (finding.kind, finding.path) == ("malformed", "s.tar: a.json")
+    assert finding.detail.endswith("got an object with the key 'caption' twice")
+
+
+def test_a_shard_that_is_cut_off_between_members(tmp_path: pathlib.Path) -> None:
+    whole = pack(tmp_path / "s.tar", {"a.jpg": "x", "a.txt": "A", "b.jpg": "y", "b.txt": "B"})
+    whole.write_bytes(whole.read_bytes()[: 4 * 512])
+    contents = read(whole)
+    assert contents.captions == [["A"]]
+    [finding] = contents.findings
+    assert (finding.kind, finding.path) == ("malformed", "s.tar")
+    assert finding.is_problem
+    assert "no end-of-archive mark at byte 2,048; cut off?" in finding.detail
 
 
 def test_values_and_bytes(tmp_path: pathlib.Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -50,7 +51,7 @@ def table(images: pathlib.Path, **columns: Sequence[object]) -> pathlib.Path:
     return path
 
 
-def classify(images: Any, captions: pathlib.Path | None = None, **options: Any) -> Any:
+def classify(images: Any, captions: Any = None, **options: Any) -> Any:
     task = Classification(column="label")
     return mmdata.build(images, captions, **SMALL | {"task": task, "shuffle": False} | options)
 
@@ -102,6 +103,15 @@ def test_labels(
         _ = ds.tokenizer
     with pytest.raises(ValueError, match=r"one of \['label'\]; got 'lable'"):
         classify(ds.pairs, task=Classification(column="lable"))
+
+
+def test_labels_with_an_order_of_their_own(images: pathlib.Path) -> None:
+    order = ["emu", "dog", "cat", "bird", "ant"]
+    names = [f"{row}.png" for row in range(COUNT)]
+    kinds = pd.Categorical(LABELS, categories=order)
+    ds = classify(images, pd.DataFrame({"image": names, "label": kinds}))
+    assert ds.class_names == order
+    assert [n for _, part in ds for n in part.numpy()] == [order.index(name) for name in LABELS]
 
 
 UNLABELLED: dict[str, tuple[Sequence[object], tuple[str, ...] | None, str]] = {
