@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import datasets
 import pytest
 
 import mmdata
@@ -69,7 +70,7 @@ CASES: dict[str, tuple[str, dict[str, str | bytes], Rows, list[str | tuple[str, 
         "a.jpg a.png",
         {"t.csv": lines("image,text,n", "a,of a,0", "a.jpg,of a.jpg,0")},
         {"a.jpg": ["of a.jpg"]},
-        ["a.png", "t.csv:2"],
+        ["a.png", ("a", "t.csv:2")],
     ),
     "no extension, and the other file is gone": (
         "a.png k.jpg",
@@ -250,6 +251,22 @@ CASES: dict[str, tuple[str, dict[str, str | bytes], Rows, list[str | tuple[str, 
         KEPT,
         ["a.jpg", "t.csv:2"],
     ),
+    "lists in cells, and a line of too many": (
+        "a.jpg b.jpg k.jpg",
+        {
+            "t.csv": lines(
+                "image,caption", 'a.jpg,"[""A"", ""B""]"', 'b.jpg,"[""C""]"', "k.jpg,K, K"
+            )
+        },
+        {"a.jpg": ["A", "B"], "b.jpg": ["C"], "k.jpg": ["K, K"]},
+        [],
+    ),
+    "a cell of two lines, and a line of too many": (
+        "a.jpg b.jpg k.jpg",
+        {"t.csv": lines("image,caption", 'a.jpg,"A', 'B"', 'b.jpg,"C, D"', "k.jpg,K, K")},
+        {"a.jpg": ["A\nB"], "b.jpg": ["C, D"], "k.jpg": ["K, K"]},
+        [],
+    ),
     "CSV, a quote that swallows rows": (
         "a.jpg b.jpg k.jpg",
         {"t.csv": lines("image,text", 'a.jpg,"A', "b.jpg,B", 'k.jpg,"', "b.jpg,C", "k.jpg,K")},
@@ -332,5 +349,22 @@ def test_no_wrong_pair(
 
 
 def is_named(name: str, told: list[str]) -> bool:
-    """Whether a finding's path is a name or ends in it, or its detail quotes it or ends in it."""
-    return any(text.endswith(name) or repr(name) in text for text in told)
+    """Whether a finding's path or detail is a name, begins or ends with it, or quotes it."""
+    return any(
+        text == name
+        or text.endswith(f" {name}")
+        or text.startswith(f"{name} ")
+        or repr(name) in text
+        for text in told
+    )
+
+
+def test_images_inside_of_a_dataset_are_no_files_of_the_same_name(
+    tmp_path: pathlib.Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"a.jpg": "another image", "b.jpg": "another image"})
+    monkeypatch.chdir(tmp_path)
+    images = [{"bytes": name.encode(), "path": name} for name in ("a.jpg", "b.jpg")]
+    found = datasets.Dataset.from_dict({"image": images, "caption": ["A", "B"]})
+    with pytest.raises(PairingError, match="its images must be files; got images that are kept"):
+        mmdata.read(found.cast_column("image", datasets.Image()), on_problem="drop")
