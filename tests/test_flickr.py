@@ -173,7 +173,10 @@ def test_folder(tmp_path: pathlib.Path, write: Write) -> None:
     root = write(tmp_path, {**files, **others, **lemmas})
     listing = read(root)
     assert (listing.source, len(listing.names)) == ("Flickr8k.token.txt", 4)
-    assert seen(listing) == ["ignored Flickr8k.lemma.token.txt"]
+    assert sorted(seen(listing)) == [
+        *("ignored ExpertAnnotations.txt", "ignored Flickr8k.lemma.token.txt"),
+        "ignored readme.txt",
+    ]
     write(root, {"more.token": TOKEN})
     with pytest.raises(PairingError, match=r"got 2: 'Flickr8k.token.txt', 'more.token'\. Pass"):
         read(root)

@@ -404,8 +404,8 @@ COCO: dict[str, CocoCase] = {
         ["a.jpg"],
         [A, (2, "a.jpg")],
         [(1, "x"), (2, "y")],
-        {"a.jpg": ["x", "y"]},
-        ["several_ids a.jpg"],
+        {},
+        ["disagreement a.jpg"],
     ),
     "an id of two images": (
         ["a.jpg", "b.jpg"],

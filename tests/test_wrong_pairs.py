@@ -270,8 +270,8 @@ CASES: dict[str, tuple[str, dict[str, str | bytes], Rows, list[str | tuple[str, 
     "CSV, a quote that swallows rows": (
         "a.jpg b.jpg k.jpg",
         {"t.csv": lines("image,text", 'a.jpg,"A', "b.jpg,B", 'k.jpg,"', "b.jpg,C", "k.jpg,K")},
-        {"b.jpg": ["C"], **KEPT},
-        ["a.jpg", "t.csv:2"],
+        {"b.jpg": ["B", "C"], **KEPT},
+        ["a.jpg", "t.csv:2", "t.csv:4"],
     ),
     "TSV, a quote that swallows rows": (
         "a.jpg b.jpg k.jpg",
@@ -280,8 +280,8 @@ CASES: dict[str, tuple[str, dict[str, str | bytes], Rows, list[str | tuple[str, 
                 "image\ttext", 'a.jpg\t"A', "b.jpg\tB", 'k.jpg\tD"', "b.jpg\tC", "k.jpg\tK"
             )
         },
-        {"b.jpg": ["C"], **KEPT},
-        ["a.jpg", "t.tsv:2"],
+        {"b.jpg": ["B", "C"], "k.jpg": ['D"', "K"]},
+        ["a.jpg", "t.tsv:2", "t.tsv:4"],
     ),
     "CSV, a delimiter lost before a quote": (
         "a.jpg k.jpg",
@@ -366,5 +366,7 @@ def test_images_inside_of_a_dataset_are_no_files_of_the_same_name(
     monkeypatch.chdir(tmp_path)
     images = [{"bytes": name.encode(), "path": name} for name in ("a.jpg", "b.jpg")]
     found = datasets.Dataset.from_dict({"image": images, "caption": ["A", "B"]})
-    with pytest.raises(PairingError, match="its images must be files; got images that are kept"):
+    with pytest.raises(
+        PairingError, match="must name image files; got images with paths and bytes"
+    ):
         mmdata.read(found.cast_column("image", datasets.Image()), on_problem="drop")

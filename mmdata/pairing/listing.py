@@ -24,7 +24,8 @@ class Listing:
         blank where it gives a blank one. None where captions are not wanted.
       places: Where each entry stands, as `place` has it: a line, or an index.
       place: What is written behind `source` for a place: "captions.csv:17".
-      ids: What the source itself calls the image of each entry; None where it has no ids.
+      ids: What the source itself calls the image of each entry; entries of one name must have one
+        id. None where it has no ids.
       stems: The ends of the stems of the images' files, e.g. zero-padded ids, which count where a
         name is not found; None where there are none.
       splits: The split of each entry, None or "" where it has none; None where the file has none.

@@ -17,8 +17,6 @@ from mmdata.pairing.problems import Problems
 from mmdata.pairing.texts import why_without_text, with_text
 from mmdata.pairing.tree import Tree
 
-_SHOWN = 5
-
 Numbered = tuple[Row, int]
 """A row, and the number of the entry that its further values come from; -1 for none."""
 
@@ -134,11 +132,11 @@ class _Matching:
         elif listing.captions is None:
             self.rows.append((Row(file, []), numbers[0]))
         else:
-            ids = dict.fromkeys(listing.ids[n] for n in numbers) if listing.ids else {}
-            if len(ids) > 1:
-                shown = ", ".join(map(repr, list(ids)[:_SHOWN]))
-                self.notes.add(Finding("several_ids", file, f"ids {shown}"))
             given = [text for n in numbers for text in listing.captions[n]]
+            if given:
+                for number in (n for n in numbers if not listing.captions[n]):
+                    detail = f"{listing.where(number)} has none"
+                    self.notes.add(Finding("blank_caption", file, detail))
             self._add(file, given, numbers[0])
 
     def _add(self, file: str, given: Sequence[str], number: int) -> None:
@@ -173,7 +171,8 @@ class _Matching:
     def _disagreement(self, numbers: Sequence[int]) -> str | None:
         """What the entries of one image say differently, if they do."""
         listing = self.listing
-        for what, values in (("split", listing.splits), ("weight", listing.weights)):
+        given = (("id", listing.ids), ("split", listing.splits), ("weight", listing.weights))
+        for what, values in given:
             for number in numbers[1:] if values is not None else ():
                 if values is not None and values[number] != values[numbers[0]]:
                     first, other = listing.where(numbers[0]), listing.where(number)

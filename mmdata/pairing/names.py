@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from mmdata.pairing.findings import Finding, Kind
-from mmdata.pairing.folders import canonical, folded, stem
+from mmdata.pairing.folders import canonical, folded, is_image, stem
 from mmdata.pairing.moved_folders import is_absolute, move_of
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -52,8 +52,9 @@ def resolve(names: Mapping[str, str | None], files: Sequence[str]) -> Names:
     - whose stem ends in the name's id, unless another match speaks against ids.
 
     "Only" is among all names and all files, matched ones included: a name whose file is lost never
-    takes the file of a name that is not listed. Every such match is reported. Where several files
-    or several names match and nothing tells them apart, none of them is paired.
+    takes the file of a name that is not listed. Where the folder of a name exists, its file must be
+    there. Every such match is reported. Where several files or several names match and nothing
+    tells them apart, none of them is paired.
 
     An absolute name, of another machine for instance, matches by a change of folder alone.
 
@@ -79,6 +80,7 @@ class _Search:
         self._ids = names
         self._waiting = dict.fromkeys(names)
         self._every_file = files
+        self._folders = {canonical(posixpath.dirname(file)) for file in files} - {""}
         self._free = dict.fromkeys(files)
         self._files: dict[str, str] = {}
         self._refused: set[str] = set()
@@ -123,16 +125,24 @@ class _Search:
         if not keys:
             return
         all_names, all_files = _grouped(self._ids, of_name), _grouped(self._every_file, of_file)
+        stems = _grouped(self._ids, _stem) if how == "extension" else {}
         matched: list[tuple[str, str]] = []
         for key in sorted(keys):
             names, files = names_of[key], files_of[key]
-            if len(names) < len(all_names[key]) or len(files) < len(all_files[key]):
+            rivals = {*all_names[key], *stems.get(key, ())}
+            if len(names) < len(rivals) or len(files) < len(all_files[key]):
                 continue  # one of them is matched already: the others may be lost, or not listed
             if len(names) == len(files) == 1:
-                matched.append((names[0], files[0]))
-            else:
+                if how in ("exact", "id") or self._may_be_in(names[0], files[0]):
+                    matched.append((names[0], files[0]))
+            elif min(len(names), len(files)) == 1 and len(names) <= _SHOWN:
                 self._clash(names, files)
         self._take(how, matched)
+
+    def _may_be_in(self, name: str, file: str) -> bool:
+        """Whether the folder of a name is that of the file, or is not there at all."""
+        folder = canonical(posixpath.dirname(_forward(plain(name))))
+        return folder == canonical(posixpath.dirname(file)) or folder not in self._folders
 
     def match_moved(self) -> None:
         """Matches all names by one change of folder, if not one of them is at its place."""
@@ -223,6 +233,11 @@ def _forward(name: str) -> str:
 
 def _slashed(name: str) -> str:
     return folded(plain(_forward(name)))
+
+
+def _stem(name: str) -> str | None:
+    """The key of a name by its stem, if it has the extension of an image."""
+    return stem(_slashed(name)) if is_image(name) else None
 
 
 def _id(file: str) -> str | None:

@@ -220,7 +220,7 @@ class _Reading:
         if source.layout == "sidecar":
             return self._sidecar(images, captions or images)
         listing = self._listing(source)
-        besides = _besides(images, captions, listing.source)
+        besides = _besides(images, captions, listing)
         tree = Tree.walk(images, besides=besides, links=self.links)
         return match(listing, tree, problems=self.problems, chosen=self.chosen)
 
@@ -360,12 +360,13 @@ def _require_source(layout: str, captions: str | None) -> None:
         raise IsADirectoryError(f"captions=... must be a file; got the folder {captions!r}.")
 
 
-def _besides(images: str, captions: str | None, source: str) -> list[str]:
+def _besides(images: str, captions: str | None, listing: Listing) -> list[str]:
     """The caption files among the images, relative to their folder."""
     if captions is None:
         return recognition.metadata_files(images)
     files = [captions]
     if os.path.isdir(captions):
-        found = [source] if source else recognition.metadata_files(captions)
-        files = [os.path.join(captions, file) for file in found]
+        ignored = [finding.path for finding in listing.findings if finding.kind == "ignored"]
+        found = [listing.source] if listing.source else recognition.metadata_files(captions)
+        files = [os.path.join(captions, file) for file in (*found, *ignored)]
     return [os.path.relpath(file, images).replace(os.sep, "/") for file in files]

@@ -1,14 +1,14 @@
 """Which layout a caption source has, judged by its content."""
 
 import contextlib
-import csv
 import io
 import os
 from typing import Any
 
 from mmdata.pairing.folders import is_folder, is_hidden, is_image
-from mmdata.pairing.layouts import Layout, flickr
+from mmdata.pairing.layouts import Layout, cells, flickr
 from mmdata.pairing.layouts.coco import padded
+from mmdata.pairing.layouts.delimited import Record, records
 from mmdata.pairing.layouts.table_columns import is_image_column
 from mmdata.pairing.texts import TextDecoder
 
@@ -104,19 +104,26 @@ def _of_file(captions: str, is_table: bool) -> Layout:
 
 
 def _is_sound_table(path: str) -> bool:
-    """Whether a file is CSV of two columns all through: commas in its captions are quoted.
+    """Whether a file is CSV of two columns: commas in its captions are quoted.
 
-    Then it is read as any table, unless lists of splits lie beside it.
+    That is so if every row has two cells, or if one has what Flickr's files never have: a caption
+    of several lines, or a list of captions. Then the file is read as any table, unless lists of
+    splits are beside it.
     """
     beside = os.listdir(os.path.dirname(path) or os.curdir)
     if any(name.lower().endswith("images.txt") for name in beside):
         return False
     with open(path, "rb") as file:
         text = TextDecoder(errors="replace").decode(file.read())[0]
-    try:
-        return all(len(row) in (0, 2) for row in csv.reader(io.StringIO(text), strict=True))
-    except csv.Error:
+    found = list(records(io.StringIO(text).readlines(), ","))
+    return all(len(record.cells) == 2 for record in found) or any(map(_is_of_table, found))
+
+
+def _is_of_table(record: Record) -> bool:
+    if len(record.cells) != 2:
         return False
+    is_list = len(cells.captions_in_text(record.cells[1:], "", {})[0]) > 1
+    return record.last > record.first or is_list
 
 
 def _looks_like_text(path: str) -> bool:

@@ -15,7 +15,7 @@ _QUOTED = r"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\""
 _STRING = re.compile(_QUOTED)
 # As `str` writes a list, or a NumPy array, which has no commas: Python would join its strings.
 _WRITTEN = re.compile(rf"\[\s*(?:{_QUOTED})(?:(?:\s*,\s*|\s+)(?:{_QUOTED}))*\s*\]")
-_LIST = re.compile(r"\[\s*['\"]")
+_LIST = re.compile(r"\[\s*['\"].*|.*['\"]\s*\]", re.DOTALL)
 
 Faults = dict[int, str]
 """The rows that make no entry, and what was seen first that is wrong with each."""
@@ -49,7 +49,7 @@ def captions_in_text(cells: Sequence[str], column: str, faults: Faults) -> list[
     """The captions in cells of a format that knows only text: one, or a list written out."""
     found: list[list[str]] = []
     for row, cell in enumerate(map(str.strip, cells)):
-        listed = _listed(cell) if cell[:1] == "[" else [cell]
+        listed = _listed(cell) if cell[:1] == "[" or cell[-1:] == "]" else [cell]
         if listed is None:
             got = reprlib.repr(cell)
             faults.setdefault(
@@ -74,7 +74,7 @@ def _of_value(cell: Any) -> list[str] | None:
 def _listed(cell: str) -> list[str] | None:
     """The captions in a list of strings as JSON, Python or NumPy write it; else the cell itself.
 
-    None where it begins like such a list, but is none.
+    None where it begins or ends like such a list, but is none.
     """
     strings = _STRING.findall(cell) if _WRITTEN.fullmatch(cell) else []
     if strings and "\\" not in cell:
@@ -86,7 +86,7 @@ def _listed(cell: str) -> list[str] | None:
     is_list = isinstance(found, list) and all(isinstance(text, str) for text in found)
     if is_list:
         return [text.strip() for text in found]
-    return None if _LIST.match(cell) else [cell]
+    return None if _LIST.fullmatch(cell) else [cell]
 
 
 def _evaluated(strings: list[str]) -> list[str] | None:

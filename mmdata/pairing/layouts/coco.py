@@ -11,6 +11,7 @@ from mmdata.pairing.layouts.documents import Document, is_text, one_line, shown
 from mmdata.pairing.listing import Listing
 
 _DIGITS = 12
+_EXACT = 2**53  # above, floats leave ints out
 REJECTED = frozenset({"is_rejected", "is_precanned"})
 """Marks of captions that are none: those of VizWiz.
 
@@ -64,12 +65,12 @@ class _Reading:
 
     def add_image(self, number: int, image: Any) -> None:
         try:
-            name, identity = image["file_name"], image["id"]
-            names = self._names_of.setdefault(identity, [])
+            name, identity = image["file_name"], _identity(image["id"])
         except (TypeError, KeyError):
             return self._refuse(f"images[{number}]", f"is {shown(image)}")
-        if not _is_id(identity) or not is_text(name) or not name:
+        if identity is None or not is_text(name) or not name:
             return self._refuse(f"images[{number}]", f"is {shown(image)}")
+        names = self._names_of.setdefault(identity, [])
         if names and all(canonical(name) != canonical(other) for other in names):
             names.append(name)
             self._refuse(f"images[{number}]", f"has the id of {names[0]!a} too: {shown(image)}")
@@ -91,9 +92,10 @@ class _Reading:
             try:
                 if annotation.keys() & REJECTED and self._is_left_out(number, annotation):
                     continue
-                text = annotation["caption"].strip(" ")
-                if text and text.isascii() and text.isprintable() and "  " not in text:
-                    captions_of[annotation["image_id"]].append(text)
+                text, identity = annotation["caption"].strip(" "), annotation["image_id"]
+                is_id = type(identity) is int or type(identity) is str
+                if is_id and text and text.isascii() and text.isprintable() and "  " not in text:
+                    captions_of[identity].append(text)
                     continue
             except (TypeError, KeyError, AttributeError):
                 pass
@@ -102,7 +104,8 @@ class _Reading:
     def _add_caption(self, number: int, annotation: Any) -> None:
         try:
             text = one_line(annotation["caption"])  # a few of COCO's hold line breaks
-            names = self._names_of.get(annotation["image_id"], ())
+            identity = _identity(annotation["image_id"])
+            names = self._names_of.get(identity, ())
         except (TypeError, KeyError, AttributeError):
             return self._refuse(f"annotations[{number}]", f"is {shown(annotation)}")
         if len(names) != 1:
@@ -113,7 +116,7 @@ class _Reading:
         elif not is_text(text):
             self._refuse(f"annotations[{number}]", f"a lone surrogate in {text!a:.80}")
         else:
-            self._captions_of[annotation["image_id"]].append(text)
+            self._captions_of[identity].append(text)
 
     def _is_left_out(self, number: int, annotation: dict[str, Any]) -> bool:
         marks = [mark for mark in sorted(REJECTED) if annotation.get(mark)]
@@ -146,8 +149,11 @@ def _entries(path: str, document: Any, key: str) -> list[Any]:
     return entries
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | float | str) and not isinstance(value, bool)
+def _identity(value: Any) -> int | str | None:
+    """An id as an int or a text; None where it is neither, or a float that rounds."""
+    if type(value) is float and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    return value if type(value) is int or type(value) is str else None
 
 
 def padded(identity: Any) -> str | None:

@@ -55,7 +55,7 @@ def records(lines: list[str], delimiter: str) -> Iterator[Record]:
                     yield Record(first, first, (), f"{fault}over {swallowed!a}")
                     yield from _by_line(lines, first, last, delimiter)
                 elif cells and not lines[first - 1].isspace():
-                    yield Record(first, last, tuple(cells))
+                    yield _record(first, last, cells, lines[first - 1], delimiter)
                 first = last + 1
             return
         except csv.Error as err:
@@ -82,7 +82,17 @@ def _by_line(lines: list[str], first: int, last: int, delimiter: str) -> Iterato
             yield Record(number, number, (), f"not a row: {err}")
         else:
             if not line.isspace():
-                yield Record(number, number, tuple(cells))
+                yield _record(number, number, cells, line, delimiter)
+
+
+def _record(first: int, last: int, cells: list[str], line: str, delimiter: str) -> Record:
+    """A row, unless a quote opens in one of its cells and closes in another."""
+    if first == last and line.count('"') > 1:
+        whole = f"{delimiter}{line.rstrip()}{delimiter}"
+        odd = [cell for cell in cells if cell.count('"') % 2 and cell[0] != '"']
+        if sum(f"{delimiter}{cell}{delimiter}" in whole for cell in odd) > 1:
+            return Record(first, last, (), "a quote opens in one cell and closes in another")
+    return Record(first, last, tuple(cells))
 
 
 def _swallowed(cells: list[str], lines: list[str], delimiter: str) -> str | None:

@@ -37,12 +37,14 @@ class _Form:
       headers: The first line, without white space and quotes, in lower case; empty where lines
         alone make the form.
       quoted: Whether fields may be in quotes.
+      again: What a caption never holds: the beginning of another line.
     """
 
     example: str
     pattern: re.Pattern[str]
     headers: tuple[str, ...] = ()
     quoted: bool = False
+    again: re.Pattern[str] | None = None
 
     def is_form_of(self, lines: list[str]) -> bool:
         if self.headers:
@@ -67,8 +69,13 @@ _FORMS = (
         "name.jpg| 0| caption",
         re.compile(r"(?P<name>[^|]+)\|\s*(?:\d+\s*\||(?P<number>\d+)\s+(?=\S))(?P<caption>.*)"),
         ("image_name|comment_number|comment",),
+        again=re.compile(rf"{_EXTENSION}\s*\|\s*\d+\s*\|", re.IGNORECASE),
     ),
-    _Form("name.jpg#0<tab>caption", re.compile(r"(?P<name>[^\t]*\.\w+)#\d+\t(?P<caption>.*)")),
+    _Form(
+        "name.jpg#0<tab>caption",
+        re.compile(r"(?P<name>[^\t]*\.\w+)#\d+\t(?P<caption>.*)"),
+        again=re.compile(r"\.\w+#\d+\t"),
+    ),
 )
 _REQUIRED = (
     "Required: lines like 'name.jpg#0<tab>caption'; or one of the headers 'image,caption', "
@@ -134,6 +141,9 @@ def read(path: str, *, decoder: TextDecoder, links: Links = "inside") -> Listing
     lists = _lists(file, texts, names, decoder, findings)
     splits = _splits(names, lists, findings)
     entries = entries.only(splits)
+    if is_folder:
+        others = [text for text in texts if text != source and not _is_for_flickr(text)]
+        findings += [Finding("ignored", text, "no captions of Flickr's") for text in others]
     return Listing(
         layout="flickr",
         source=source,
@@ -181,6 +191,10 @@ def _texts(folder: str, links: Links, findings: list[Finding]) -> list[str]:
     return sorted(texts)
 
 
+def _is_for_flickr(name: str) -> bool:
+    return bool(_LIST.fullmatch(name)) or name.lower().endswith(_LEMMAS)
+
+
 def _sniff(path: str, decoder: TextDecoder) -> bool:
     with open(path, "rb") as file:
         return recognise(decoder.decode(file.read(_HEAD))[0])
@@ -224,6 +238,9 @@ def _entries(path: str, text: str, findings: list[Finding]) -> _Entries:
         got = f"{shown(lines[0][1])} in line {lines[0][0]}" if lines else "a file without text"
         raise PairingError(f"no captions in {path}; got {got}. {_REQUIRED}")
     entries, found = _Entries(), []
+    listed = {
+        _fields(form, match)[0] for _, line in lines if (match := form.pattern.fullmatch(line))
+    }
     for number, line in lines[bool(form.headers) :]:
         where = f"{source}:{number}"
         match = form.pattern.fullmatch(line)
@@ -231,15 +248,19 @@ def _entries(path: str, text: str, findings: list[Finding]) -> _Entries:
         if match is None or not name:
             found.append(Finding("malformed", where, f"not like {form.example!r}: {shown(line)}"))
             continue
+        if form.again and form.again.search(match["caption"]):
+            found.append(Finding("malformed", where, f"two entries in one line: {shown(line)}"))
+            continue
         if form.quoted and line.count('"') % 2:
             found.append(Finding("stray_quote", where, line))
         if match.groupdict().get("number"):
             detail = f"no '|' behind {match['number']}; read as if there were one: add it"
             found.append(Finding("known_defect", where, detail))
-        mended = _mend(name)
-        if mended != name:
-            entries.defects.setdefault(mended, _defect(where, name))
-        entries.add(mended, caption, number)
+        fixed = _without_number(name)
+        if fixed != name and fixed not in listed:
+            entries.defects.setdefault(fixed, _defect(where, name))
+            name = fixed
+        entries.add(name, caption, number)
     if not entries.names:
         got = f"{len(found):,} line(s) that are not like {form.example!r}"
         raise PairingError(f"no captions in {path}; got {got}.", found)
@@ -260,7 +281,7 @@ def _unquote(field: str) -> str:
     return match[1].replace('""', '"').strip() if match else field
 
 
-def _mend(name: str) -> str:
+def _without_number(name: str) -> str:
     """The name without a number behind its extension."""
     match = _NUMBERED.fullmatch(name)
     return match[1] if match else name
@@ -285,7 +306,7 @@ def _lists(
         if not match or file == source:
             continue
         text = _text(os.path.join(folder, file), decoder, findings)
-        listed = {_mend(line.strip()) for _, line in _lines(text)}
+        listed = {_without_number(line.strip()) for _, line in _lines(text)}
         strange = sorted(listed - known)
         if 2 * len(strange) >= len(listed):
             detail = f"no list of a split: most of it names no image of {source}"
