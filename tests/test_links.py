@@ -107,7 +107,12 @@ def test_a_link_to_the_root_of_the_system_is_not_walked(
     (tmp_path / "all").symlink_to("/", target_is_directory=True)
     listed: list[str] = []
     scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: listed.append(str(path)) or scandir(path))
+
+    def noted(path: str) -> Any:
+        listed.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", noted)
     pairs = mmdata.read(tmp_path, on_problem="drop")
     assert (rows(pairs), outside(pairs)) == ({"k.jpg": ["k"]}, ["all/"])
     assert set(listed) == {str(tmp_path)}

@@ -408,7 +408,7 @@ def labelled(folder: pathlib.Path) -> Any:
 def test_labels_keep_their_names(tmp_path: pathlib.Path, write: Write) -> None:
     write(tmp_path, {"a.jpg": "", "b.jpg": "", "c.jpg": ""})
     dataset = labelled(tmp_path)
-    kinds = pd.Categorical.from_codes([0, 1, -1], categories=["zebra", "ape"])
+    kinds = pd.Categorical.from_codes([0, 1, -1], categories=pd.Index(["zebra", "ape"]))
     frame = pd.DataFrame({"image": ["a.jpg", "b.jpg", "c.jpg"], "caption": ["A", "B", "C"]})
     table = dataset.remove_columns("image").add_column("image", ["a.jpg", "b.jpg", "c.jpg"])
     table.to_parquet(tmp_path / "t.parquet")

@@ -172,6 +172,16 @@ def test_the_message_of_captions_that_differ_says_how_to_choose(tmp_path: pathli
     assert "extensions=('.json',) or ('.txt',) chooses" in finding.detail
 
 
+def test_captions_under_two_keys_are_reported(tmp_path: pathlib.Path) -> None:
+    said = {"caption": "A", "text": "B"}
+    shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.json": said, "b.jpg": "", "b.json": said})
+    contents = read(shard)
+    assert contents.captions == [["A"], ["A"]]
+    assert told(contents) == [("ignored", "s.tar: a.json", 2)]
+    assert "caption_column='text' chooses it" in contents.findings[0].detail
+    assert read(shard, columns=Columns(captions="text")).captions == [["B"], ["B"]]
+
+
 def test_captions_of_other_extensions(tmp_path: pathlib.Path) -> None:
     shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.cap": "A", "a.txt": "B"})
     assert read(shard, extensions=(".cap",)).captions == [["A"]]

@@ -67,7 +67,7 @@ def resolve(names: Mapping[str, str | None], files: Sequence[str]) -> Names:
     found.refuse_outside()
     found.match("exact", canonical, plain)
     found.match("case", folded, _slashed)
-    found.match("extension", lambda file: folded(stem(file)), _slashed)
+    found.match("extension", lambda file: folded(stem(file)), _without_extension)
     found.match_moved()
     found.match("folder", lambda file: folded(posixpath.basename(file)), _basename)
     found.match_ids()
@@ -145,25 +145,24 @@ class _Search:
         return folder == canonical(posixpath.dirname(file)) or folder not in self._folders
 
     def match_moved(self) -> None:
-        """Matches all names by one change of folder, if not one of them is at its place."""
+        """Matches all names by one change of folder, if no file and no folder is at its place."""
         if self._files or not self._waiting or not self._free:
             return
         files_of = _grouped(self._free, canonical)
-        names = {name: canonical(_forward(plain(name))) for name in self._waiting}
-        move = move_of(set(names.values()), files_of)
-        if move is None:
+        paths = {name: canonical(_forward(plain(name))) for name in self._waiting}
+        move = move_of(set(paths.values()), files_of)
+        if move is None or any(posixpath.dirname(path) in self._folders for path in paths.values()):
             return
         self._has_moved = True
-        names_of: dict[str, list[str]] = {}
-        for name, path in names.items():
-            names_of.setdefault(move(path), []).append(name)
-        matched: list[tuple[str, str]] = []
-        for path in sorted(names_of.keys() & files_of.keys()):
-            if len(names_of[path]) == len(files_of[path]) == 1:
-                matched.append((names_of[path][0], files_of[path][0]))
-            else:
-                self._clash(names_of[path], files_of[path])
-        self._take(str(move), matched)
+        names_of = _grouped(paths, lambda name: move(paths[name]))
+        self._take(
+            str(move),
+            [
+                (names_of[path][0], files_of[path][0])
+                for path in names_of.keys() & files_of.keys()
+                if len(names_of[path]) == len(files_of[path]) == 1
+            ],
+        )
 
     def match_ids(self) -> None:
         """Matches by id, unless a name that was matched by its spelling has another id."""
@@ -233,6 +232,11 @@ def _forward(name: str) -> str:
 
 def _slashed(name: str) -> str:
     return folded(plain(_forward(name)))
+
+
+def _without_extension(name: str) -> str | None:
+    """The key of a name that lacks the extension of an image."""
+    return None if is_image(name) else _slashed(name)
 
 
 def _stem(name: str) -> str | None:

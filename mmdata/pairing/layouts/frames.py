@@ -91,6 +91,7 @@ def _plain(value: Any) -> Any:
 
 def _of_dataset(dataset: Any) -> Table:
     """The columns of a dataset; of its images, the paths, unless their bytes are in it, too."""
+    dataset = dataset.with_format(None)  # all columns, as plain values
     kinds = {name: type(feature).__name__ for name, feature in dataset.features.items()}
     cells: dict[str, list[Any]] = {}
     opaque: dict[str, str] = {}

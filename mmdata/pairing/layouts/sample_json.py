@@ -19,6 +19,7 @@ class Said:
       weight: How often it counts.
       columns: Further single values.
       nested: Whether there are lists or objects among the further values.
+      passed_over: Keys that look like captions, beside those that were read.
     """
 
     captions: list[str] | None = None
@@ -26,6 +27,7 @@ class Said:
     weight: float | None = None
     columns: dict[str, Any] = dataclasses.field(default_factory=dict)
     nested: bool = False
+    passed_over: tuple[str, ...] = ()
 
 
 def read(text: str, columns: Columns) -> Said:
@@ -45,15 +47,18 @@ def read(text: str, columns: Columns) -> Said:
         raise ValueError(f"must be an object with each key once; got {shown(found)}")
     json.dumps(found, ensure_ascii=False, default=repr).encode()  # fails at half a character
     found = {name: value for name, value in found.items() if value is not None}
-    names = columns.named_captions
+    names: tuple[str, ...] = columns.named_captions
+    passed_over: tuple[str, ...] = ()
     if columns.captions == "auto":
-        names = tuple(name for name in ("captions", "caption", "text") if name in found)[:1]
+        known = tuple(name for name in ("captions", "caption", "text") if name in found)
+        names, passed_over = known[:1], known[1:]
     given = [_captions(name, found.pop(name)) for name in names if name in found]
     weight = "weight" if columns.weight == "auto" else columns.weight
     said = Said(
         captions=[caption for captions in given for caption in captions] if given else None,
         split=_split(found.pop("split", None)),
         weight=None if weight is None else _weight(weight, found.pop(weight, None)),
+        passed_over=passed_over,
     )
     said.columns = {n: v for n, v in found.items() if isinstance(v, str | int | float)}
     said.nested = len(said.columns) < len(found)

@@ -185,6 +185,9 @@ class SampleReader:
             said = sample_json.read(text, self.columns)
         except (ValueError, RecursionError) as err:
             raise _LeftOutError("malformed", entry, str(err)) from err
+        for name in said.passed_over:
+            detail = f"{name!r} beside other captions; caption_column={name!r} chooses it"
+            self.notes.count("ignored", detail, shard.where(entry))
         if said.nested:
             self._ignore(shard, entry, "lists and objects in .json")
         return said
