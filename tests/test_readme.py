@@ -3,11 +3,13 @@
 import pathlib
 import re
 import runpy
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
 from mmdata.cli import main
+from mmdata.pairing.findings import Finding, Kind
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -27,6 +29,16 @@ def test_command_prints_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ((words, output),) = re.findall(r"```\n\$ mmdata (.*?)\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(ROOT)
     assert CliRunner().invoke(main, words.split()).output == output
+
+
+def test_every_kind_of_finding_is_explained() -> None:
+    rows = re.findall(
+        r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| (problem|notice) \| \w", README, re.MULTILINE
+    )
+    kinds = [(kind, what) for names, what in rows for kind in re.findall(r"[a-z_]+", names)]
+    assert kinds == [
+        (kind, "problem" if Finding(kind, "").is_problem else "notice") for kind in get_args(Kind)
+    ]
 
 
 def test_files_that_are_linked_exist() -> None:
