@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import importlib.metadata
-import os
 import pathlib
 import weakref
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mmdata.checksums import Checksums
 from mmdata.corrupt import named
 from mmdata.decoding import Decoding
 from mmdata.example import Example
@@ -21,7 +21,7 @@ from mmdata.lookup import Lookup
 from mmdata.pairing.pairs import Pairs
 from mmdata.records import hashes
 from mmdata.scan import Scan
-from mmdata.store import Store
+from mmdata.store import Compute, Store
 
 _BATCH = 64
 _DECODERS = ("mmdata", "tensorflow", "pillow", "pillow-heif")
@@ -40,11 +40,13 @@ class Cached:
       stores: A store a shape.
       store_of: int16 [rows], which of them holds each row.
       slot_of: int64 [rows], where; -1 where there is none.
+      checksums: int64 [rows], of the files that the images were made of; 0 where not known.
     """
 
     stores: tuple[Store, ...]
     store_of: NDArray[np.int16]
     slot_of: Ints
+    checksums: Ints
 
     @property
     def complete(self) -> bool:
@@ -72,7 +74,9 @@ class Cached:
         )
 
     def judged(self, pairs: Pairs, scan: Scan) -> tuple[Scan, Pairs]:
-        """The scan and the pairs, whose report says why images are not there."""
+        """The scan with checksums, and the pairs, whose report says why images are not there."""
+        scan = dataclasses.replace(scan, checksums=self.checksums)
+        pairs = dataclasses.replace(pairs, scan=scan)
         failed = np.flatnonzero((self.slot_of < 0) & (scan.formats != Format.UNKNOWN)).tolist()
         if failed:
             pairs = named(pairs, scan, failed, "changed while it was read: build again")
@@ -122,7 +126,7 @@ def fill(
     if sizes is not None:
         unique, number = np.unique(sizes, axis=0, return_inverse=True)
         shapes, store_of = unique.tolist(), number.reshape(-1).astype(np.int16)
-    known = identities(pairs, scan)
+    checksums = Checksums(pairs, scan)
     stores = []
     for place, (height, width) in enumerate(shapes):
         sized = decoding.to((height, width))
@@ -133,8 +137,7 @@ def fill(
         ) -> Iterator[tuple[Ints, NDArray[np.uint8]]]:
             images = sized.images(rows[places], look_up)
             for done, image in images.as_numpy_iterator():
-                same = unchanged(pairs, scan, rows[places[done]])
-                yield places[done[same]], image[same]
+                yield places[done], image
 
         kept = Store(
             folder,
@@ -142,35 +145,31 @@ def fill(
             shape=(height, width, 3),
             dtype=np.dtype(np.uint8),
         )
-        slot_of[rows] = kept.fill(known[rows], compute, what="decoding images")
+        slot_of[rows] = fill_rows(kept, rows, compute, checksums, what="decoding images")
         stores.append(kept)
-    return Cached(stores=tuple(stores), store_of=store_of, slot_of=slot_of)
+    checksums.remember()
+    return Cached(
+        stores=tuple(stores), store_of=store_of, slot_of=slot_of, checksums=checksums.known
+    )
 
 
-def unchanged(pairs: Pairs, scan: Scan, rows: Ints) -> NDArray[np.bool_]:
-    """Whether the files of rows have the times of modification that were scanned, bool [n]."""
-    now = np.array([_modified(pairs, row) for row in rows.tolist()], np.int64)
-    return np.equal(now, scan.modified[rows])
+def fill_rows(
+    store: Store, rows: Ints, compute: Compute, checksums: Checksums, *, what: str
+) -> Ints:
+    """Fills a store with what is made of the images of some rows, see `Store.fill`.
 
+    The key of a row is the name and the content key of its file, in one number: other files may
+    begin and end alike.
 
-def _modified(pairs: Pairs, row: int) -> int:
-    """The time of modification of an image's file now; 0 where it is gone."""
-    members = pairs.members
-    path = pairs.path(row) if members is None else members.shards[members.shard[row]]
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def identities(pairs: Pairs, scan: Scan) -> Ints:
-    """By what the image of each row is known again, int64 [rows, 2].
-
-    Its name and content key, in one number, and its time of modification. Files of one time that
-    begin and end alike, such as members of a shard, may have one content key, but not one name.
+    Returns:
+      int64 [k], the slots of the rows; -1 where there is none.
     """
-    names = hashes(pairs.images).view(np.int64)
-    return np.stack([names ^ scan.keys, scan.modified], 1)
+    pairs, scan = checksums.pairs, checksums.scan
+    names = hashes(pairs.images[row] for row in rows.tolist()).view(np.int64)
+    identities = np.stack([names ^ scan.keys[rows], scan.stamps[rows]], 1)
+    slots = store.fill(identities, compute, lambda places: checksums(rows[places]), what=what)
+    checksums.note(rows, store.checksums(slots))
+    return slots
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.arguments import cache_of
-from mmdata.cache import Cached, identities, unchanged, versions
+from mmdata.cache import Cached, fill_rows, versions
+from mmdata.checksums import Checksums
 from mmdata.dataset import Dataset
 from mmdata.store import Store
 
@@ -85,11 +86,19 @@ def _encoded(ds: Dataset, encoder: Any, folder: pathlib.Path) -> Dataset:
 
     def compute(places: Ints) -> Iterator[tuple[Ints, NDArray[Any]]]:
         for done, images in plan.images(places).as_numpy_iterator():
-            same = unchanged(pairs, scan, places[done])
-            yield places[done[same]], _call(encoder, images)[same]
+            yield places[done], _call(encoder, images)
 
-    slot_of = store.fill(identities(pairs, scan), compute, what="encoding images")
-    cached = Cached(stores=(store,), store_of=np.zeros(len(pairs), np.int16), slot_of=slot_of)
+    checksums = Checksums(pairs, scan)
+    slot_of = fill_rows(store, rows, compute, checksums, what="encoding images")
+    checksums.remember()
+    if plan.cached is None:  # then `ds` has the images of the files as they are now
+        slot_of[~checksums.unchanged(rows)] = -1
+    cached = Cached(
+        stores=(store,),
+        store_of=np.zeros(len(pairs), np.int16),
+        slot_of=slot_of,
+        checksums=checksums.known,
+    )
     scan, pairs = cached.judged(pairs, scan)
     ds.recipe.problems.check(pairs.corrupt, rows=len(pairs), where=repr(pairs.root))
     recipe = dataclasses.replace(ds.recipe, encoder=fingerprint)

@@ -11,21 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.home import home, load_arrays, save_arrays
+from mmdata.status import Status
 
-_VERSION = 2
+_VERSION = 3
 """Goes up when a scan says other things of the same file, so that none is kept from before."""
 
 
 class Facts(NamedTuple):
-    """What was seen of one file; `size` and `modified` tell whether it is still the same."""
+    """What was seen of one file; the first four tell whether it is still the same, see `Status`.
+
+    `checksum` is that of the whole file, 0 where it was never read as a whole.
+    """
 
     size: int = 0
     modified: int = 0
+    changed: int = 0
+    inode: int = 0
     key: int = 0
+    checksum: int = 0
     format: int = -1
     orientation: int = 1
     height: int = 0
     width: int = 0
+
+    @property
+    def status(self) -> Status:
+        """The status of the file when it was seen."""
+        return Status(*self[: len(Status._fields)])
 
 
 class Records:

@@ -2,15 +2,10 @@
 
 import contextlib
 import dataclasses
-import functools
-import hashlib
 import io
-import os
-import stat
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +15,9 @@ from mmdata.limits import MAX_PIXELS
 from mmdata.members import Members
 from mmdata.progress import progress
 from mmdata.records import Facts, Records
+from mmdata.sources import Source, checksum, digest, source_of
+from mmdata.status import Status, settled, stamps
 
-_EDGE = 4096
 _UNPACKED = (Format.BMP, Format.PILLOW)
 """Formats that may hold bare pixels, in which two images can differ in the middle alone."""
 
@@ -30,8 +26,6 @@ _STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 """Of formats whose header says all; a WebP's orientation and all of a TIFF may stand at its end."""
 
 _INT32 = 2**31 - 1
-_SETTLED = 2 * 10**9
-"""Nanoseconds after which a change of a file shows in its time of modification."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,8 +40,9 @@ class Scan:
       heights, widths: int32 [n], pixels before the orientation is applied; 0 where the header does
         not say.
       problems: Why a file must not be decoded, by its index.
-      modified: int64 [n], time of modification of each file, in nanoseconds; 0 where it is not
-        known.
+      stamps: int64 [n], the status of each file in one number, see `mmdata.status.stamps`.
+      checksums: int64 [n], of whole files, where they are known; 0 elsewhere.
+      time: When the files were looked at, in nanoseconds since 1970.
     """
 
     keys: NDArray[np.int64]
@@ -56,7 +51,9 @@ class Scan:
     heights: NDArray[np.int32]
     widths: NDArray[np.int32]
     problems: dict[int, str]
-    modified: NDArray[np.int64]
+    stamps: NDArray[np.int64]
+    checksums: NDArray[np.int64]
+    time: int
 
     @property
     def plain(self) -> bool:
@@ -73,7 +70,9 @@ class Scan:
             self.heights[rows],
             self.widths[rows],
             {new: self.problems[old] for new, old in enumerate(rows) if old in self.problems},
-            self.modified[rows],
+            self.stamps[rows],
+            self.checksums[rows],
+            self.time,
         )
 
     def refuse(self, problems: dict[int, str]) -> "Scan":
@@ -87,8 +86,8 @@ def scan(root: str, images: Sequence[str], members: Members | None = None) -> Sc
     """Scans image files in threads, with a progress bar after two seconds.
 
     The content key is the 64-bit blake2b of the file's length, first 4 KiB and last 4 KiB; of all
-    of it, where pixels may lie in it as they are, e.g. in a TIFF. What was
-    seen is kept; a file whose length and time of modification did not change is not opened again.
+    of it, where pixels may lie in it as they are, e.g. in a TIFF. What was seen is kept; a file
+    whose `Status` did not change is not opened again.
 
     Args:
       root: The folder of images.
@@ -101,7 +100,7 @@ def scan(root: str, images: Sequence[str], members: Members | None = None) -> Sc
     begun = time.time_ns()
     records = Records(root)
     known = records.find(images)
-    source = _Files(root, images) if members is None else _Members(members)
+    source = source_of(root, images, members)
     seen: list[tuple[Facts, str]] = []
     blocks = [range(i, min(i + _BLOCK, len(images))) for i in range(0, len(images), _BLOCK)]
     bar = progress(total=len(images), what="scanning images", unit="file")
@@ -113,10 +112,10 @@ def scan(root: str, images: Sequence[str], members: Members | None = None) -> Sc
         {
             images[row]: now
             for row, (now, before) in enumerate(zip(seen, known, strict=True))
-            if now is not before and 0 < now[0].modified < begun - _SETTLED
+            if now is not before and now[0].modified > 0 and now[0].status.is_settled(begun)
         }
     )
-    return _of(seen)
+    return _of(seen, begun)
 
 
 def remember(
@@ -124,109 +123,47 @@ def remember(
 ) -> None:
     """Keeps, for later scans of the same files, why further ones must not be decoded."""
     records = Records(root)
-    source = _Files(root, images) if members is None else _Members(members)
-    known = records.find(images)
+    source = source_of(root, images, members)
+    known = records.find([images[row] for row in problems])
     records.keep(
         {
             images[row]: (before[0]._replace(format=Format.UNKNOWN), why)
-            for row, why in problems.items()
-            if (before := known[row]) is not None and _is_unchanged(source, row, before[0])
+            for (row, why), before in zip(problems.items(), known, strict=True)
+            if before is not None and _is_unchanged(source, row, before[0])
         }
     )
 
 
-class _Files:
-    """Image files in a folder."""
-
-    def __init__(self, root: str, images: Sequence[str]) -> None:
-        self._paths = [os.path.join(root, image) for image in images]
-
-    def status(self, row: int) -> tuple[int, int]:
-        """Length and time of modification of a file."""
-        status = os.stat(self._paths[row])
-        return status.st_size, status.st_mtime_ns
-
-    def edges(self, row: int) -> tuple[int, int, bytes, bytes]:
-        """Length, time of modification, first and last bytes of a file."""
-        file = os.open(self._paths[row], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):  # without O_NONBLOCK, a pipe would have us wait
-                raise OSError("not a regular file")
-            size = status.st_size
-            head, tail = os.pread(file, _EDGE, 0), os.pread(file, _EDGE, max(size - _EDGE, 0))
-            return size, status.st_mtime_ns, head, tail
-        finally:
-            os.close(file)
-
-    def open(self, row: int) -> BinaryIO:
-        return open(self._paths[row], "rb")
-
-
-class _Members:
-    """Image files in tar shards."""
-
-    def __init__(self, members: Members) -> None:
-        self.open = members.open
-        self._members = members
-        self._modified = functools.cache(lambda shard: os.stat(members.shards[shard]).st_mtime_ns)
-
-    def status(self, row: int) -> tuple[int, int]:
-        """Length of a member, and time of modification of its shard."""
-        return int(self._members.size[row]), self._modified(self._members.shard[row])
-
-    def edges(self, row: int) -> tuple[int, int, bytes, bytes]:
-        """As `status`, then first and last bytes of a member."""
-        size, modified = self.status(row)
-        with self.open(row) as file:
-            head = file.read(_EDGE)
-            file.seek(max(size - _EDGE, 0))
-            return size, modified, head, file.read(_EDGE)
-
-
-def _see(
-    source: _Files | _Members, row: int, before: tuple[Facts, str] | None
-) -> tuple[Facts, str]:
+def _see(source: Source, row: int, before: tuple[Facts, str] | None) -> tuple[Facts, str]:
     """The facts of a file, read unless they are known, and why it must not be decoded, if so."""
     try:
-        if before is not None and before[0][:2] == source.status(row):
+        if before is not None and before[0].status == source.status(row):
             return before
-        size, modified, head, tail = source.edges(row)
+        status, head, tail = source.edges(row)
         try:
-            header, why = _header(source, row, head, size)
+            header, why = _header(source, row, head, status.size)
         except ImportError as err:  # without a time it is not kept: a library may be there tomorrow
-            return Facts(size, key=_key_of_all(source, row, size)), str(err)
-        unpacked = header.format in _UNPACKED
-        key = _key_of_all(source, row, size) if unpacked else _key(size, head, tail)
+            return Facts(status.size, key=checksum(source, row, status.size)), str(err)
+        if header.format in _UNPACKED:
+            key = whole = checksum(source, row, status.size)
+        else:
+            key, whole = digest(status.size, head, tail), 0
     except OSError as err:
         return Facts(), err.strerror or str(err)
     except ValueError as err:  # a name that no file system takes, e.g. with a NUL
         return Facts(), str(err)
-    return Facts(
-        size, modified, key, header.format, header.orientation, header.height, header.width
-    ), why
+    seen = header.format, header.orientation, header.height, header.width
+    return Facts(*status, key, whole, *seen), why
 
 
-def _is_unchanged(source: _Files | _Members, row: int, facts: Facts) -> bool:
+def _is_unchanged(source: Source, row: int, facts: Facts) -> bool:
     try:
-        return facts[:2] == source.status(row)
+        return facts.status == source.status(row)
     except OSError:
         return False
 
 
-def _key(length: int, *parts: bytes) -> int:
-    digest = hashlib.blake2b(length.to_bytes(8, "little"), digest_size=8)
-    for part in parts:
-        digest.update(part)
-    return int.from_bytes(digest.digest(), "little", signed=True)
-
-
-def _key_of_all(source: _Files | _Members, row: int, size: int) -> int:
-    with source.open(row) as file:
-        return _key(size, *iter(functools.partial(file.read, 1 << 20), b""))
-
-
-def _header(source: _Files | _Members, row: int, head: bytes, length: int) -> tuple[Header, str]:
+def _header(source: Source, row: int, head: bytes, length: int) -> tuple[Header, str]:
     try:
         header = _read_header(source, row, head, length)
     except HeaderError as err:
@@ -238,7 +175,7 @@ def _header(source: _Files | _Members, row: int, head: bytes, length: int) -> tu
     return header, ""
 
 
-def _read_header(source: _Files | _Members, row: int, head: bytes, length: int) -> Header:
+def _read_header(source: Source, row: int, head: bytes, length: int) -> Header:
     """Reads the header out of the first bytes if it ends there, else out of the file."""
     if head.startswith(_STARTS):
         with contextlib.suppress(HeaderError):
@@ -247,8 +184,9 @@ def _read_header(source: _Files | _Members, row: int, head: bytes, length: int) 
         return read_header(file)
 
 
-def _of(seen: Sequence[tuple[Facts, str]]) -> Scan:
+def _of(seen: Sequence[tuple[Facts, str]], begun: int) -> Scan:
     facts = np.array([facts for facts, _ in seen], np.int64).reshape(-1, len(Facts._fields))
+    statuses = facts[:, : len(Status._fields)]
     column = dict(zip(Facts._fields, facts.T, strict=True))
     return Scan(
         keys=column["key"].copy(),
@@ -257,5 +195,7 @@ def _of(seen: Sequence[tuple[Facts, str]]) -> Scan:
         heights=np.minimum(column["height"], _INT32).astype(np.int32),
         widths=np.minimum(column["width"], _INT32).astype(np.int32),
         problems={row: why for row, (_, why) in enumerate(seen) if why},
-        modified=column["modified"].copy(),
+        stamps=stamps(statuses, begun),
+        checksums=np.where(settled(statuses, begun), column["checksum"], 0),
+        time=begun,
     )

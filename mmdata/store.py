@@ -32,16 +32,21 @@ from mmdata.stores import (
 )
 
 Compute = Callable[[NDArray[np.int64]], Iterable[tuple[NDArray[np.int64], NDArray[Any]]]]
+Checksums = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 _Version = tuple[int, int, int]
 
 _SHARD = 2**28
 """Bytes of a shard, at most: as much as is lost when a process is killed."""
 
+_AT_ONCE = 1024
+"""Files that are compared between two steps of the progress bar."""
+
 _POOLED = 16
 _LARGEST = 2**26
 _ALIGNMENT = 64
+_STAMP, _CHECKSUM = 1, 2  # columns of an identity, behind its key
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 divided by the golden ratio: spreads times that lie close together."""
+"""2^64 divided by the golden ratio: spreads numbers that lie close together."""
 
 
 class Buffers:
@@ -81,7 +86,13 @@ class Buffers:
 
 
 class Store:
-    """Rows of one shape and dtype, kept on disk by identity.
+    """Rows of one shape and dtype, each made of a file, kept on disk.
+
+    A row is known again by the key of its file, together with its stamp, or else with its checksum:
+
+    - key and stamp are equal: the file was not touched, and is not read.
+    - the key alone is equal: the file was touched, copied or changed. Its checksum is asked for,
+      and the row is used if that is equal, too.
 
     `take` may be called from many threads at once, also while `fill` runs. Nothing is written
     before `fill` has to compute: a complete store may lie where nothing can be written.
@@ -122,22 +133,31 @@ class Store:
         self._known: dict[str, tuple[_Version, range]] = {}
         self._rows: list[NDArray[Any]] = []
         self._begins = np.zeros(1, np.int64)
-        self._identities = np.zeros((0, 2), np.int64)
+        self._identities = np.zeros((0, 3), np.int64)
         self._refresh()
 
     def fill(
-        self, identities: NDArray[np.int64], compute: Compute, *, what: str
+        self,
+        identities: NDArray[np.int64],
+        compute: Compute,
+        checksums: Checksums,
+        *,
+        what: str,
     ) -> NDArray[np.int64]:
         """Computes the rows that are missing, and keeps them.
 
         Two processes that fill the same store take turns; the second finds what the first kept.
 
         Args:
-          identities: int64 [n, 2], content key of a file and its time of modification in
-            nanoseconds; equal ones are one row.
+          identities: int64 [n, 2], key and stamp of each file: files of one name and content have
+            one key; a file whose content changes gets another stamp, but may keep its key. Equal
+            ones are one row.
           compute: Takes the places of missing rows in `identities`, int64 [m], ascending, each
             identity once; yields places, int64 [b], and their rows, [b, *shape], in any groups.
             Those that it leaves out are asked for again at the next call.
+          checksums: Takes places, int64 [m]; gives the checksums of their files, int64 [m], 0 where
+            a file has changed since the identities were taken. Called behind `compute`, whose rows
+            of changed files are not kept, and where a key is known and its stamp is not.
           what: What happens, for the progress bar.
 
         Returns:
@@ -153,7 +173,7 @@ class Store:
                 "Store.fill(identities) must be int64 [n, 2]; "
                 f"got {identities.dtype} {list(identities.shape)}."
             )
-        slots = self._find(identities)
+        slots = self._find(identities, checksums)
         if (slots < 0).any():
             with contextlib.ExitStack() as stack:
                 try:
@@ -165,8 +185,8 @@ class Store:
                         f"written ({err.strerror}). Pass another folder.",
                     ) from err
                 self._refresh()
-                self._compute(identities, compute, what)
-            slots = self._find(identities)
+                self._compute(identities, compute, checksums, what)
+            slots = self._find(identities, checksums)
         with contextlib.suppress(OSError):  # says when it was last used
             os.utime(self.folder / SETTINGS)
         return slots
@@ -203,13 +223,36 @@ class Store:
             out[i] = self._rows[shard][place]
         return out
 
-    def _find(self, identities: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The newest slot of each identity, or -1."""
-        hashes, slots = self._index
-        if not slots.size:
-            return np.full(len(identities), -1)
-        found = slots[np.searchsorted(hashes, _hashes(identities), "right") - 1]
-        return np.where((self._identities[found] == identities).all(1), found, -1)
+    def checksums(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The checksums of the files that rows were made of, int64 [b]; 0 where a slot is -1."""
+        found = np.zeros(len(slots), np.int64)
+        found[slots >= 0] = self._identities[slots[slots >= 0], _CHECKSUM]
+        return found
+
+    def _find(self, identities: NDArray[np.int64], checksums: Checksums) -> NDArray[np.int64]:
+        """The newest slot of each file, or -1."""
+        slots = self._newest(_STAMP, identities)
+        missing = np.flatnonzero(slots < 0)
+        touched = missing[np.isin(identities[missing, 0], self._identities[self._live, 0])]
+        with progress(total=len(touched), what="comparing files", unit="file") as bar:
+            for begin in range(0, len(touched), _AT_ONCE):
+                places = touched[begin : begin + _AT_ONCE]
+                asked = np.stack([identities[places, 0], checksums(places)], 1)
+                slots[places] = self._newest(_CHECKSUM, asked)
+                bar.update(len(places))
+        return slots
+
+    def _newest(self, column: int, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The newest slot of each key and stamp, or key and checksum, int64 [b, 2]; or -1."""
+        if not self._live.size:
+            return np.full(len(wanted), -1)
+        if column not in self._indices:
+            hashes = _hashes(self._identities[self._live][:, [0, column]])
+            order = np.argsort(hashes, kind="stable")
+            self._indices[column] = hashes[order], self._live[order]
+        hashes, slots = self._indices[column]
+        found = slots[np.searchsorted(hashes, _hashes(wanted), "right") - 1]
+        return np.where((self._identities[found][:, [0, column]] == wanted).all(1), found, -1)
 
     def _refresh(self) -> None:
         """Opens what is new or has changed in the folder, and forgets what is gone.
@@ -235,14 +278,14 @@ class Store:
         self._identities = np.concatenate(fresh)
         self._begins = np.cumsum([0, *map(len, self._rows)])
         live = [np.arange(slots.start, slots.stop) for _, slots in self._known.values()]
-        slots = np.sort(np.concatenate([np.zeros(0, np.int64), *live]))
-        hashes = _hashes(self._identities[slots])
-        order = np.argsort(hashes, kind="stable")
-        self._index = hashes[order], slots[order]
+        self._live = np.sort(np.concatenate([np.zeros(0, np.int64), *live]))
+        self._indices: dict[int, tuple[NDArray[np.uint64], NDArray[np.int64]]] = {}
 
-    def _compute(self, identities: NDArray[np.int64], compute: Compute, what: str) -> None:
+    def _compute(
+        self, identities: NDArray[np.int64], compute: Compute, checksums: Checksums, what: str
+    ) -> None:
         self._sweep()
-        missing = self._missing(identities)
+        missing = self._missing(identities, checksums)
         if not missing.size:
             return
         self._require_room(len(missing))
@@ -256,7 +299,10 @@ class Store:
             for places, rows in compute(missing):
                 self._require_rows(places, rows, asked)
                 asked[places] = False
-                writer.add(identities[places], rows)
+                made_of = checksums(places)
+                same = made_of != 0
+                known = np.column_stack([identities[places], made_of])
+                writer.add(known[same], rows[same])
                 bar.update(len(places))
         self._refresh()
 
@@ -268,9 +314,9 @@ class Store:
                 path.unlink()
         self._known = {name: known for name, known in self._known.items() if known[1]}
 
-    def _missing(self, identities: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _missing(self, identities: NDArray[np.int64], checksums: Checksums) -> NDArray[np.int64]:
         """The first place of each identity that has no row, ascending."""
-        places = np.flatnonzero(self._find(identities) < 0)
+        places = np.flatnonzero(self._find(identities, checksums) < 0)
         order = places[np.lexsort(identities[places].T)]
         first = np.ones(len(order), bool)
         first[1:] = (identities[order[1:]] != identities[order[:-1]]).any(1)
@@ -437,6 +483,6 @@ def _version(path: pathlib.Path) -> _Version:
 
 
 def _hashes(identities: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """One number for two. Identities of the same number are as rare as files of the same key."""
+    """One number for two. Pairs of the same number are as rare as files of the same key."""
     numbers = identities.view(np.uint64)
     return numbers[:, 0] + numbers[:, 1] * _MIX

@@ -36,7 +36,7 @@ SETTINGS = "settings.json"
 _LOCK = "lock"
 _OWN = re.compile(r"\d{5,}\.np[yz]|(\d{5,}\.np[yz]|settings\.json)\.[0-9a-f]{8}\.part")
 
-_FORMAT = 1
+_FORMAT = 2
 """Goes up when shards of before must not be read."""
 
 
@@ -48,18 +48,21 @@ class Kind:
       settings: What they depend on, as JSON holds it.
       shape: The shape of a row.
       dtype: The dtype of its numbers, as `numpy.dtype` takes it.
+      format: The form in which they are kept.
     """
 
     settings: Mapping[str, Any]
     shape: tuple[int, ...]
     dtype: str
+    format: int = _FORMAT
 
     @classmethod
     def of(cls, folder: pathlib.Path) -> "Kind | None":
         """The kind of rows that mmdata keeps in a folder; None if it does not keep any there."""
         try:
             known = json.loads((folder / SETTINGS).read_bytes())
-            kind = cls(known["settings"], tuple(known["shape"]), known["dtype"])
+            shape, form = tuple(known["shape"]), known["mmdata store"]
+            kind = cls(known["settings"], shape, known["dtype"], form)
             return kind if kind.digest == folder.name else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
@@ -67,8 +70,14 @@ class Kind:
     @property
     def text(self) -> bytes:
         """What `settings.json` holds."""
-        known = {"mmdata store": _FORMAT, **dataclasses.asdict(self)}
+        known = dataclasses.asdict(self)
+        known["mmdata store"] = known.pop("format")
         return json.dumps(known, indent=2, sort_keys=True).encode()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether this version reads rows of that form; it lists and clears all."""
+        return self.format == _FORMAT
 
     @functools.cached_property
     def digest(self) -> str:
@@ -115,7 +124,9 @@ class Kept:
         row = f"{self.kind.dtype} {list(self.kind.shape)}"
         settings = (f"  {name}: {_words(value)}" for name, value in self.kind.settings.items())
         told = f"{self.rows:,} rows of {row}, {self.size / 1e9:,.2f} GB, last used {used}"
-        return "\n".join(map(printable, [told, *settings, f"  in {self.folder}"]))
+        other = [] if self.kind.is_read else ["  kept by another version, and not read by this one"]
+        lines = [told, *settings, *other, f"  in {self.folder}"]
+        return "\n".join(map(printable, lines))
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -138,6 +149,8 @@ def verify(root: pathlib.Path) -> list[str]:
     """
     damaged = []
     for folder, kind in _kinds(root).items():
+        if not kind.is_read:
+            continue
         with locked(folder):
             for path, shard in open_shards(shards(folder), kind, check=True).items():
                 if isinstance(shard, ValueError):
@@ -226,7 +239,7 @@ class Shard:
     Attributes:
       path: Its `.npy`.
       rows: [n, *shape], mapped.
-      identities: int64 [n, 2], whose rows they are.
+      identities: int64 [n, 3], key, stamp and checksum of the file that each row was made of.
       checksums: uint32 [n], CRC-32 of each row's bytes.
       status: Bytes of the file, and its time of modification in nanoseconds.
       changed: Whether that is not the time that was noted.
@@ -276,7 +289,7 @@ def _open(path: pathlib.Path, kind: Kind) -> Shard:
     except (KeyError, ValueError, TypeError):
         raise ValueError("its .npz cannot be read") from None
     count = checksums.size
-    if not count or identities.shape != (count, 2) or identities.dtype != np.int64:
+    if not count or identities.shape != (count, 3) or identities.dtype != np.int64:
         raise ValueError("its .npz is not of a shard")
     if digest != kind.digest:
         raise ValueError("its .npz is of rows with other settings")

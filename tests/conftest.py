@@ -1,11 +1,13 @@
 """Fixtures for every test."""
 
 import gc
+import os
 import pathlib
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import pytest
 from hypothesis import settings
@@ -16,6 +18,12 @@ settings.load_profile("mmdata")
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
 
 
+class Rewrite(Protocol):
+    """Gives a file other content behind its time of modification, see `rewrite`."""
+
+    def __call__(self, path: pathlib.Path, content: bytes, *, inode: bool = False) -> None: ...
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """A folder of its own for what mmdata learns: no test reads or fills the user's cache."""
@@ -23,6 +31,27 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMDATA_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files count as settled as soon as they are written: no test waits for it."""
+    monkeypatch.setattr("mmdata.status._SETTLED", 0)
+
+
+@pytest.fixture(scope="session")
+def rewrite() -> Rewrite:
+    """Writes into a file, or puts another in its place, and sets the time of modification back."""
+
+    def rewrite_file(path: pathlib.Path, content: bytes, *, inode: bool = False) -> None:
+        before = os.stat(path)
+        while os.stat(path).st_ctime_ns == before.st_ctime_ns:  # some systems count in steps
+            target = path.with_name(f"{path.name}.new") if inode else path
+            target.write_bytes(content)
+            os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+            os.replace(target, path)
+
+    return rewrite_file
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -17,8 +17,11 @@ import tensorflow as tf
 from PIL import Image
 
 import mmdata
+from mmdata import checksums as checksums_module
 from mmdata import stores
+from mmdata.sources import Source
 from mmdata.store import Store
+from tests.conftest import Rewrite
 
 SIZES = [(30, 45), (45, 30), (40, 40), (28, 56)]
 COUNT = 10
@@ -131,7 +134,7 @@ def test_members_of_shards(images: pathlib.Path, tmp_path: pathlib.Path, kept: A
     without = build(tmp_path / "{0..1}.tar", shuffle="blocks")
     assert_same(build(tmp_path / "{0..1}.tar", folder, shuffle="blocks"), without)
     assert decoded() == COUNT
-    # The times of members are those of their shard, so they are other images than the files.
+    # Members have the name of their shard in theirs, so they are other images than the files.
     build(images, folder)
     assert decoded() == COUNT
 
@@ -197,27 +200,164 @@ def test_images_of_a_folder_that_moved_are_known_again(
     assert decoded() == 0
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["files", "shard"])
-def test_images_that_begin_and_end_alike(packed: bool, tmp_path: pathlib.Path, kept: Any) -> None:
-    """Of one length and one time, too: profiles and zeros at both ends of other pixels."""
+def square(shade: int) -> bytes:
+    """A JPEG of one shade: of one length, with the same first and last 4 KiB as any other."""
+    buffer = io.BytesIO()
+    image = Image.new("RGB", (16, 16), (shade, shade, shade))
+    image.save(buffer, "JPEG", quality=90, icc_profile=bytes(5000))
+    return buffer.getvalue().ljust(16_384, b"\0")
+
+
+def pack(folder: pathlib.Path, shard: pathlib.Path) -> None:
+    with tarfile.open(shard, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.add(path, path.name)
+    os.utime(shard, (1, 1))
+
+
+@pytest.fixture(params=["files", "shard"])
+def squares(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> pathlib.Path:
+    """Three squares of one time, from dark to bright, as files or in a shard."""
     root = tmp_path / "squares"
     root.mkdir()
-    for number, colour in enumerate(["red", "green", "blue"]):
-        buffer = io.BytesIO()
-        image = Image.new("RGB", (16, 16), colour)
-        image.save(buffer, "JPEG", quality=90, icc_profile=bytes(5000))
-        content = buffer.getvalue().ljust(16_384, b"\0")
-        (root / f"{number}.jpg").write_bytes(content)
-        (root / f"{number}.txt").write_text(colour)
+    for number, shade in enumerate([50, 100, 150]):
+        (root / f"{number}.jpg").write_bytes(square(shade))
+        (root / f"{number}.txt").write_text(f"of shade {shade}")
         os.utime(root / f"{number}.jpg", (1, 1))
-    source = root
-    if packed:
-        source = tmp_path / "squares.tar"
-        with tarfile.open(source, "w") as archive:
-            for path in sorted(root.iterdir()):
-                archive.add(path, path.name)
-    assert_same(build(source, kept[0]), build(source))
+    if request.param == "files":
+        return root
+    pack(root, tmp_path / "squares.tar")
+    return tmp_path / "squares.tar"
+
+
+def changed(squares: pathlib.Path, shade: int) -> tuple[pathlib.Path, bytes]:
+    """The file to write, and its content, so that the square in the middle has another shade."""
+    if squares.is_dir():
+        return squares / "1.jpg", square(shade)
+    content = bytearray(squares.read_bytes())
+    with tarfile.open(squares) as archive:
+        begin = archive.getmember("1.jpg").offset_data
+    content[begin : begin + 16_384] = square(shade)
+    return squares, bytes(content)
+
+
+def shades(ds: mmdata.Dataset) -> list[int]:
+    ((x, _, _),) = ds
+    return [int(image.mean()) for image in x["images"].numpy()]
+
+
+SQUARES: dict[str, Any] = {
+    "pixels": mmdata.Pixels(size=(16, 16), normalize="uint8"),
+    "shuffle": False,
+    "task": mmdata.Captioning(captions="all"),
+}
+
+
+@pytest.fixture
+def read_whole(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """How many files were read for their checksums since this was asked last."""
+    rows: list[int] = []
+    real = checksums_module._read
+
+    def note(source: Source, row: int) -> int:
+        rows.append(row)
+        return real(source, row)
+
+    def count() -> int:
+        found = len(rows)
+        rows.clear()
+        return found
+
+    monkeypatch.setattr(checksums_module, "_read", note)
+    return count
+
+
+def test_images_that_begin_and_end_alike(squares: pathlib.Path, kept: Any) -> None:
+    assert shades(build(squares, kept[0], **SQUARES)) == [50, 100, 150]
     assert kept[1]() == 3
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("inode", [False, True], ids=["in place", "another file"])
+def test_another_middle_behind_the_same_time(
+    squares: pathlib.Path, kept: Any, rewrite: Rewrite, inode: bool
+) -> None:
+    folder, decoded = kept
+    build(squares, folder, **SQUARES)
+    decoded()
+    path, content = changed(squares, 200)
+    before = os.stat(path)
+    rewrite(path, content, inode=inode)
+    after = os.stat(path)
+    assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    assert shades(build(squares, folder, **SQUARES)) == [50, 200, 150]
+    assert decoded() == 1
+
+
+@pytest.mark.usefixtures("settled")
+def test_copies_are_compared_and_not_decoded(
+    squares: pathlib.Path, tmp_path: pathlib.Path, kept: Any, read_whole: Any
+) -> None:
+    folder, decoded = kept
+    build(squares, folder, **SQUARES)
+    assert (decoded(), read_whole()) == (3, 3)
+    build(squares, folder, **SQUARES)
+    assert (decoded(), read_whole()) == (0, 0)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.np?")}
+    for path in [squares, *squares.rglob("*")]:  # as `touch` or a checkout does
+        os.utime(path, (2, 2))
+    copy = tmp_path / "elsewhere" / squares.name
+    copy.parent.mkdir()
+    copied = shutil.copytree if squares.is_dir() else shutil.copyfile
+    copied(squares, copy)
+    for source in (squares, copy):
+        for reads in (3, 0):
+            assert shades(build(source, folder, **SQUARES)) == [50, 100, 150]
+            assert read_whole() == reads
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.np?")} == before
+    path, content = changed(copy, 200)
+    path.write_bytes(content)
+    os.utime(path, (3, 3))
+    assert shades(build(copy, folder, **SQUARES)) == [50, 200, 150]
+    assert decoded() == 1
+    assert shades(build(squares, folder, **SQUARES)) == [50, 100, 150]
+    assert decoded() == 0
+
+
+@pytest.mark.usefixtures("settled")
+def test_rows_are_known_without_the_scans_of_before(
+    squares: pathlib.Path,
+    tmp_path: pathlib.Path,
+    kept: Any,
+    read_whole: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, decoded = kept
+    for home in ("a", "b"):
+        monkeypatch.setenv("MMDATA_HOME", str(tmp_path / home))
+        build(squares, folder, **SQUARES)
+    assert (decoded(), read_whole()) == (3, 3)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_changes_behind_its_time_meanwhile_is_not_kept(
+    squares: pathlib.Path, kept: Any, rewrite: Rewrite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, decoded = kept
+    real = checksums_module._read
+
+    def change_and_read(source: Source, row: int) -> int:
+        if row == 1:
+            rewrite(*changed(squares, 200))
+        return real(source, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checksums_module, "_read", change_and_read)
+        ds = build(squares, folder, **SQUARES, on_problem="drop")
+    assert shades(ds)[1] == 0
+    decoded()
+    assert shades(build(squares, folder, **SQUARES)) == [50, 200, 150]
+    assert decoded() == (1 if squares.is_dir() else 3)
 
 
 def test_pairs_that_were_scanned_before_are_looked_at_again(

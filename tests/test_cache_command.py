@@ -27,7 +27,7 @@ def fill(root: pathlib.Path, stage: str, count: int) -> pathlib.Path:
     identities = np.stack([np.arange(count), np.arange(count)], 1)
     rows = np.zeros((count, *SHAPE), np.uint8)
     store = Store(root, settings={"stage": stage, "n": 5}, shape=SHAPE, dtype=np.dtype(np.uint8))
-    store.fill(identities, lambda places: [(places, rows[places])], what="test")
+    store.fill(identities, lambda p: [(p, rows[p])], lambda p: p + 1, what="test")
     return store.folder
 
 
@@ -72,7 +72,8 @@ def test_show_as_json(root: pathlib.Path) -> None:
     assert (first["rows"], second["rows"]) == (7, 12)
     assert first["settings"] == {"stage": "Resize(size=(8, 8))", "n": 5}
     assert (first["shape"], first["dtype"], first["used"]) == ([8, 8, 3], "uint8", 10**9)
-    assert set(first) == {"settings", "shape", "dtype", "folder", "rows", "size", "used"}
+    names = {"settings", "shape", "dtype", "format", "folder", "rows", "size", "used"}
+    assert set(first) == names
     sizes = (path.stat().st_size for path in pathlib.Path(first["folder"]).glob("*.np?"))
     assert first["size"] == sum(sizes) > 7 * 192
 
@@ -98,6 +99,23 @@ def test_verify(root: pathlib.Path) -> None:
     assert not shard.with_suffix(".npz").exists()
     again = run("verify", root)
     assert (again.exit_code, "0 damaged files removed" in again.output) == (0, True)
+
+
+def test_what_another_version_kept_is_shown_and_cleared(root: pathlib.Path) -> None:
+    kind = stores.Kind({"stage": "Older"}, SHAPE, "uint8", stores._FORMAT - 1)
+    folder = root / kind.digest
+    folder.mkdir()
+    (folder / "settings.json").write_bytes(kind.text)
+    for end in ("npy", "npz"):
+        (folder / f"00000.{end}").write_bytes(bytes(len(kind.header(0)) + 3 * kind.row_bytes))
+    shown = run("show", root).output
+    assert "3 rows of uint8" in shown
+    assert shown.count("kept by another version, and not read by this one") == 1
+    checked = run("verify", root)
+    assert (checked.exit_code, "19 rows are right" in checked.output) == (0, True)
+    assert fill(root, "Older", 2) != folder
+    assert run("clear", root, "--yes").exit_code == 0
+    assert left(root) == MINE
 
 
 def test_clear_asks(root: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """`mmdata.features`: a frozen encoder's outputs in the place of images, computed once."""
 
+import io
 import pathlib
 from typing import Any
 
@@ -7,8 +8,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import mmdata
+from tests.conftest import Rewrite
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
 
@@ -87,6 +90,55 @@ def test_encoded_once_unless_anything_changes(pairs: mmdata.Pairs, tmp_path: pat
     assert encoded(build(pairs), factor=3.0) == len(pairs)
     assert encoded(build(pairs, image_size=None, pixels=mmdata.Pixels(size=(16, 16), fit="pad")))
     assert encoded(build(pairs, pixels="signed")) == len(pairs)
+
+
+def middle(shade: int) -> bytes:
+    """A JPEG of one shade: of one length, with the same first and last 4 KiB as any other."""
+    buffer = io.BytesIO()
+    image = Image.new("RGB", (16, 16), (shade, shade, shade))
+    image.save(buffer, "JPEG", quality=90, icc_profile=bytes(5000))
+    return buffer.getvalue().ljust(16_384, b"\0")
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("cached", [False, True], ids=["files", "cache"])
+def test_features_are_those_of_the_files(
+    cached: bool, tmp_path: pathlib.Path, rewrite: Rewrite
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number, shade in enumerate([50, 100]):
+        (images / f"{number}.jpg").write_bytes(middle(shade))
+        (images / f"{number}.txt").write_text("a picture")
+    folder = tmp_path / "pixels" if cached else None
+
+    def encoded() -> tuple[list[int], int]:
+        encoder = Counting()
+        plain = build(mmdata.read(images), pixels="raw", shuffle=False, cache=folder)
+        ((x, _, _),) = mmdata.features(plain, encoder, tmp_path / "kept")
+        return [round(float(features.max()) / 2) for features in x["images"].numpy()], (
+            encoder.images - 1
+        )
+
+    assert encoded() == ([50, 100], 2)
+    rewrite(images / "1.jpg", middle(200))
+    assert encoded() == ([50, 200], 1)
+    for path in images.iterdir():
+        path.touch()
+    assert encoded() == ([50, 200], 0)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_changes_behind_build_is_not_given_its_old_features(
+    tmp_path: pathlib.Path, rewrite: Rewrite
+) -> None:
+    (tmp_path / "0.jpg").write_bytes(middle(50))
+    (tmp_path / "0.txt").write_text("a picture")
+    plain = build(mmdata.read(tmp_path))
+    mmdata.features(plain, Counting(), tmp_path / "kept")
+    rewrite(tmp_path / "0.jpg", middle(200))
+    with pytest.raises(mmdata.PairingError, match="changed while it was read"):
+        mmdata.features(plain, Counting(), tmp_path / "kept")
 
 
 def test_what_keras_has(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:

@@ -18,16 +18,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import mmdata
-from mmdata import scan as scan_module
+from mmdata import sources
 from mmdata.headers import Format
 from mmdata.home import load_arrays, save_arrays
 from mmdata.members import Members
 from mmdata.records import _VERSION, Facts, Records
 from mmdata.scan import Scan, scan
+from tests.conftest import Rewrite
 
 LONG_AGO = 10**18
 HUGE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0\1\0\0" * 2 + bytes(9) + b"\0\0\0\0IDAT"
 COLUMNS = len(Facts._fields)
+
+pytestmark = pytest.mark.usefixtures("settled")
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +55,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return note
 
-    monkeypatch.setattr(scan_module, "open", noting(open), raising=False)
+    monkeypatch.setattr(sources, "open", noting(open), raising=False)
     monkeypatch.setattr(os, "open", noting(os.open))
     return names
 
@@ -121,22 +124,60 @@ def test_only_what_changed_is_opened_again(
 def test_what_changed_just_now_is_not_kept(
     root: pathlib.Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.time_ns", lambda: LONG_AGO)
-    for seconds, again in ((1.9, ["a.png"]), (2.1, []), (-60, ["a.png"])):
-        put(root / "a.png", png(4), LONG_AGO - int(seconds * 10**9))
-        scan(str(root), ["a.png"])
-        opened.clear()
-        scan(str(root), ["a.png"])
-        assert opened == again
+    monkeypatch.setattr("mmdata.status._SETTLED", 2 * 10**9)
+    for which in ("modified", "changed"):
+        for seconds, again in ((1.9, ["a.png"]), (2.1, []), (-60, ["a.png"])):
+            put(root / "a.png", png(4))
+            moment = os.stat(root / "a.png").st_ctime_ns
+            if which == "modified":
+                moment += 10**15
+                os.utime(root / "a.png", ns=(moment, moment))
+            monkeypatch.setattr("time.time_ns", lambda now=moment + int(seconds * 10**9): now)
+            scan(str(root), ["a.png"])
+            opened.clear()
+            scan(str(root), ["a.png"])
+            assert opened == again
 
 
-def test_a_file_that_came_back_is_known(root: pathlib.Path, opened: list[str]) -> None:
-    scan(str(root), NAMES)
-    (root / "a.png").unlink()
-    assert scan(str(root), NAMES).problems[0] == "No such file or directory"
-    put(root / "a.png", png(1))
-    assert 0 not in scan(str(root), NAMES).problems
-    assert sorted(opened) == NAMES
+@pytest.mark.parametrize("inode", [False, True], ids=["in place", "another file"])
+def test_other_content_behind_the_same_length_and_time(
+    root: pathlib.Path, opened: list[str], rewrite: Rewrite, inode: bool
+) -> None:
+    for name in NAMES:
+        (root / name).with_suffix(".txt").write_text("a caption")
+    before = mmdata.read(root)
+    assert before.fingerprint == mmdata.read(root).fingerprint
+    assert len(png(1)) == len(png(3))
+    rewrite(root / "a.png", png(3), inode=inode)
+    assert os.stat(root / "a.png").st_mtime_ns == LONG_AGO
+    after, again = mmdata.read(root), mmdata.read(root)
+    opened.clear()
+    assert after.fingerprint != before.fingerprint
+    assert opened == ["a.png"]
+    opened.clear()
+    assert again.fingerprint == after.fingerprint
+    assert opened == []
+    rewrite(root / "a.png", png(1), inode=inode)
+    assert mmdata.read(root).fingerprint == before.fingerprint
+
+
+def test_times_are_no_content(root: pathlib.Path, opened: list[str]) -> None:
+    before = scan(str(root), NAMES)
+    opened.clear()
+    os.utime(root / "a.png")
+    assert facts_of(scan(str(root), NAMES)) == facts_of(before)
+    assert opened == ["a.png"]
+
+
+def test_a_folder_that_came_back_is_known(root: pathlib.Path, opened: list[str]) -> None:
+    before = scan(str(root), NAMES)
+    root.rename(root.parent / "away")
+    gone = scan(str(root), NAMES)
+    assert [*gone.problems.values()] == ["No such file or directory"] * 4
+    (root.parent / "away").rename(root)
+    opened.clear()
+    assert facts_of(scan(str(root), NAMES)) == facts_of(before)
+    assert opened == []
 
 
 def test_two_folders_do_not_mix(root: pathlib.Path, opened: list[str]) -> None:

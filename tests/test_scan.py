@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from mmdata import scan as scan_module
+from mmdata import sources
 from mmdata.headers import Format, Header
 from mmdata.limits import MAX_PIXELS
 from mmdata.scan import Scan, scan
@@ -124,7 +125,7 @@ def test_a_large_jpeg_is_opened_once(
 ) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (3000, 2000)).save(buffer, "JPEG")  # more pixels than its start could hold
-    monkeypatch.setattr(scan_module, "open", None, raising=False)
+    monkeypatch.setattr(sources, "open", None, raising=False)
     found = scan_bytes(tmp_path, buffer.getvalue())
     assert (found.formats.tolist(), found.heights.tolist()) == ([Format.JPEG], [2000])
 

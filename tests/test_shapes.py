@@ -26,7 +26,9 @@ def scan_of(*images: Seen) -> Scan:
         heights=np.array(heights, np.int32),
         widths=np.array(widths, np.int32),
         problems={},
-        modified=np.zeros(len(images), np.int64),
+        stamps=np.zeros(len(images), np.int64),
+        checksums=np.zeros(len(images), np.int64),
+        time=0,
     )
 
 

@@ -24,6 +24,7 @@ from mmdata.pairing.layouts.shards import Contents
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.texts import TextDecoder
 from mmdata.tar_headers import TarEntry, tar_entries
+from tests.conftest import Rewrite
 
 LONG = "/".join(["folder of a long name"] * 6)
 
@@ -316,6 +317,7 @@ def test_compressed_shards(tmp_path: pathlib.Path, content: bytes) -> None:
         read(tmp_path / "a.tar")
 
 
+@pytest.mark.usefixtures("settled")
 def test_saved_index(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMDATA_HOME", str(tmp_path / "home"))
     walked = []
@@ -340,7 +342,9 @@ def test_saved_index(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) ->
         buffer = io.BytesIO()
         np.savez(buffer, **{**good, name: np.full_like(good[name], value)})
         damages.append(buffer.getvalue())
-    for damage in damages:
+    buffer = io.BytesIO()
+    np.savez(buffer, **{**good, "stamp": good["stamp"][:3]})  # as an older version had it
+    for damage in [*damages, buffer.getvalue()]:
         kept.write_bytes(damage)
         walked.clear()
         assert read(shard).images == read(shard).images == first.images
@@ -353,13 +357,27 @@ def test_saved_index(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (len(walked), os.listdir(kept.parent)) == (3, [kept.name])
 
 
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("inode", [False, True], ids=["in place", "another file"])
+def test_other_content_behind_the_same_length_and_time(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, rewrite: Rewrite, inode: bool
+) -> None:
+    monkeypatch.setenv("MMDATA_HOME", str(tmp_path / "home"))
+    shard = pack(tmp_path / "s.tar", {"a.jpg": b"1", "a.txt": "a"})
+    other = pack(tmp_path / "t.tar", {"b.jpg": b"2", "b.txt": "b"})
+    assert read(shard).images == read(shard).images == ["s.tar/a.jpg"]
+    rewrite(shard, other.read_bytes(), inode=inode)
+    contents = read(shard)
+    assert (contents.images, contents.captions) == (["s.tar/b.jpg"], [["b"]])
+    assert contents.members.read(0) == b"2"
+
+
 def test_fresh_shards_are_not_kept(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMDATA_HOME", str(tmp_path / "home"))
     shard = pack(tmp_path / "s.tar", {"a.jpg": ""})
-    os.utime(shard)
-    read(shard)
+    read(shard)  # modified long ago, but that was set
     assert not (tmp_path / "home").exists()
-    os.utime(shard, (1e9, 1e9))
+    monkeypatch.setattr("mmdata.status._SETTLED", 0)
     (tmp_path / "home").write_text("in the way")
     with pytest.warns(UserWarning, match="cannot be kept"):
         assert read(shard).images == ["s.tar/a.jpg"]

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from mmdata import store as store_module
 from mmdata import stores
-from mmdata.store import Buffers, Store
+from mmdata.store import Buffers, Compute, Store
 from mmdata.stores import contents, verify
 
 Ints = NDArray[np.int64]
@@ -73,18 +73,28 @@ def opened(root: pathlib.Path, **changes: Any) -> Store:
     return Store(root, **(known | changes))
 
 
+def fill(store: Store, identities: Ints, compute: Compute) -> Ints:
+    """Fills a store with rows of files whose checksums differ as their identities do."""
+
+    def checksums(places: Ints) -> Ints:
+        found: Ints = identities[places, 0] * 3 + identities[places, 1] * 7 + 1
+        return found
+
+    return store.fill(identities, compute, checksums, what="test")
+
+
 def filled(root: pathlib.Path, count: int = 20) -> tuple[pathlib.Path, Ints]:
     """The folder of a store with some rows in shards of 8, 8, ..., and their identities."""
     identities = identities_of(range(count))
     store = opened(root)
-    store.fill(identities, Computer(identities), what="test")
+    fill(store, identities, Computer(identities))
     return store.folder, identities
 
 
 def refill(root: pathlib.Path, identities: Ints) -> list[int]:
     """Opens and fills a store, compares all rows, and gives the places that were computed."""
     computer, store = Computer(identities), opened(root)
-    slots = store.fill(identities, computer, what="test")
+    slots = fill(store, identities, computer)
     assert np.array_equal(store.take(slots), oracle(identities))
     return computer.asked
 
@@ -93,12 +103,12 @@ def test_rows_are_computed_once(tmp_path: pathlib.Path) -> None:
     keys = [3, 9, 3, -(2**63), 2**63 - 1, 9, 0]
     identities, computer = identities_of(keys), Computer(identities_of(keys))
     store = opened(tmp_path / "root" / "deeper")
-    slots = store.fill(identities, computer, what="test")
+    slots = fill(store, identities, computer)
     assert computer.asked == [0, 1, 3, 4, 6]
     assert (slots[0], slots[1]) == (slots[2], slots[5])
     assert len(set(slots.tolist())) == 5
     for again in (store, opened(tmp_path / "root" / "deeper")):
-        same = again.fill(identities[::-1], computer, what="test")[::-1]
+        same = fill(again, identities[::-1], computer)[::-1]
         assert np.array_equal(again.take(same), oracle(identities))
     assert len(computer.asked) == 5
 
@@ -112,9 +122,9 @@ def test_shapes_and_dtypes(tmp_path: pathlib.Path, shape: tuple[int, ...], dtype
     expected = oracle(identities, shape, dtype)
     store = opened(tmp_path, shape=shape, dtype=np.dtype(dtype))
     parts = np.array_split(np.arange(300), 7)
-    store.fill(identities, lambda _: ((p, expected[p]) for p in parts), what="test")
+    fill(store, identities, lambda _: ((p, expected[p]) for p in parts))
     again = opened(tmp_path, shape=shape, dtype=np.dtype(dtype))
-    slots = again.fill(identities, Computer(identities), what="test")
+    slots = fill(again, identities, Computer(identities))
     rows = again.take(slots[::-1])
     assert (rows.dtype, rows.shape) == (np.dtype(dtype), (300, *shape))
     assert np.array_equal(rows, expected[::-1])
@@ -147,12 +157,55 @@ def test_only_what_changed_is_computed_again(tmp_path: pathlib.Path) -> None:
     assert refill(tmp_path, identities_of(range(20))) == []
 
 
+def test_the_checksum_decides_where_the_stamp_differs(tmp_path: pathlib.Path) -> None:
+    folder, identities = filled(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.np?")}
+    touched = identities.copy()
+    touched[[4, 13], 1] += 1
+    touched = np.concatenate([touched, identities_of([90, 91])])
+    asked: list[list[int]] = []
+
+    def checksums(places: Ints, changed: Sequence[int] = ()) -> Ints:
+        asked.append(places.tolist())
+        found: Ints = touched[places, 0] * 3 + 7 * 7 + 1  # as those of time 7 were
+        found[np.isin(places, changed)] += 1
+        return found
+
+    computer, store = Computer(touched), opened(tmp_path)
+    slots = store.fill(touched[:20], computer, checksums, what="test")
+    assert (computer.asked, asked) == ([], [[4, 13]])
+    assert np.array_equal(store.take(slots), oracle(identities))
+    assert store.checksums(np.array([slots[4], -1])).tolist() == [4 * 3 + 50, 0]
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.np?")} == before
+
+    slots = store.fill(touched, computer, lambda p: checksums(p, changed=[13]), what="test")
+    assert computer.asked == [13, 20, 21]
+    expected = oracle(touched)
+    expected[4] = oracle(identities)[4]
+    assert np.array_equal(store.take(slots), expected)
+
+
+def test_rows_of_files_that_change_meanwhile_are_not_kept(tmp_path: pathlib.Path) -> None:
+    identities, store = identities_of(range(10)), opened(tmp_path)
+
+    def checksums(places: Ints) -> Ints:
+        return np.where(np.isin(places, [2, 9]), 0, places + 1)
+
+    slots = store.fill(identities, Computer(identities), checksums, what="test")
+    assert np.flatnonzero(slots < 0).tolist() == [2, 9]
+    assert np.array_equal(store.take(slots[slots >= 0]), oracle(identities[slots >= 0]))
+    assert refill(tmp_path, identities) == [2, 9]
+    store = opened(tmp_path / "none")
+    slots = store.fill(identities, Computer(identities), lambda places: places * 0, what="test")
+    assert (slots.tolist(), store.checksums(slots).tolist()) == ([-1] * 10, [0] * 10)
+
+
 def test_what_is_left_out_is_asked_for_again(tmp_path: pathlib.Path) -> None:
     identities = identities_of(range(10))
     computer, store = Computer(identities, without=[2, 9]), opened(tmp_path)
     for asked in ([*range(10)], [2, 9]):
         computer.asked = []
-        slots = store.fill(identities, computer, what="test")
+        slots = fill(store, identities, computer)
         assert computer.asked == asked
         assert np.flatnonzero(slots < 0).tolist() == [2, 9]
     assert refill(tmp_path, identities) == [2, 9]
@@ -177,10 +230,10 @@ def test_settings_do_not_mix(tmp_path: pathlib.Path) -> None:
     for number, variant in enumerate(variants):
         store = opened(tmp_path, **variant)
         rows = np.full((9, *store.shape), number, store.dtype)
-        slots.append(store.fill(identities, giving(rows), what="test"))
+        slots.append(fill(store, identities, giving(rows)))
     for number, variant in enumerate(variants):
         store = opened(tmp_path, **variant)
-        again = store.fill(identities, Computer(identities), what="test")
+        again = fill(store, identities, Computer(identities))
         assert again.tolist() == slots[number].tolist()
         assert (store.take(again) == number).all()
     assert len(contents(tmp_path)) == len(variants)
@@ -190,19 +243,19 @@ def test_settings_do_not_mix(tmp_path: pathlib.Path) -> None:
 
 def test_slots_stay_while_others_write(tmp_path: pathlib.Path) -> None:
     store, identities = opened(tmp_path), identities_of(range(12))
-    slots = store.fill(identities, Computer(identities), what="test")
+    slots = fill(store, identities, Computer(identities))
     for path in store.folder.glob("*.np?"):
         path.unlink()
     others = identities_of(range(100, 120))
     assert refill(tmp_path, others) == [*range(20)]
     both = np.concatenate([identities, others])
     computer = Computer(both)
-    now = store.fill(both, computer, what="test")
+    now = fill(store, both, computer)
     assert np.array_equal(store.take(slots), oracle(identities))
     assert np.array_equal(store.take(now), oracle(both))
     later = np.concatenate([others, identities_of([500])])
     computer = Computer(later)
-    store.fill(later, computer, what="test")
+    fill(store, later, computer)
     assert computer.asked == [20]
 
 
@@ -230,12 +283,15 @@ def compute(places):
         some = places[begin:begin + 3]
         yield some, oracle(identities[some])
 
+def checksums(places):
+    return identities[places, 0] + 1
+
 def step(name):
     pass
 
 def fill(root):
     store = Store(root, settings={"stage": "Resize"}, shape=(5, 4, 3), dtype=np.dtype(np.uint8))
-    slots = store.fill(identities, compute, what="test")
+    slots = store.fill(identities, compute, checksums, what="test")
     assert np.array_equal(store.take(slots[slots >= 0]), oracle(identities[slots >= 0]))
 """
 
@@ -365,10 +421,10 @@ def test_no_room_is_said_beforehand(
         usage = shutil._ntuple_diskusage(10**9, 10**9 - free, free)
         monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
         if fits:
-            opened(tmp_path).fill(identities, computer, what="test")
+            fill(opened(tmp_path), identities, computer)
         else:
             with pytest.raises(OSError, match=r"no room for 20 rows, 0\.00 GB") as caught:
-                opened(tmp_path).fill(identities, computer, what="test")
+                fill(opened(tmp_path), identities, computer)
             assert (caught.value.errno, computer.asked) == (errno.ENOSPC, [])
             assert "keeping" not in capsys.readouterr().err
     told = capsys.readouterr().err
@@ -383,7 +439,7 @@ def test_a_disk_that_gets_full(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, function: str, calls: int
 ) -> None:
     identities, store = identities_of(range(40)), opened(tmp_path)
-    store.fill(identities[:1], Computer(identities[:1]), what="test")
+    fill(store, identities[:1], Computer(identities[:1]))
     left, real = [calls], getattr(os, function)
 
     def call(*arguments: Any, **options: Any) -> Any:
@@ -395,7 +451,7 @@ def test_a_disk_that_gets_full(
     with monkeypatch.context() as patch:
         patch.setattr(os, function, call)
         with pytest.raises(OSError, match=r"cannot be written \(No space left") as caught:
-            store.fill(identities, Computer(identities), what="test")
+            fill(store, identities, Computer(identities))
     assert caught.value.errno == errno.ENOSPC
     assert not list(store.folder.glob("*.part"))
     assert len(list(store.folder.glob("*.npy"))) == len(list(store.folder.glob("*.npz")))
@@ -468,7 +524,7 @@ def test_what_is_interrupted_keeps_its_rows(
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", write)
         with pytest.raises(error, match="stop"):
-            opened(tmp_path).fill(identities, compute, what="test")
+            fill(opened(tmp_path), identities, compute)
     asked = refill(tmp_path, identities)
     assert 0 < len(asked) < 20
     assert asked == [*range(20 - len(asked), 20)]
@@ -558,8 +614,8 @@ def other_rows(path: pathlib.Path, **changes: Any) -> None:
         {"checksums": np.zeros(0, np.uint32)},
         {"checksums": np.zeros(7, np.uint32)},
         {"checksums": np.array(0, np.uint32)},
-        {"identities": np.zeros((8, 2), np.float64)},
-        {"identities": np.zeros((8, 3), np.int64)},
+        {"identities": np.zeros((8, 3), np.float64)},
+        {"identities": np.zeros((8, 2), np.int64)},
         {"status": np.zeros(3, np.int64)},
         {"status": np.array(5)},
         {"kind": np.frombuffer(b"0" * 32, np.uint8)},
@@ -576,7 +632,7 @@ def test_foreign_sidecars(tmp_path: pathlib.Path, changes: dict[str, Any]) -> No
 def test_shards_of_another_store(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
     other = opened(tmp_path, settings={"stage": "Crop"})
-    other.fill(identities, lambda p: [(p, 255 - oracle(identities[p]))], what="test")
+    fill(other, identities, lambda p: [(p, 255 - oracle(identities[p]))])
     for name in ("00001.npy", "00001.npz"):
         shutil.copy2(other.folder / name, folder / name)
     with pytest.warns(UserWarning, match="of rows with other settings"):
@@ -604,7 +660,7 @@ def test_quiet_damage_is_found_by_verify(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
     rewrite(folder / "00001.npy", flip(-1), quietly=True)
     store = opened(tmp_path)
-    rows = store.take(store.fill(identities, Computer(identities), what="test"))
+    rows = store.take(fill(store, identities, Computer(identities)))
     assert np.count_nonzero(rows != oracle(identities)) == 1  # nothing tells of it
     (sentence,) = verify(tmp_path)
     assert sentence.endswith("00001.npy: 1 of 8 rows are not what was written.")
@@ -620,7 +676,7 @@ def test_a_shard_that_was_written_into_meanwhile(tmp_path: pathlib.Path) -> None
     more = np.concatenate([identities, identities_of([90])])
     computer = Computer(more)
     with pytest.warns(UserWarning, match="1 of 8 rows"):
-        slots = store.fill(more, computer, what="test")
+        slots = fill(store, more, computer)
     assert computer.asked == [*range(8, 16), 20]
     assert np.array_equal(store.take(slots), oracle(more))
 
@@ -644,12 +700,12 @@ def test_newer_shards_win(tmp_path: pathlib.Path) -> None:
     for end in "yz":
         os.rename(folder / f"00000.np{end}", folder / f"00009.np{end}")
     other = opened(tmp_path / "other")
-    other.fill(identities[:3], lambda p: [(p, 255 - oracle(identities[p]))], what="test")
+    fill(other, identities[:3], lambda p: [(p, 255 - oracle(identities[p]))])
     for number, newest in ((3, False), (100000, True)):
         for end in "yz":
             shutil.copy2(other.folder / f"00000.np{end}", folder / f"{number:05}.np{end}")
         store = opened(tmp_path)
-        slots = store.fill(identities, Computer(identities), what="test")
+        slots = fill(store, identities, Computer(identities))
         expected = oracle(identities)
         if newest:
             expected[:3] = 255 - expected[:3]
@@ -676,7 +732,7 @@ def test_any_fills_and_any_damage(steps: list[tuple[list[int], int, str | None, 
         for keys, group, damage, number in steps:
             identities, store = identities_of(keys), opened(root)
             computer = Computer(identities, group)
-            slots = store.fill(identities, computer, what="test")
+            slots = fill(store, identities, computer)
             assert np.array_equal(store.take(slots), oracle(identities))
             asked = [keys[place] for place in computer.asked]
             assert sorted(asked) == sorted(set(keys) - set().union(*kept.values()))
@@ -727,7 +783,7 @@ def test_an_empty_store_has_no_slots(tmp_path: pathlib.Path) -> None:
     store = opened(tmp_path / "nowhere")
     with pytest.raises(IndexError):
         store.take(np.array([0]))
-    assert store.fill(identities_of([]), Computer(identities_of([])), what="test").shape == (0,)
+    assert fill(store, identities_of([]), Computer(identities_of([]))).shape == (0,)
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -748,7 +804,7 @@ def test_rows_that_are_no_numbers(tmp_path: pathlib.Path, dtype: Any) -> None:
 )
 def test_identities_must_be_pairs(tmp_path: pathlib.Path, identities: Any) -> None:
     with pytest.raises(ValueError, match=r"must be int64 \[n, 2\]; got int"):
-        opened(tmp_path).fill(identities, Computer(identities), what="test")
+        fill(opened(tmp_path), identities, Computer(identities))
 
 
 GOOD = oracle(identities_of([0, 1]))
@@ -779,7 +835,7 @@ def test_compute_must_yield_what_was_asked(
         yield np.array(places), rows
 
     with pytest.raises(ValueError, match=r"Store\.fill\(compute=\.\.\.\) must yield"):
-        opened(tmp_path).fill(identities, compute, what="test")
+        fill(opened(tmp_path), identities, compute)
     assert refill(tmp_path, identities) == [0, 2, 3, 5]
 
 
@@ -876,7 +932,7 @@ def pipeline(tmp_path: pathlib.Path) -> tuple[Any, Ints, Callable[[Ints], NDArra
     shape, identities = (16, 16, 3), identities_of(range(60))
     expected = oracle(identities, shape)
     store = opened(tmp_path, shape=shape)
-    slots = store.fill(identities, lambda p: [(p, expected[p])], what="test")
+    slots = fill(store, identities, lambda p: [(p, expected[p])])
     order = np.random.default_rng(0).integers(0, 60, (300, 8))
 
     def take(rows: Any) -> Any:
@@ -911,7 +967,7 @@ def test_what_tensorflow_holds_is_never_overwritten(
 def test_eager_tensors_share_and_hold(tmp_path: pathlib.Path) -> None:
     _, identities = filled(tmp_path)
     store = opened(tmp_path)
-    slots = store.fill(identities, Computer(identities), what="test")
+    slots = fill(store, identities, Computer(identities))
     tensors = [
         tf.numpy_function(store.take, [slots[begin : begin + 4]], tf.uint8)
         for begin in [*range(16)] * 10
@@ -923,7 +979,7 @@ def test_eager_tensors_share_and_hold(tmp_path: pathlib.Path) -> None:
 
 def test_threads_take_while_others_fill(tmp_path: pathlib.Path) -> None:
     store, identities = opened(tmp_path), identities_of(range(200))
-    slots = store.fill(identities[:40], Computer(identities[:40]), what="test")
+    slots = fill(store, identities[:40], Computer(identities[:40]))
     expected = oracle(identities)
     done, wrong, turns = threading.Event(), [], [0, 0, 0]
 
@@ -940,7 +996,7 @@ def test_threads_take_while_others_fill(tmp_path: pathlib.Path) -> None:
         try:
             for end in range(50, 201, 30):
                 some = identities[:end]
-                now = store.fill(some, Computer(some), what="test")
+                now = fill(store, some, Computer(some))
                 assert np.array_equal(store.take(now), expected[:end])
         finally:
             done.set()
@@ -957,7 +1013,7 @@ def test_many_shards_need_few_descriptors(tmp_path: pathlib.Path) -> None:
         pytest.skip("this system does not list a process' descriptors")
     before = len(list(listed.iterdir()))
     store = opened(tmp_path)
-    rows = store.take(store.fill(identities, Computer(identities), what="test"))
+    rows = store.take(fill(store, identities, Computer(identities)))
     assert len(list(listed.iterdir())) <= before + 2
     folder, maps = str(store.folder), pathlib.Path("/proc/self/maps")
     assert maps.read_text().count(folder) == 30

@@ -116,7 +116,7 @@ def look_up(task: TextTask, files: Files, **order: Any) -> Lookup:
     pairs, keys = pairs_of(files)
     visits = Visits.of(task, pairs, keys)
     upright, side = np.ones(len(files), np.int8), np.full(len(files), 8, np.int32)
-    scan = Scan(keys, upright * np.int8(Format.PNG), upright, side, side, {}, keys)
+    scan = Scan(keys, upright * np.int8(Format.PNG), upright, side, side, {}, keys, keys, time=0)
     fields = {"batch_size": visits.count, "shuffle": False} | order
     return Lookup(pairs, scan, visits, Order(count=visits.count, **fields), task, {}, {})
 

@@ -56,7 +56,7 @@ def verify_cache(path: pathlib.Path) -> None:
         damaged = verify_stores(path)
     for sentence in damaged:
         echo(sentence)
-    rows = sum(kept.rows for kept in contents(path))
+    rows = sum(kept.rows for kept in contents(path) if kept.kind.is_read)
     echo(f"{path}: {len(damaged):,} damaged files removed; {rows:,} rows are right.")
     sys.exit(1 if damaged else 0)
 

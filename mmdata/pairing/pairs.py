@@ -124,7 +124,13 @@ class Pairs:
     def fingerprint(self) -> str:
         """A hash of all that training sees: names, contents, captions, splits, weights, columns.
 
-        Does not depend on where the images lie. Scans them if that was not done before.
+        Of the content of each image file, it covers the length, the first 4 KiB and the last 4 KiB;
+        of formats that may hold bare pixels, such as BMP and TIFF, all bytes. So a file of another
+        format that changes in the middle alone, and keeps its length, is not noticed here. A cache
+        notices it.
+
+        Does not depend on where the images lie, nor on their times. Scans them if that was not done
+        before; a file whose length, times and inode are as they were is not read again.
         """
         digest = hashlib.blake2b(digest_size=16)
         scan, _ = self.scanned()

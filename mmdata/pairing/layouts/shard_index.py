@@ -17,10 +17,10 @@ from mmdata.home import home, load_arrays, save_arrays
 from mmdata.pairing.findings import Finding, PairingError
 from mmdata.pairing.folders import is_hidden
 from mmdata.pairing.strings import Strings
+from mmdata.status import Status
 from mmdata.tar_headers import DamagedTarError, tar_entries
 
-_VERSION = 1  # of a saved index
-_SETTLED = 2 * 10**9  # ns: the time stamps of some file systems are that coarse
+_VERSION = 2  # of a saved index
 _PACKED = {
     b"\x1f\x8b": ("gzip", "gunzip"),
     b"BZh": ("bzip2", "bunzip2"),
@@ -61,14 +61,13 @@ def index(path: str) -> Index:
       PairingError: It is compressed.
     """
     with open(path, "rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
-        stamp = [_VERSION, status.st_size, status.st_mtime_ns]
+        status, now = Status.of(os.fstat(file.fileno())), time.time_ns()
+        stamp = [_VERSION, *status]
         kept = _kept_at(path)
         found = _load(kept, stamp)
         if found is None:
-            settled = time.time_ns() - status.st_mtime_ns >= _SETTLED
             found = _walk(file, path)
-            if settled:
+            if status.is_settled(now):
                 _save(found, kept, stamp)
     return found
 
