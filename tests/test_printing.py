@@ -154,7 +154,8 @@ def test_what_is_kept_is_announced(
 ) -> None:
     store = Store(tmp_path / "\x1b[2J", settings={}, shape=(2,), dtype=np.dtype(np.uint8))
     row = np.zeros((1, 2), np.uint8)
-    store.fill(np.zeros((1, 2), np.int64), lambda places: [(places, row)], what="test")
+    files = np.zeros((1, 2), np.int64)
+    store.fill(files, lambda places: [(places, row)], lambda places: places + 1, what="test")
     printed = capsys.readouterr().err
     assert r"\x1b[2J" in printed
     assert hostile.obeyed(printed) == set()
