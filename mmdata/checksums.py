@@ -52,13 +52,13 @@ class Checksums:
         return checksums
 
     def note(self, rows: Ints, checksums: Ints) -> None:
-        """Takes over checksums of the files of rows, int64 [k], as they were scanned; 0 is none."""
+        """Keeps checksums of the files of rows, int64 [k], as they were scanned; 0 is unknown."""
         known = checksums != 0
         self.known[rows[known]] = checksums[known]
 
     def unchanged(self, rows: Ints) -> NDArray[np.bool_]:
         """Whether the files of rows, int64 [k], are still those that were scanned, bool [k]."""
-        source = self._source()  # anew: one of shards looks at each of them once
+        source = self._source()  # a new one: that of shards looks at each shard once
         now = [_status(source, row) for row in rows.tolist()]
         statuses = np.array(now, np.int64).reshape(-1, len(Status._fields))
         return np.equal(stamps(statuses, self.scan.time), self.scan.stamps[rows])

@@ -242,7 +242,7 @@ def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = F
                 "Nothing pairs at all: do images and captions belong together? Is captions=... the "
                 "file that holds them?"
                 if nothing_left
-                else 'Mend the files, or pass on_problem="drop" to go on without them: the report '
+                else 'Fix the files, or pass on_problem="drop" to go on without them: the report '
                 "keeps the list.",
                 "This error's .findings has every one.",
             ]

@@ -1,4 +1,4 @@
-"""Symbolic links that lead out of a folder: which ones count, and what is said of the others."""
+"""Symbolic links that lead out of a folder: which ones are read."""
 
 import os
 from typing import Literal, get_args

@@ -35,6 +35,9 @@ from mmdata.pairing.texts import TextDecoder
 from mmdata.scan import scan
 
 FOLDER = 500
+LINKS = 50_000
+"""Names of one file; some file systems allow 65,000."""
+
 CAPTION = "A brown dog number {} runs along the beach behind a red ball."
 Figures = dict[str, float]
 
@@ -43,12 +46,14 @@ def generate(root: pathlib.Path, pairs: int, captions: int) -> None:
     """Writes images of 100 KB, which nobody decodes, with a caption each; and a COCO dataset."""
     content = root / "content"
     root.mkdir(exist_ok=True)
-    content.write_bytes(b"\xff\xd8\xff\xc0\0\x11\x08\1\0\1\0" + bytes(100_000))
     for number in range(pairs):
+        if number % LINKS == 0:
+            content = root / f"content-{number}"
+            content.write_bytes(b"\xff\xd8\xff\xc0\0\x11\x08\1\0\1\0" + bytes(100_000))
         folder = root / "pairs" / f"{number // FOLDER // 100:03}" / f"{number // FOLDER % 100:03}"
         if number % FOLDER == 0:
             folder.mkdir(parents=True)
-        os.symlink(content, folder / f"image-{number:07}.jpg")
+        os.link(content, folder / f"image-{number:07}.jpg")
         (folder / f"image-{number:07}.txt").write_text(CAPTION.format(number))
     images = [f"{number:012}.jpg" for number in range(captions // 5)]
     (root / "coco").mkdir()

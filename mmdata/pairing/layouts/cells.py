@@ -74,7 +74,7 @@ def _of_value(cell: Any) -> list[str] | None:
 def _listed(cell: str) -> list[str] | None:
     """The captions in a list of strings as JSON, Python or NumPy write it; else the cell itself.
 
-    None where it begins or ends like such a list, but is none.
+    None where it begins or ends like such a list, but cannot be read as one.
     """
     strings = _STRING.findall(cell) if _WRITTEN.fullmatch(cell) else []
     if strings and "\\" not in cell:

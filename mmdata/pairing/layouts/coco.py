@@ -13,7 +13,7 @@ from mmdata.pairing.listing import Listing
 _DIGITS = 12
 _EXACT = 2**53  # above, floats leave ints out
 REJECTED = frozenset({"is_rejected", "is_precanned"})
-"""Marks of captions that are none: those of VizWiz.
+"""Marks of what is not a caption, in VizWiz.
 
 Source: https://vizwiz.org/tasks-and-datasets/image-captioning/
 """

@@ -23,7 +23,7 @@ _REPR.maxstring = _REPR.maxother = _SHOWN
 
 
 class Doubled:
-    """What stands for a JSON object that has a key twice: one of the two values would be lost."""
+    """In place of a JSON object that has a key twice: one of the two values would be lost."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -37,7 +37,7 @@ class Document(NamedTuple):
 
     Attributes:
       path: The file, for errors.
-      value: What it holds; `Doubled` stands for each object that has a key twice.
+      value: What it holds, with `Doubled` in place of each object that has a key twice.
       findings: What was made of its bytes.
     """
 
@@ -78,7 +78,7 @@ def load(path: str, decoder: texts.TextDecoder) -> Document:
 
 
 def decode(text: str) -> Any:
-    """Parses JSON; `Doubled` stands for each object that has a key twice.
+    """Parses JSON, with `Doubled` in place of each object that has a key twice.
 
     Raises:
       ValueError, RecursionError: It is not JSON, or nested too deeply.

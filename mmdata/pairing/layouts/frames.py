@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmdata.pairing.layouts import tables
-from mmdata.pairing.layouts.table_columns import Columns, require_different
+from mmdata.pairing.layouts.table_columns import Columns, require_different, require_few
 from mmdata.pairing.layouts.table_files import Table, labelled
 from mmdata.pairing.links import Links
 from mmdata.pairing.listing import Listing
@@ -92,6 +92,7 @@ def _plain(value: Any) -> Any:
 def _of_dataset(dataset: Any) -> Table:
     """The columns of a dataset; of its images, the paths, unless their bytes are in it, too."""
     dataset = dataset.with_format(None)  # all columns, as plain values
+    require_few(len(dataset.features), type(dataset).__name__)
     kinds = {name: type(feature).__name__ for name, feature in dataset.features.items()}
     cells: dict[str, list[Any]] = {}
     opaque: dict[str, str] = {}

@@ -187,7 +187,7 @@ def _by_key(
         raise PairingError(f"{path}: must hold an object for each image; got {found}.", malformed)
     keys: dict[str, None] = {}
     for record in records:
-        if record.keys() - keys.keys():
+        if not record.keys() <= keys.keys():
             keys.update(dict.fromkeys(record))
     require_few(len(keys), path)
     return {key: [record.get(key) for record in records] for key in keys}
