@@ -54,6 +54,7 @@ class Pairs:
       members: Where the images lie in tar shards; None where they are files.
       report: What paired, what did not, and why.
       scan: Headers and content keys of the images; None until they are needed.
+      fix_text: Whether ftfy repaired captions when they were read; see `mmdata.read`.
     """
 
     root: str
@@ -67,6 +68,7 @@ class Pairs:
     members: Members | None = None
     report: Report
     scan: Scan | None = None
+    fix_text: bool = False
 
     @classmethod
     def of_rows(

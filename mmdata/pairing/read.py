@@ -79,7 +79,8 @@ def read(
       encoding_errors: "replace" puts U+FFFD for what cannot be decoded. All that is not plain UTF-8
         is in the report.
       fix_text: Whether ftfy repairs captions that were decoded wrongly somewhere, as "cafÃ©" for
-        "café", and what else its `fix_text` does. Needs `pip install "mmdata[text]"`.
+        "café", and what else its `fix_text` does. Serving does not do it: `export_preprocessing`
+        warns. Needs `pip install "mmdata[text]"`.
       on_problem: "error" raises unless everything pairs; "drop" goes on with what does, and keeps
         the rest in `.report`; a `Problems` says so kind by kind.
 
@@ -135,7 +136,7 @@ def read(
         if ftfy is not None:
             # What it leaves nothing of stays as it was: no caption is empty.
             fixed = Strings.of(ftfy.fix_text(caption) or caption for caption in pairs.captions)
-            pairs = dataclasses.replace(pairs, captions=fixed)
+            pairs = dataclasses.replace(pairs, captions=fixed, fix_text=True)
     where = " and ".join(
         repr(source) if isinstance(source, str) else type(source).__name__
         for source in (images, images if captions is None else captions)
