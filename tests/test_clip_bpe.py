@@ -329,7 +329,7 @@ def test_plain_and_without_version(open_clip: Path, tokenizer: ClipBpe, tmp_path
         (b"#version: 0.2\ni n\nth e</w>\n", r":3: .*needs 'th', which no line before it makes"),
         (b"i n\nin g\ni ng\n", r":3: .*needs 'ng'"),
         (b"i n\nn g\nin g\ni ng\n", r":4: .*makes 'ing', which is there already"),
-        (b"i \xff\n", r": not a file of merges: .*utf-8"),
+        (b"i n\ni \xff\n", r":2: not a file of merges: .*utf-8"),
         (b"\x1f\x8b\x08cut", r": not a file of merges"),
     ],
 )
