@@ -5,7 +5,7 @@ import os
 import pathlib
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import IO, TypeAlias
+from typing import IO, TypeAlias, cast
 
 from mmdata.tokenizers.files import LARGEST
 
@@ -79,8 +79,8 @@ def read_merges(path: pathlib.Path, tokens: Collection[str], most: int) -> tuple
         is_packed = file.read(len(_GZIP)) == _GZIP
         file.seek(0)
         try:
-            with gzip.open(file) if is_packed else file as unpacked:
-                first, merges = _parsed(path, unpacked, most)
+            unpacked = cast(IO[bytes], gzip.GzipFile(fileobj=file) if is_packed else file)
+            first, merges = _parsed(path, unpacked, most)
         except (EOFError, gzip.BadGzipFile, zlib.error) as err:
             raise ValueError(f"{path}: not a file of merges: {err}.") from err
     if found := fault(merges, tokens):

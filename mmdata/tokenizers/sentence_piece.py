@@ -35,7 +35,9 @@ _LONGEST_CAPTION = 1 << 30  # bytes; sentencepiece leaves longer ones out, and t
 class SentencePiece(Tokenizer):
     """A model of the library sentencepiece, unigram or BPE; its ids and its text.
 
-    The model holds its own normalizer. Control pieces in a text, as "<s>", are text.
+    The model holds its own normalizer. Control pieces in a text, as "<s>", are text. In a unigram
+    model, a user-defined piece is split where other pieces overlap it and score better, as in
+    sentencepiece up to 0.2.1.
 
     Attributes:
       model: The content of a `.model` file.
