@@ -172,6 +172,8 @@ class Text:
       buckets: Lengths below `length`, instead of it alone: each caption goes to the shortest that
         holds it, and each batch holds captions of one. A stage of your own in `augment` must not
         make captions longer: they are cut there.
+      fix_text: Whether `mmdata.read(fix_text=True)` repaired the captions; `build` sets it. Repairs
+        nothing itself.
 
     Raises:
       ValueError: A field is none of these, or two of them exclude each other.
@@ -184,6 +186,8 @@ class Text:
     padding: Padding = "length"
     padding_side: Side = "right"
     buckets: tuple[int, ...] = ()
+    # Not in the `repr`, by which `Resume` compares settings: it changes no batch.
+    fix_text: bool = dataclasses.field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.tokenizer, Tokenizer) and self.tokenizer not in _TOKENIZERS:

@@ -182,7 +182,12 @@ def _dataset(
     spoken = None
     if tokenizer is not None and not isinstance(task, Classification):
         spoken = Spoken.of(pairs, visits, task, tokenizer, recipe)
-        text = dataclasses.replace(recipe.text, clean=recipe.text.cleaner, tokenizer=tokenizer)
+        text = dataclasses.replace(
+            recipe.text,
+            clean=recipe.text.cleaner,
+            tokenizer=tokenizer,
+            fix_text=pairs.fix_text,
+        )
         recipe = dataclasses.replace(recipe, text=text)
     by_row: dict[str, Any] = {}
     by_row |= values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")

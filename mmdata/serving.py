@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import tempfile
+import warnings
 from typing import Any
 
 import keras
@@ -178,6 +179,8 @@ def export_preprocessing(
         preprocessing = tf.saved_model.load(path).signatures["serving_default"]
         batch = preprocessing(images=tf.constant([jpeg]), captions=tf.constant(["A boat."]))
 
+    Warns where ftfy repaired the captions of training: what is written does not repair any.
+
     Args:
       path: The folder to write.
       images: What to do to images.
@@ -190,6 +193,13 @@ def export_preprocessing(
     """
     target = pathlib.Path(path)
     _require_free(target, overwrite)
+    if captions is not None and captions.text.fix_text:
+        warnings.warn(
+            "export_preprocessing(captions=...) does not repair text with ftfy, as "
+            "mmdata.read(fix_text=True) did for training. Call ftfy.fix_text on each caption "
+            "before you send it.",
+            stacklevel=2,
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     module = _Preprocessing(images, captions)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:

@@ -33,6 +33,16 @@ _SPACES = (
     " \u3000",
 )
 _CONTROLS = ("\0", "\x01", "\x1c", "\x1f", "\x7f", "\x80", "\x9f", "\u200d", "\u0301")
+_LATIN_MARKS = (
+    "cafe\u0301 CAFE\u0301 nai\u0308ve A\u030angstro\u0308m Stra\u00dfe\u0301 n\u0303 "
+    "Pho\u031b\u0309 Tie\u0302\u0301ng Vie\u0323\u0302t o\u031b\u0301 u\u0301\u031b a\u0302\u0323 "
+    "q\u0307\u0323 q\u0323\u0307 H\u0331 J\u030c T\u0308 W\u030a I\u0307 \u0130\u0331 e\u0301\u0301"
+    " \u00e9\u0323 x\u0338 =\u0338 \u212b"
+)
+_OTHER_MARKS = (
+    "\u1112\u1161\u11ab\u1100\u1173\u11af \u1112\u1161 \u03aa\u0301 \u2126 \u304b\u3099 "
+    "\u30cf\u309a \u0915\u093c \u0438\u0306 \u0418\u0306 \u0344 \u05e9\u05c1\u05bc \u0627\u0653"
+)
 
 
 def generated(number: int) -> list[str]:
@@ -47,3 +57,11 @@ def generated(number: int) -> list[str]:
         return "".join(part + gap for part, gap in zip(parts, between, strict=True))
 
     return [text() for _ in range(number)]
+
+
+def decomposed(number: int) -> list[str]:
+    """Texts of letters and marks that NFC joins or puts in order, between plain words."""
+    chance = random.Random(1)
+    parts = f"{_LATIN_MARKS} {_OTHER_MARKS} a dog Photo, x 1 \u65e5\u672c".split(" ")
+    some = [chance.choices(parts, k=chance.randrange(1, 9)) for _ in range(number)]
+    return [chance.choice([" ", " ", ""]).join(chosen) for chosen in some]

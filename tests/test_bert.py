@@ -230,6 +230,8 @@ def test_special_tokens_are_not_said(bert: WordPiece) -> None:
         (("[PAD]", "[UNK]", "[START]", "[SEP]", "a"), r"or as BERT's \[PAD\], \[UNK\], \[CLS\]"),
         (("[pad]", "[UNK]", "[CLS]", "[SEP]", "a"), "must hold"),
         ((*BERT, "a", "[CLS]"), r"each token once; got more of \['\[CLS\]'\]"),
+        ((*BERT, "a", "a\0b"), r"no U\+0000, .*; got \['a\\x00b'\]"),
+        ((*BERT, "a.b"), r"a token that text can become; tensorflow-text says: No valid"),
         ((*BERT, "##" + "é" * 129), r"tokens of at most 256 bytes; got \['##éé"),
     ],
 )

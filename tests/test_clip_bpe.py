@@ -9,6 +9,7 @@ import random
 import re
 import sys
 import types
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ import numpy as np
 import pytest
 import regex
 import tensorflow as tf
-from strings import generated  # type: ignore[import-not-found]
+import tokenizers
+from strings import decomposed, generated  # type: ignore[import-not-found]
+from tokenizers import normalizers, pre_tokenizers
 
 from mmdata.stages.text import Clean
 from mmdata.stages.tokens import Pack
@@ -118,10 +121,50 @@ def test_generated_texts_as_they_are(
 
 
 def test_generated_texts_cleaned(tokenizer: ClipBpe, reference: Any) -> None:
-    # The reference mends texts with ftfy, and Clean does not: both are given mended texts.
+    # The reference repairs texts with ftfy, and Clean does not: both are given repaired texts.
     texts = [ftfy.fix_text(text) for text in generated(20_000)]
     expected = [reference.encode(text) for text in texts]
     assert differing(texts, tokenizer.tokenize(cleaned(texts)), expected) == []
+
+
+def test_decomposed_texts(tokenizer: ClipBpe, reference: Any) -> None:
+    texts = decomposed(20_000)
+    for text in texts:  # so that of all that ftfy does, the reference does NFC alone
+        assert ftfy.fix_text(text) == unicodedata.normalize("NFC", text)
+    assert sum(not unicodedata.is_normalized("NFC", text) for text in texts) > 15_000
+    expected = [reference.encode(text) for text in texts]
+    assert differing(texts, tokenizer.tokenize(cleaned(texts)), expected) == []
+
+
+def test_decomposed_texts_equal_hugging_face(tokenizer: ClipBpe) -> None:
+    peer = hugging_face(tokenizer)
+    texts = [text.replace("\u0130", "") for text in decomposed(20_000)]
+    expected = [found.ids for found in peer.encode_batch(texts)]
+    assert differing(texts, tokenizer.tokenize(cleaned(texts)), expected) == []
+
+
+def hugging_face(tokenizer: ClipBpe) -> Any:
+    """What `transformers` makes of CLIP's files. Source: `CLIPConverter` in its
+    `convert_slow_tokenizer.py`."""
+    ids = {token: place for place, token in enumerate(tokenizer.vocabulary)}
+    peer = tokenizers.Tokenizer(
+        tokenizers.models.BPE(ids, list(tokenizer.merges), end_of_word_suffix="</w>")
+    )
+    peer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.Replace(tokenizers.Regex(r"\s+"), " "),
+            normalizers.Lowercase(),
+        ]
+    )
+    words = tokenizers.Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+    peer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(words, behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    return peer
 
 
 def test_every_token_as_a_text(
@@ -286,7 +329,7 @@ def test_plain_and_without_version(open_clip: Path, tokenizer: ClipBpe, tmp_path
         (b"#version: 0.2\ni n\nth e</w>\n", r":3: .*needs 'th', which no line before it makes"),
         (b"i n\nin g\ni ng\n", r":3: .*needs 'ng'"),
         (b"i n\nn g\nin g\ni ng\n", r":4: .*makes 'ing', which is there already"),
-        (b"i \xff\n", r": not a file of merges: .*utf-8"),
+        (b"i n\ni \xff\n", r":2: not a file of merges: .*utf-8"),
         (b"\x1f\x8b\x08cut", r": not a file of merges"),
     ],
 )

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -82,3 +83,19 @@ def test_without_ftfy(
     assert len(mmdata.read(images, on_problem="drop")) == 3
     with pytest.raises(ImportError, match=r'ftfy is required.*pip install "mmdata\[text\]"'):
         mmdata.read(images, fix_text=True, on_problem="drop")
+
+
+def test_pairs_know_that_they_were_repaired(tmp_path: pathlib.Path, write: Write) -> None:
+    images, _ = sidecar(tmp_path / "set", write)
+    write(images, {image: f"content of {image}" for image in BROKEN})
+    fixed = mmdata.read(images, fix_text=True, on_problem="drop")
+    plain = mmdata.read(images, on_problem="drop")
+    for pairs, expected in [(fixed, True), (plain, False)]:
+        split = pairs.split({"train": 0.2, "test": 0.8})
+        for same in (
+            *(pairs, split, split.subset("train"), pairs.filter([True, False, True])),
+            *(pairs.take(np.array([2, 0])), pairs.sample(1), pairs.merge(pairs)),
+        ):
+            assert same.fix_text == expected
+    assert fixed.merge(plain).fix_text
+    assert plain.merge(fixed).fix_text

@@ -1,12 +1,17 @@
 """SentencePiece, against the library sentencepiece."""
 
 import io
+import json
+import math
 import random
+import struct
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import damaged_models  # type: ignore[import-not-found]
 import pytest
 import sentencepiece
 import tensorflow as tf
@@ -268,8 +273,154 @@ def _written(path: Path, content: bytes) -> Path:
 def test_a_model_without_an_unknown_piece_is_refused(models: dict[str, bytes]) -> None:
     model = model_proto.Model.FromString(models["unigram"])
     model.pieces[1].type = model_proto.NORMAL
-    with pytest.raises(ValueError, match="with one unknown piece; got 0"):
+    with pytest.raises(ValueError, match="there must be one unknown piece; got 0"):
         SentencePiece(model.SerializeToString())
+
+
+PIECES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "empty": (lambda m: put(m, piece=""), "piece 300 must be of 1 to 7,999 bytes; got 0"),
+    "long": (lambda m: put(m, piece="a" * 8000), "piece 300 must be of 1 to 7,999 .* got 8,000"),
+    "NUL": (lambda m: put(m, piece="a\0"), r"piece 300 must hold no NUL; got 'a\\x00'"),
+    "twice": (lambda m: put(m, piece=m.pieces[301].piece), "each piece must be there once; got"),
+    "no type": (lambda m: put(m, type=0), "piece 300 must be of a type from 1 to 6; got 0"),
+    "NaN": (lambda m: put(m, score=math.nan), "piece 300 must have a finite score; got nan"),
+    "infinite": (lambda m: put(m, score=-math.inf), "must have a finite score; got -inf"),
+    "two unknown": (lambda m: put(m, type=2), "there must be one unknown piece; got 2"),
+    "none": (lambda m: m.ClearField("pieces"), "there must be one unknown piece; got 0"),
+    "a byte": (lambda m: put(m, type=6), "SentencePiece says: .*byte piece .* is"),
+    "kind": (lambda m: put(m.trainer_spec, model_type=5), "model_type must be from 1 to 4; got 5"),
+    "bytes": (
+        lambda m: put(m.trainer_spec, byte_fallback=not m.trainer_spec.byte_fallback),
+        "SentencePiece says: .*byte",
+    ),
+    "nested": (
+        lambda m: [m.pieces.add(piece="x" * n, type=4) for n in range(2, 67)],
+        "at most 64 user-defined pieces must begin each other; got 65",
+    ),
+}
+
+
+def put(message: Any, **values: Any) -> None:
+    """Sets fields of a part of a model; of the model itself, of its piece 300."""
+    for name, value in values.items():
+        setattr(message.pieces[300] if hasattr(message, "pieces") else message, name, value)
+
+
+@pytest.mark.parametrize("kind", ["unigram", "llama"])
+@pytest.mark.parametrize("name", PIECES)
+def test_models_that_are_refused(name: str, kind: str, models: dict[str, bytes]) -> None:
+    change, message = PIECES[name]
+    model = model_proto.Model.FromString(models[kind])
+    change(model)
+    with pytest.raises(ValueError, match=rf"^SentencePiece\(model=\.\.\.\) .*{message}"):
+        SentencePiece(model.SerializeToString())
+
+
+def test_a_piece_that_is_not_utf8(models: dict[str, bytes]) -> None:
+    piece = model_proto.Model.FromString(models["unigram"]).pieces[300].piece.encode()
+    broken = models["unigram"].replace(piece, b"\xff" * len(piece), 1)
+    with pytest.raises(ValueError, match=r"piece \d+ must be UTF-8; got b'"):
+        SentencePiece(broken)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma", "bpe", "unigram with bytes"])
+def test_pieces_that_no_text_becomes(kind: str, models: dict[str, bytes]) -> None:
+    """U+0000, as in InternLM2's model, and single characters that are special or unused."""
+    model = model_proto.Model.FromString(models[kind])
+    places = {piece.piece: place for place, piece in enumerate(model.pieces)}
+    model.pieces[places["a"]].type = model_proto.CONTROL
+    model.pieces[places["e"]].type = model_proto.UNUSED
+    if model.trainer_spec.byte_fallback:
+        model.pieces[400].piece = "\0"
+    model = model.SerializeToString()
+    tokenizer, peer = SentencePiece(model), sentencepiece.SentencePieceProcessor(model_proto=model)
+    texts = [*CAPTIONS[:100], *strings_of(300), "a\0b\0", "\0", "ae eb"]
+    rows = peer.encode(texts)
+    assert tokenizer.tokenize(texts).to_list() == rows
+    rows += [[400, place, 400] for place in range(4, 450)]
+    assert said(tokenizer, rows) == peer.decode(rows)
+
+
+@pytest.mark.parametrize("kind", ["unigram", "llama"])
+def test_damaged_models_are_refused_or_equal_sentencepiece(
+    kind: str, models: dict[str, bytes], tmp_path: Path
+) -> None:
+    path = _written(tmp_path / "some.model", models[kind])
+    command = [sys.executable, damaged_models.__file__, str(path), "0", "500"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, f"ended at: {lines[-1:]}\n{done.stderr[-2000:]}"
+    assert [line for line in lines if "WRONG" in line] == []
+    outcomes = json.loads(lines[-1])
+    assert sum(outcomes.values()) == 500
+    assert outcomes["alike"] > 80
+    assert outcomes["refused by both"] > 200
+
+
+def with_charsmap(model: bytes, charsmap: bytes, spec: str = "normalizer_spec") -> bytes:
+    changed = model_proto.Model.FromString(model)
+    getattr(changed, spec).precompiled_charsmap = charsmap
+    return bytes(changed.SerializeToString())
+
+
+def trie_with(unit: int) -> bytes:
+    """A charsmap with one unit that is not 0, and the text "aé"."""
+    return struct.pack("<257I", 1024, *[0] * 255, unit) + "aé\0".encode()
+
+
+def trie_of(rules: int) -> bytes:
+    """A charsmap that replaces "a", "aa", "aaa", ... by nothing.
+
+    Each "a" leads to its unit in the next block of 256, in which the first unit is for the text.
+    """
+    letter, block = ord("a"), 256
+    units = [0] * block * (rules + 2)
+    units[0] = block << 10
+    for place in range(block, block * (rules + 1), block):
+        units[place + letter] = (place + letter) ^ (place + block)  # to the next block
+        units[place + letter] = units[place + letter] << 10 | 1 << 8 | letter
+        units[place + block] = 1 << 31
+    return struct.pack(f"<{len(units) + 1}I", 4 * len(units), *units) + b"\0"
+
+
+@pytest.mark.parametrize("spec", ["normalizer_spec", "denormalizer_spec"])
+@pytest.mark.parametrize(
+    ("charsmap", "message"),
+    [
+        (b"\x10\0\0\0" + b"\xff" * 64, "a trie whose size is a multiple of 1,024 bytes; got 16"),
+        (b"\0\x04\0\0" + b"\0" * 1023, "multiple of 1,024 bytes; got 1,024 bytes in 1,027"),
+        (b"\0\x04\0\0" + b"\0" * 1024, "must end in a NUL"),
+        (b"\0\x04\0\0" + b"\0" * 1024 + b"\xff\0", "must hold texts in UTF-8; got"),
+        (b"\0\x04\0\0" + random.Random(0).randbytes(1024) + b"\0", "units point into it"),
+        (trie_with(1 << 31 | 5), "units point into it and into its texts"),
+        (trie_with(1 << 31 | 2), "units point to where a character begins"),
+        (trie_with(1 << 8), "a trie with a text for each rule"),
+        (trie_of(33), "at most 32 rules that begin each other"),
+    ],
+    ids=[
+        "size",
+        "short",
+        "no texts",
+        "UTF-8",
+        "random",
+        "far text",
+        "half text",
+        "no text",
+        "nested",
+    ],
+)
+def test_charsmaps_that_are_refused(
+    charsmap: bytes, message: str, spec: str, models: dict[str, bytes]
+) -> None:
+    with pytest.raises(ValueError, match=rf"{spec}\.precompiled_charsmap .*{message}"):
+        SentencePiece(with_charsmap(models["unigram"], charsmap, spec))
+
+
+def test_a_charsmap_with_many_rules(models: dict[str, bytes]) -> None:
+    model = with_charsmap(models["unigram"], trie_of(32))
+    peer = sentencepiece.SentencePieceProcessor(model_proto=model)
+    texts = ["a" * count + "b" for count in range(40)] + CAPTIONS[:20]
+    assert SentencePiece(model).tokenize(texts).to_list() == peer.encode(texts)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

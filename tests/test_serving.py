@@ -1,16 +1,20 @@
 """What is served, against what `mmdata.build` trains on: bit for bit."""
 
+import dataclasses
 import functools
 import io
 import json
 import pathlib
 import subprocess
 import sys
+import unicodedata
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -19,6 +23,7 @@ from PIL import Image
 import mmdata
 from mmdata import Classification, Pixels, Text
 from mmdata.serving import ImageConverter, TextConverter, export_preprocessing
+from mmdata.stages.text import Clean
 from mmdata.tokenizers import (
     Byte,
     BytePair,
@@ -298,6 +303,39 @@ def test_template_and_prompt_as_in_training(pairs: mmdata.Pairs) -> None:
     np.testing.assert_array_equal(served["token_ids"][:, :-1], x["token_ids"][:, :-1])
     assert ds.text.cleaner == Text().cleaner
     assert ds.text.tokenizer == Byte()
+
+
+@pytest.mark.parametrize("fix_text", [True, False])
+def test_warns_that_it_does_not_repair_text(
+    pairs: mmdata.Pairs, convert: Any, fix_text: bool, tmp_path: pathlib.Path
+) -> None:
+    columns = ["file_name", "caption"]
+    rows = [(image, pairs.captions_of(row)[0]) for row, image in enumerate(pairs.images[:4])]
+    frame = pd.DataFrame(rows, columns=columns)
+    read = mmdata.read(pairs.root, frame, fix_text=fix_text, on_problem="drop")
+    split_of = np.array([0, 0, 1, 1], np.int8)
+    read = dataclasses.replace(read, split_names=("train", "test"), split_of=split_of)
+    text = Text(tokenizer=Byte(), length=200)
+    splits = mmdata.build(read, text=text, split=("train", "test"), image_size=(8, 8))
+    assert [ds.text.fix_text for ds in splits] == [fix_text] * 2
+    assert repr(splits[0].text) == repr(dataclasses.replace(text, clean=Clean.preset("lower")))
+    captions = TextConverter(splits[1].text)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        export_preprocessing(tmp_path / "model", images=convert, captions=captions)
+    messages = [str(found.message) for found in caught if found.filename == __file__]
+    assert len(messages) == fix_text
+    assert all("Call ftfy.fix_text on each caption" in message for message in messages)
+
+
+def test_composed_and_decomposed_text_are_one(tokenizers: dict[str, Tokenizer]) -> None:
+    captions = ["Café in Việt Nam, 한국", "Ångström"]
+    convert = TextConverter(Text(tokenizer=tokenizers["clip"]))
+    composed, apart = (
+        convert([unicodedata.normalize(form, caption) for caption in captions])["token_ids"]
+        for form in ("NFC", "NFD")
+    )
+    np.testing.assert_array_equal(composed, apart)
 
 
 def test_takes_pixels_by_name() -> None:

@@ -280,9 +280,14 @@ def test_differ_by_class_and_vocabulary() -> None:
         (("[UNK]", "[PAD]", "[START]", "[END]", "a"), "must begin with"),
         ((*SPECIAL_TOKENS, "a", "b", "a"), r"each token once; got more of \['a'\]"),
         ((*SPECIAL_TOKENS, "a", "[PAD]"), r"each token once; got more of \['\[PAD\]'\]"),
-        ((*SPECIAL_TOKENS, "a", "b\nc"), r"no line feed; got \['b\\nc'\]"),
+        ((*SPECIAL_TOKENS, "a", "b\nc"), r"line feed, .*; got 'b\\nc'.*vocabulary\[5\]"),
+        ((*SPECIAL_TOKENS, "", "b"), r"no empty token, .*; got ''.*vocabulary\[4\]"),
+        ((*SPECIAL_TOKENS, "\ud800"), r"half of a surrogate pair, .*; got '\\ud800'"),
     ],
-    ids=["empty", "no tokens", "not first", "order", "twice", "special twice", "line feed"],
+    ids=[
+        *("empty", "no tokens", "not first", "order", "twice", "special twice", "line feed"),
+        *("empty token", "surrogate"),
+    ],
 )
 def test_vocabularies_that_are_refused(
     kind: type[Word | Character], vocabulary: tuple[str, ...], message: str
@@ -306,7 +311,7 @@ def test_save_and_load(tokenizer: Tokenizer, tmp_path: Path) -> None:
         assert path.read_bytes().decode().split("\n") == [*tokenizer.vocabulary, ""]
 
 
-ODD = ("\u2028", "\x85", "\r", "a\r", "\v", "\f", "\x1c", "\0", " ", "", "é", "e\u0301", "\ufeff")
+ODD = ("\u2028", "\x85", "\r", "a\r", "\v", "\f", "\x1c", "\0", " ", "é", "e\u0301", "\ufeff")
 
 
 @pytest.mark.parametrize("last", ODD, ids=ascii)
@@ -337,12 +342,12 @@ def test_save_that_fails_leaves_the_old_file_alone(
     [
         (b"", "must (begin with|hold)"),
         (b"a\nb\n", "must (begin with|hold)"),
-        (b"[PAD]\r\n[UNK]\r\n[START]\r\n[END]\r\na\r\n", "must (begin with|hold)"),
+        (b"[PAD]\r\n[UNK]\r\n[START]\r\n[END]\na\n", "must (begin with|hold)"),
         (b"[PAD]\n[UNK]\n[START]\n[END]\n\xff\xfe\n", "can't decode byte 0xff"),
         (b"[PAD]\n[UNK]\n[START]\n[END]\na\nb\na\n", "each token once"),
         (b"[PAD]\n[UNK]\n[START]\n[END]\na\n\n\n", "each token once"),
     ],
-    ids=["empty", "no special tokens", "CRLF", "not UTF-8", "twice", "blank lines"],
+    ids=["empty", "no special tokens", "some CR LF", "not UTF-8", "twice", "blank lines"],
 )
 @pytest.mark.parametrize("kind", [Word, WordPiece, Character])
 def test_files_that_are_refused(
@@ -356,12 +361,25 @@ def test_files_that_are_refused(
         kind.load(path)
 
 
+@pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf"], ids=["", "byte order mark"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CR LF"])
+def test_files_as_other_systems_write_them(begin: bytes, end: bytes, tmp_path: Path) -> None:
+    tokens = (*SPECIAL_TOKENS, "a", "b")
+    (tmp_path / "some.txt").write_bytes(begin + end.join(t.encode() for t in tokens) + end)
+    assert WordPiece.load(tmp_path / "some.txt") == WordPiece(tokens)
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.txt"):
         Word.load(tmp_path / "none.txt")
 
 
 # --- learning -------------------------------------------------------------------------------------
+
+
+def test_wordpiece_learns_no_nul() -> None:
+    learned = WordPiece.learn(["a\0b", "\0", "ab ab"])
+    assert learned.tokenize("a\0 b")[0] == learned.vocabulary.index("a")
 
 
 @pytest.mark.parametrize("kind", LEARNED)

@@ -161,7 +161,7 @@ def test_a_home_that_cannot_be_written(folder: Path) -> None:
     assert folder.read_text() == "a file where a folder should be"
 
 
-@pytest.mark.parametrize("name", ["word", "bytepair"])
+@pytest.mark.parametrize("name", LEARNED)
 def test_a_damaged_vocabulary_is_learned_anew(
     name: str, folder: Path, learned: list[list[str]]
 ) -> None:

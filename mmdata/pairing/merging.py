@@ -66,6 +66,7 @@ def _stack(left: "Pairs", right: "Pairs") -> "Pairs":
     return dataclasses.replace(
         left,
         root=root,
+        fix_text=left.fix_text or right.fix_text,
         images=Strings.of(image for side in (left, right) for image in _moved(side, root)),
         captions=Strings.of([*left.captions, *right.captions]),
         offsets=np.concatenate([left.offsets, right.offsets[1:] + left.offsets[-1]]),

@@ -57,6 +57,7 @@ class Pairs:
       links: Whether symbolic links out of `root` were followed, see `mmdata.read`.
       report: What paired, what did not, and why.
       scan: Headers and content keys of the images; None until they are needed.
+      fix_text: Whether ftfy repaired captions when they were read; see `mmdata.read`.
     """
 
     root: str
@@ -72,6 +73,7 @@ class Pairs:
     links: Links = "inside"
     report: Report
     scan: Scan | None = None
+    fix_text: bool = False
 
     @classmethod
     def of_rows(

@@ -99,7 +99,8 @@ def read(
       encoding_errors: "replace" puts U+FFFD for what cannot be decoded. All that is not plain UTF-8
         is in the report.
       fix_text: Whether ftfy repairs captions that were decoded wrongly somewhere, as "cafÃ©" for
-        "café", and what else its `fix_text` does. Needs `pip install "mmdata[text]"`.
+        "café", and what else its `fix_text` does. Serving does not do it: `export_preprocessing`
+        warns. Needs `pip install "mmdata[text]"`.
       on_problem: "error" raises unless everything pairs; "drop" goes on with what does, and keeps
         the rest in `.report`; a `Problems` says so kind by kind.
 
@@ -151,7 +152,7 @@ def read(
         if ftfy is not None:
             # A caption of which it leaves nothing stays as it was: no caption is empty.
             fixed = Strings.of(ftfy.fix_text(caption) or caption for caption in pairs.captions)
-            pairs = dataclasses.replace(pairs, captions=fixed)
+            pairs = dataclasses.replace(pairs, captions=fixed, fix_text=True)
     problems.check(pairs.report.findings, rows=len(pairs), where=source.where)
     if not len(pairs):
         raise_for(pairs.report.findings, where=source.where, nothing_left=True)

@@ -17,7 +17,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "unescape": (True, False),
     "markup": ("keep", "remove"),
     "links": ("keep", "remove"),
-    "normalize": ("NFC", "NFKC", "NFKC_CF", None),
+    "normalize": ("NFC", "NFC_FIRST", "NFKC", "NFKC_CF", None),
     "accents": ("keep", "strip"),
     "punctuation": ("keep", "remove"),
     "controls": ("space", "remove", "keep"),
@@ -41,8 +41,10 @@ class Clean:
     caption: string [...], dense or ragged  ->  string [...]
 
     Does all in one order, whatever the fields: U+FFFD for invalid bytes, character references,
-    control characters, spaces, case, accents, markup, links, punctuation, Unicode. Idempotent, but
-    where `unescape` leaves an "&": "&amp;amp;amp;" becomes "&amp;", and that would become "&".
+    control characters, spaces, case, accents, markup, links, punctuation, Unicode. Idempotent, with
+    two exceptions. Where `unescape` leaves an "&": "&amp;amp;amp;" becomes "&amp;", and that would
+    become "&". And where "NFC_FIRST" leaves what NFC would join: of "H" with a line below, the
+    lower case is two characters, and these would become one.
 
     Attributes:
       lower: Whether to lower the case, in every script.
@@ -51,11 +53,12 @@ class Clean:
       markup: "remove" puts a space for each HTML tag and comment.
       links: "remove" puts a space for what begins with "http://", "https://", "ftp://" or "www.",
         up to the next space.
-      normalize: "NFC"; "NFKC", which also makes "ﬁ" "fi" and "²" "2"; "NFKC_CF", which also folds
-        the case, so that "STRASSE" and "Straße" are the same; None leaves characters as they are
-        composed.
+      normalize: "NFC"; "NFC_FIRST", which is NFC before `unescape` and `lower`, and not after them;
+        "NFKC", which also makes "ﬁ" "fi" and "²" "2"; "NFKC_CF", which also folds the case, so that
+        "STRASSE" and "Straße" are the same; None leaves characters as they are composed.
       accents: "strip" takes off all marks that take no space of their own (category Mn). Without
-        `normalize`, it also leaves all that can be decomposed so, Korean for instance.
+        `normalize`, or with "NFC_FIRST", it also leaves all that can be decomposed so, Korean for
+        instance.
       punctuation: "remove" takes out ASCII's, Python's `string.punctuation`.
       controls: "space" takes control characters for spaces (category Cc); "remove" takes them out,
         but for tabs and line ends, and with them invisible and private ones and U+FFFD (categories
@@ -72,7 +75,7 @@ class Clean:
     unescape: bool = False
     markup: Policy = "keep"
     links: Policy = "keep"
-    normalize: Literal["NFC", "NFKC", "NFKC_CF"] | None = "NFC"
+    normalize: Literal["NFC", "NFC_FIRST", "NFKC", "NFKC_CF"] | None = "NFC"
     accents: Literal["keep", "strip"] = "keep"
     punctuation: Policy = "keep"
     controls: Literal["space", "remove", "keep"] = "space"
@@ -89,7 +92,7 @@ class Clean:
     def preset(cls, name: str, **changes: Any) -> "Clean":
         """The cleaning that a family of models was trained with, with some fields changed.
 
-        >>> Clean.preset("clip", normalize="NFC").unescape
+        >>> Clean.preset("clip", lower=False).unescape
         True
 
         Raises:
@@ -136,12 +139,15 @@ class Clean:
         """String [n] -> string [n], in an order in which no step undoes what another did."""
         is_valid = tf.strings.regex_full_match(text, _VALID)
         text = on_some(text, ~is_valid, tf_text.coerce_to_structurally_valid_utf8)
+        if self.normalize == "NFC_FIRST":
+            text = tf_text.normalize_utf8(text, "NFC")
         if self.unescape:
             text = on_some(text, tf.strings.regex_full_match(text, "(?s).*&.*"), _unescaped_twice)
         text = self._single_spaces(text)
         removes = "remove" in (self.markup, self.links, self.punctuation)
         is_compatible = self.normalize in ("NFKC", "NFKC_CF")
-        if is_compatible or (self.normalize and removes):
+        normalizes = self.normalize not in (None, "NFC_FIRST")
+        if is_compatible or (normalizes and removes):
             text = self._normalized(text)  # may make capitals, "<" and spaces
         if self.lower:
             text = self._lowered(text)
@@ -153,7 +159,7 @@ class Clean:
             text = tf.strings.regex_replace(text, _LINK, " ")
         if self.punctuation == "remove":
             text = tf.strings.regex_replace(text, _PUNCTUATION, "")
-        if self.normalize:
+        if normalizes:
             text = self._normalized(text)
         if removes or self.accents == "strip" or is_compatible:
             text = tf.strings.regex_replace(text, "  +", " ")
@@ -187,17 +193,18 @@ class Clean:
 PRESETS: dict[str, Clean] = {
     "lower": Clean(),
     "light": Clean(lower=False),
-    "clip": Clean(unescape=True, normalize=None, controls="keep"),
+    "clip": Clean(unescape=True, normalize="NFC_FIRST", controls="keep"),
     "siglip": Clean(normalize=None, punctuation="remove", controls="keep"),
     "bert": Clean(normalize=None, accents="strip", controls="remove"),
 }
 """What the names that `Clean.preset` takes stand for.
 
 Sources: "clip": OpenAI's `simple_tokenizer.py`, `basic_clean`, `whitespace_clean` and lower case,
-without ftfy, byte for byte; "siglip": Hugging Face's `SiglipTokenizer.canonicalize_text` and lower
-case, but for U+001C to U+001F inside a text, which it takes for spaces; "bert": Hugging Face's
-`BertNormalizer`, single-spaced, without spaces around Chinese characters, which its tokenizer adds;
-a Greek capital sigma that ends a word becomes a final one, as in Google's own BERT.
+byte for byte, with NFC in the place of ftfy, which ends with it; "siglip": Hugging Face's
+`SiglipTokenizer.canonicalize_text` and lower case, but for U+001C to U+001F inside a text, which it
+takes for spaces; "bert": Hugging Face's `BertNormalizer`, single-spaced, without spaces around
+Chinese characters, which its tokenizer adds; a Greek capital sigma that ends a word becomes a final
+one, as in Google's own BERT.
 """
 
 

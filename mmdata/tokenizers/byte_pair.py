@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ import tensorflow_text as tf_text
 from typing_extensions import Self
 
 from mmdata.optional import require
-from mmdata.tokenizers.files import write
+from mmdata.tokenizers.files import read, write
 from mmdata.tokenizers.learning import NO_TEXT, watched
 from mmdata.tokenizers.merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
 from mmdata.tokenizers.merging import MARK, SPACE, WIDE, Merger, spell
@@ -26,7 +27,7 @@ SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
 
 _GPT2 = "<|endoftext|>"
 _LETTERS = tuple(ALPHABET.values())
-_SPECIAL = re.compile(r"<[^<>\s]+>|madeupword\d{4}")
+_SPECIAL = re.compile(r"<[^<>\s\0\ud800-\udfff]+>|madeupword\d{4}")
 _WORD = (
     r"'s|'t|'re|'ve|'m|'ll|'d"
     rf"| ?\p{{L}}+| ?\p{{N}}+| ?[^{SPACE}\p{{L}}\p{{N}}]+|[{SPACE}]+"
@@ -143,7 +144,8 @@ class BytePair(Tokenizer):
         """
         vocabulary, merges = _files(path)
         tokens = _read_vocabulary(vocabulary)
-        pairs = read_merges(merges, _LETTERS, None)
+        # One more than there is room for is enough to see that they do not belong to each other.
+        pairs = read_merges(merges, _LETTERS, max(len(tokens) - len(_LETTERS), 0) + 1)
         if why := _mismatch(tokens, pairs):
             raise ValueError(f"{vocabulary}: {why}.")
         return cls(tokens, pairs)
@@ -176,17 +178,32 @@ def _files(folder: str | os.PathLike[str]) -> tuple[pathlib.Path, pathlib.Path]:
 
 
 def _read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
+    content = read(path)
     try:
-        ids = json.loads(path.read_bytes())
+        ids = json.loads(content, object_pairs_hook=_each_once)
     except json.JSONDecodeError as err:
         raise ValueError(f"{path}:{err.lineno}: not JSON: {err.msg}.") from err
     except UnicodeDecodeError as err:
         raise ValueError(f"{path}: not JSON: {err}.") from err
+    except RecursionError as err:
+        raise ValueError(f"{path}: must give each token an id; got lists within lists.") from err
+    except ValueError as err:  # a token twice, or a number of thousands of digits
+        raise ValueError(f"{path}: not a vocabulary: {err}.") from err
     if not (isinstance(ids, dict) and all(type(place) is int for place in ids.values())) or (
         sorted(ids.values()) != list(range(len(ids)))
     ):
         raise ValueError(f"{path}: must give each token an id, from 0 on without gaps.")
     return tuple(sorted(ids, key=ids.__getitem__))
+
+
+def _each_once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON as a dict, unless a name is there twice."""
+    found = dict(entries)
+    if len(found) < len(entries):
+        counts = Counter(name for name, _ in entries)
+        twice = sorted(name for name, count in counts.items() if count > 1)
+        raise ValueError(f"it must hold each token once; got more of {twice[:5]}")
+    return found
 
 
 def _mismatch(vocabulary: tuple[str, ...], merges: tuple[Merge, ...]) -> str | None:

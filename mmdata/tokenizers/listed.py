@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-import pathlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from typing_extensions import Self
 
-from mmdata.tokenizers.files import write
+from mmdata.tokenizers.files import read, write
 from mmdata.tokenizers.tokenizer import Tokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
@@ -20,14 +20,17 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
 RESERVED_TOKEN = r"\[\S+\]|<\S+>"
 """Tokens for a model's own use: text never becomes them, since brackets stand alone in it."""
 
+_ODD = re.compile(r"[\n\ud800-\udfff]")
+_BOM = "\ufeff"
+
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Listed(Tokenizer):
     """A tokenizer that is its vocabulary: a text file of one token a line.
 
     Attributes:
-      vocabulary: Each token once; a token's place is its id. Begins with `SPECIAL_TOKENS`. No line
-        feeds.
+      vocabulary: Each token once; a token's place is its id. Begins with `SPECIAL_TOKENS`. No token
+        is empty or holds a line feed.
 
     Raises:
       ValueError: The vocabulary is not as described.
@@ -41,9 +44,12 @@ class Listed(Tokenizer):
         twice = [token for token, count in Counter(self.vocabulary).items() if count > 1]
         if twice:
             raise ValueError(f"{who} must hold each token once; got more of {sorted(twice)[:5]}.")
-        broken = [token for token in self.vocabulary if "\n" in token]
-        if broken:
-            raise ValueError(f"{who} must hold no line feed; got {broken[:5]}.")
+        for place, token in enumerate(self.vocabulary):
+            if not token or _ODD.search(token) or (not place and token.startswith(_BOM)):
+                raise ValueError(
+                    f"{who} must hold no empty token, line feed, half of a surrogate pair, or byte "
+                    f"order mark at its beginning; got {token!r}. See vocabulary[{place}]."
+                )
 
     def _require_special_tokens(self, who: str) -> None:
         if self.vocabulary[:4] != SPECIAL_TOKENS or len(self.vocabulary) == 4:
@@ -94,14 +100,17 @@ class Listed(Tokenizer):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a vocabulary of one token a line.
+        """Reads a vocabulary of one token a line; lines may all end in a carriage return, too.
 
         Raises:
           FileNotFoundError: There is no such file.
           ValueError: The file is not such a vocabulary.
         """
-        content = pathlib.Path(path).read_bytes()
+        content = read(path)
         try:
-            return cls(tuple(content.decode().removesuffix("\n").split("\n")))
+            tokens = content.decode("utf-8-sig").removesuffix("\n").split("\n")
+            if all(token.endswith("\r") for token in tokens):
+                tokens = [token.removesuffix("\r") for token in tokens]
+            return cls(tuple(tokens))
         except ValueError as err:
             raise ValueError(f"{path}: not a vocabulary of {cls.__name__}: {err}") from err

@@ -3,8 +3,11 @@
 import gzip
 import os
 import pathlib
-from collections.abc import Collection, Iterable, Sequence
-from typing import TypeAlias
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import IO, TypeAlias, cast
+
+from mmdata.tokenizers.files import LARGEST
 
 Merge: TypeAlias = tuple[str, str]
 """Two neighbours that become one token; its place in a list is its rank, and low ones go first."""
@@ -21,6 +24,9 @@ U+0100 on.
 
 Source: https://github.com/openai/gpt-2, `encoder.py`.
 """
+
+_GZIP = b"\x1f\x8b"  # how such a file begins
+_SHOWN_LINE = 80  # characters of a line that an error shows
 
 _BYTES = {letter: byte for byte, letter in ALPHABET.items()}
 
@@ -41,41 +47,79 @@ def fault(merges: Iterable[Merge], tokens: Collection[str]) -> tuple[int, str] |
     for place, merge in enumerate(merges):
         unknown = [part for part in merge if part not in known]
         if unknown:
-            return place, f"merge {merge} needs {unknown[0]!r}, which no line before it makes"
+            token = unknown[0][:_SHOWN_LINE]
+            return place, f"{_shown(merge)} needs {token!r}, which no line before it makes"
         if "".join(merge) in known:
-            return place, f"merge {merge} makes {''.join(merge)!r}, which is there already"
+            token = "".join(merge)[:_SHOWN_LINE]
+            return place, f"{_shown(merge)} makes {token!r}, which is there already"
         known.add("".join(merge))
     return None
 
 
-def read_merges(path: pathlib.Path, tokens: Collection[str], most: int | None) -> tuple[Merge, ...]:
+def _shown(merge: Merge) -> str:
+    left, right = (part[:_SHOWN_LINE] for part in merge)
+    return f"merge {(left, right)}"
+
+
+def read_merges(path: pathlib.Path, tokens: Collection[str], most: int) -> tuple[Merge, ...]:
     """Reads merges from a text file, one a line, gzipped or not; a "#version" line may head it.
+
+    Reads no further than it has to, so that what is packed into a small file fills no memory.
 
     Args:
       path: The file.
       tokens: What is there before any merge.
-      most: Merges to read; None reads them all.
+      most: Merges to read; what follows them is not looked at.
 
     Raises:
       FileNotFoundError: There is no such file.
       ValueError: It is no such file; the message names file and line.
     """
-    content = path.read_bytes()
-    try:
-        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode()
-    except (EOFError, OSError, ValueError) as err:
-        raise ValueError(f"{path}: not a file of merges: {err}.") from err
-    lines = text.removesuffix("\n").split("\n")
-    first = 1 if "#version" in lines[0] else 0
+    with path.open("rb") as file:
+        is_packed = file.read(len(_GZIP)) == _GZIP
+        file.seek(0)
+        try:
+            unpacked = cast(IO[bytes], gzip.GzipFile(fileobj=file) if is_packed else file)
+            first, merges = _parsed(path, unpacked, most)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as err:
+            raise ValueError(f"{path}: not a file of merges: {err}.") from err
+    if found := fault(merges, tokens):
+        raise ValueError(f"{path}:{first + found[0]}: {found[1]}.")
+    return tuple(merges)
+
+
+def _parsed(path: pathlib.Path, file: IO[bytes], most: int) -> tuple[int, list[Merge]]:
+    """The number of the first line with a merge, and at most `most` merges."""
+    first = 1
     merges: list[Merge] = []
-    for number, line in enumerate(lines[first : most and first + most], first + 1):
+    for number, line in enumerate(_lines(path, file), 1):
+        if number == 1 and "#version" in line:
+            first = 2
+            continue
+        if len(merges) == most:
+            break
         parts = line.split()
         if len(parts) != 2:
-            raise ValueError(f"{path}:{number}: a merge is two tokens and a space; got {line!r}.")
+            shown = line[:_SHOWN_LINE]
+            raise ValueError(f"{path}:{number}: a merge is two tokens and a space; got {shown!r}.")
         merges.append((parts[0], parts[1]))
-    if found := fault(merges, tokens):
-        raise ValueError(f"{path}:{first + found[0] + 1}: {found[1]}.")
-    return tuple(merges)
+    return first, merges
+
+
+def _lines(path: pathlib.Path, file: IO[bytes]) -> Iterator[str]:
+    """The lines of a file, without their ends, one at a time; the first may be empty."""
+    room = LARGEST
+    number = 0
+    while (content := file.readline(room + 1)) or not number:
+        number += 1
+        room -= len(content)
+        if room < 0:
+            raise ValueError(f"{path}:{number}: must be of at most {LARGEST:,} bytes, unpacked.")
+        try:
+            line = content.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as err:
+            raise ValueError(f"{path}:{number}: not a file of merges: {err}.") from err
+        yield line.removesuffix("\n").removesuffix("\r")
 
 
 def write_merges(path: str | os.PathLike[str], merges: Sequence[Merge]) -> bytes:

@@ -1,18 +1,31 @@
-"""SentencePiece's model files: the part of their format that is read and written here.
+"""SentencePiece's model files: the part of their format that is read, checked and written here.
 
 Source: sentencepiece `src/sentencepiece_model.proto`, version 0.2; fields that are not listed here
 survive reading and writing.
 """
 
+import math
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from mmdata.tokenizers import charsmap
+
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Types of pieces."""
 
-UNIGRAM, BPE = 1, 2
+UNIGRAM, BPE, WORD, CHAR = range(1, 5)
 """Types of models."""
+
+NUL = "\0"
+"""A piece that models with bytes may hold, and that no text becomes."""
+
+_LONGEST_PIECE = 7999  # bytes, as in sentencepiece
+_MOST_NESTED = (
+    64  # user-defined pieces that begin a longer one; the room sentencepiece has for them
+)
 
 _TYPES = {
     "bool": descriptor_pb2.FieldDescriptorProto.TYPE_BOOL,
@@ -44,6 +57,7 @@ _MESSAGES = {
         "Piece pieces 1",
         "TrainerSpec trainer_spec 2",
         "NormalizerSpec normalizer_spec 3",
+        "NormalizerSpec denormalizer_spec 5",
     ),
 }
 
@@ -72,3 +86,56 @@ def _model_class() -> Any:
 
 Model: Any = _model_class()
 """A model: `pieces`, `trainer_spec`, `normalizer_spec`; `ParseFromString`, `SerializeToString`."""
+
+
+def fault(model: Any) -> str | None:
+    """Why sentencepiece, old or new, could not work with a model; None where it can."""
+    kind, has_bytes = model.trainer_spec.model_type, model.trainer_spec.byte_fallback
+    if not UNIGRAM <= kind <= CHAR:
+        return f"model_type must be from {UNIGRAM} to {CHAR}; got {kind}"
+    for name in ("normalizer_spec", "denormalizer_spec"):
+        if found := charsmap.fault(getattr(model, name).precompiled_charsmap):
+            return f"{name}.precompiled_charsmap {found}"
+    pieces: list[tuple[str, int]] = []
+    for place, entry in enumerate(model.pieces):
+        piece = entry.piece
+        if not isinstance(piece, str):
+            return f"piece {place} must be UTF-8; got {piece!r}"
+        size = len(piece.encode())
+        if not 0 < size <= _LONGEST_PIECE:
+            return f"piece {place} must be of 1 to {_LONGEST_PIECE:,} bytes; got {size:,}"
+        if NUL in piece and not (piece == NUL and has_bytes):
+            return f"piece {place} must hold no NUL; got {piece!r}"
+        if not NORMAL <= entry.type <= BYTE:
+            return f"piece {place} must be of a type from {NORMAL} to {BYTE}; got {entry.type}"
+        if not math.isfinite(entry.score):
+            return f"piece {place} must have a finite score; got {entry.score}"
+        pieces.append((piece, entry.type))
+    unknown = sum(type_ == UNKNOWN for _, type_ in pieces)
+    if unknown != 1:
+        return f"there must be one unknown piece; got {unknown}"
+    if twice := _twice(pieces, kind):
+        return f"each piece must be there once; got more of {twice[:5]}"
+    nested = _nested(piece for piece, type_ in pieces if type_ == USER_DEFINED)
+    if nested > _MOST_NESTED:
+        return f"at most {_MOST_NESTED} user-defined pieces must begin each other; got {nested}"
+    return None
+
+
+def _twice(pieces: Iterable[tuple[str, int]], kind: int) -> list[str]:
+    """The pieces that are there twice; but in BPE, one of a text may be that of a special token."""
+    text = (NORMAL, USER_DEFINED, UNUSED)
+    counts = Counter((piece, kind == BPE or type_ in text) for piece, type_ in pieces)
+    return sorted(piece for (piece, _), count in counts.items() if count > 1)
+
+
+def _nested(pieces: Iterable[str]) -> int:
+    """The most pieces of which each begins the next."""
+    most = 0
+    path: list[str] = []
+    for piece in sorted(pieces):
+        while path and not piece.startswith(path[-1]):
+            path.pop()
+        path.append(piece)
+        most = max(most, len(path))
+    return most

@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 import io
+import math
 import os
-import pathlib
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from mmdata.optional import require
 from mmdata.tokenizers import model_proto
-from mmdata.tokenizers.files import write
+from mmdata.tokenizers.files import read, write
 from mmdata.tokenizers.learning import (
     NO_TEXT,
     require_reserved_tokens,
@@ -35,7 +35,9 @@ _LONGEST_CAPTION = 1 << 30  # bytes; sentencepiece leaves longer ones out, and t
 class SentencePiece(Tokenizer):
     """A model of the library sentencepiece, unigram or BPE; its ids and its text.
 
-    The model holds its own normalizer. Control pieces in a text, as "<s>", are text.
+    The model holds its own normalizer. Control pieces in a text, as "<s>", are text. In a unigram
+    model, a user-defined piece is split where other pieces overlap it and score better, as in
+    sentencepiece up to 0.2.1.
 
     Attributes:
       model: The content of a `.model` file.
@@ -43,7 +45,7 @@ class SentencePiece(Tokenizer):
       pad_id: The model's; where it has none, as LLaMA's, `end_id`.
 
     Raises:
-      ValueError: `model` is empty, cut short, or no model.
+      ValueError: `model` is empty, cut short, damaged, or no model.
 
     Source: Kudo and Richardson 2018, "SentencePiece".
     """
@@ -66,9 +68,12 @@ class SentencePiece(Tokenizer):
             raise ValueError(
                 f"{who}; got {len(self.model):,} bytes that end before its normalizer."
             )
-        unknown = sum(piece.type == model_proto.UNKNOWN for piece in parsed.pieces)
-        if unknown != 1:
-            raise ValueError(f"{who}, with one unknown piece; got {unknown}.")
+        if found := model_proto.fault(parsed):
+            raise ValueError(f"{who}; in this one, {found}.")
+        try:
+            _ = self._processor
+        except tf.errors.OpError as err:
+            raise ValueError(f"{who}; SentencePiece says: {err.message}") from err
 
     def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
         return type(self), (self.model,)
@@ -172,14 +177,44 @@ class SentencePiece(Tokenizer):
 
     @functools.cached_property
     def _processor(self) -> Any:
-        with tf.init_scope(), tf.device("CPU:0"):
-            return tf_text.SentencepieceTokenizer(self.model, out_type=tf.int32)
+        return _loaded(self._without(self._unmet) if self._unmet else self.model)
+
+    @functools.cached_property
+    def _unmet(self) -> list[int]:
+        """The pieces that tensorflow-text would find in a text, and sentencepiece does not."""
+        kind = self._parsed.trainer_spec.model_type
+        longest = {model_proto.UNIGRAM: 0, model_proto.WORD: math.inf}.get(kind, 1)  # characters
+        silent = (model_proto.CONTROL, model_proto.UNUSED)
+        return [
+            place
+            for place, piece in enumerate(self._parsed.pieces)
+            if piece.piece == model_proto.NUL
+            or (piece.type in silent and len(piece.piece) <= longest)
+        ]
+
+    def _without(self, places: Iterable[int]) -> Any:
+        """The model with other texts, which are never met, for the pieces at these places."""
+        model = model_proto.Model.FromString(self.model)
+        for place in places:
+            piece = model.pieces[place]
+            piece.piece, piece.type = f"{_SPACE}<{place}>", model_proto.CONTROL
+        return model
+
+    @functools.cached_property
+    def _nul_ids(self) -> tuple[int, int] | None:
+        """The ids of U+0000 and of its byte; None where the model has no such piece."""
+        if model_proto.NUL not in self.vocabulary:
+            return None
+        return self.vocabulary.index(model_proto.NUL), self.vocabulary.index("<0x00>")
 
     def _tokenize(self, text: Any) -> Any:
         return self._processor.tokenize(text)
 
     def _join(self, ids: Any) -> Any:
         ids = tf.cast(ids, tf.int32)
+        if self._nul_ids is not None:
+            nul, byte = self._nul_ids
+            ids = ids.with_flat_values(tf.where(ids.flat_values == nul, byte, ids.flat_values))
         text = self._decoder.detokenize(ids)
         if not self._adds_one_space:
             return text
@@ -202,12 +237,12 @@ class SentencePiece(Tokenizer):
 
         sentencepiece takes off that one.
         """
-        if not self._adds_one_space:
+        nul = [] if self._nul_ids is None else [self._nul_ids[0]]
+        if not self._adds_one_space and self._unmet == nul:
             return self._processor
-        model = model_proto.Model.FromString(self.model)
-        model.normalizer_spec.add_dummy_prefix = False
-        with tf.init_scope(), tf.device("CPU:0"):
-            return tf_text.SentencepieceTokenizer(model.SerializeToString(), out_type=tf.int32)
+        model = self._without(nul)
+        model.normalizer_spec.add_dummy_prefix &= not self._adds_one_space
+        return _loaded(model)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the `.model` file; it is never half-written."""
@@ -221,7 +256,15 @@ class SentencePiece(Tokenizer):
           FileNotFoundError: There is no such file.
           ValueError: The file is no such model.
         """
+        content = read(path)
         try:
-            return cls(pathlib.Path(path).read_bytes())
+            return cls(content)
         except ValueError as err:
             raise ValueError(f"{path}: not a model of {cls.__name__}: {err}") from err
+
+
+def _loaded(model: Any) -> Any:
+    """Loads a model, or its content, into tensorflow-text."""
+    content = model if isinstance(model, bytes) else model.SerializeToString()
+    with tf.init_scope(), tf.device("CPU:0"):
+        return tf_text.SentencepieceTokenizer(content, out_type=tf.int32)

@@ -38,7 +38,7 @@ class WordPiece(Listed):
 
     Attributes:
       vocabulary: Each token once; a token's place is its id. Holds the four `SPECIAL_TOKENS` or
-        `BERT_TOKENS`. No line feeds; no token of more than 256 bytes.
+        `BERT_TOKENS`. No token is empty, of more than 256 bytes, or holds a line feed or U+0000.
 
     Raises:
       ValueError: The vocabulary is not as described.
@@ -49,6 +49,12 @@ class WordPiece(Listed):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        cut = [token for token in self.vocabulary if "\0" in token]
+        if cut:
+            raise ValueError(
+                "WordPiece(vocabulary=...) must hold no U+0000, at which tensorflow-text cuts; got "
+                f"{cut[:5]}."
+            )
         sizes = ((len(token.removeprefix("##").encode()), token) for token in self.vocabulary)
         longer = [token for size, token in sizes if size > _LONGEST_TOKEN]
         if longer:
@@ -56,6 +62,13 @@ class WordPiece(Listed):
                 f"WordPiece(vocabulary=...) must hold tokens of at most {_LONGEST_TOKEN} bytes; "
                 f"got {sorted(longer)[:5]}."
             )
+        try:
+            _ = self._fast
+        except RuntimeError as err:
+            raise ValueError(
+                "WordPiece(vocabulary=...) must hold a token that text can become; tensorflow-text "
+                f"says: {err}"
+            ) from err
 
     def _require_special_tokens(self, who: str) -> None:
         missing = set(self._special_tokens) - set(self.vocabulary)
@@ -92,6 +105,7 @@ class WordPiece(Listed):
         """
         first = first_tokens(vocabulary_size, reserved_tokens)
         counts = count(captions, split_parts)
+        counts.pop("\0", None)
         size = vocabulary_size - len(first)
         return cls((*first, *_pieces(counts, _threshold(counts, size))[:size]))
 
