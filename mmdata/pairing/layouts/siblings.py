@@ -4,6 +4,7 @@ import dataclasses
 import posixpath
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from mmdata.pairing.folders import canonical, folded, stem
 from mmdata.pairing.tree import index
@@ -13,8 +14,7 @@ _STARTS = (0, 1)
 _MASK = "_mask"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Family:
+class Family(NamedTuple):
     """The files of one stem.
 
     Attributes:
@@ -77,22 +77,21 @@ def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
 
     families, masks = [], []
     for key, names in wanted.items():
-        is_lone = key not in given and key not in numbered
-        if key.endswith(_MASK) and is_lone and key.removesuffix(_MASK) in wanted:
+        is_mask = key.endswith(_MASK) and key.removesuffix(_MASK) in wanted
+        if is_mask and key not in given and key not in numbered:
             masks += names
             continue
-        series = numbered.pop(key, {})
-        families.append(
-            Family(
-                images=names,
-                texts=sorted(given.pop(key, ())),
-                numbered=[text for number in sorted(series) for text in sorted(series[number])],
-                gaps=sorted(set(range(min(series), max(series))) - series.keys()) if series else [],
-            )
-        )
+        texts, series = sorted(given.pop(key, ())), numbered.pop(key, None)
+        families.append(Family(names, texts, *_in_order(series) if series else ([], [])))
     alone = [text for texts in given.values() for text in texts]
     alone += [text for series in numbered.values() for texts in series.values() for text in texts]
     return Siblings(families=families, orphans=orphans | dict.fromkeys(alone, ""), masks=masks)
+
+
+def _in_order(series: dict[int, list[str]]) -> tuple[list[str], list[int]]:
+    """The files of a series in the order of their numbers, and the numbers that are missing."""
+    files = [text for number in sorted(series) for text in sorted(series[number])]
+    return files, sorted(set(range(min(series), max(series))) - series.keys())
 
 
 def _drop_what_is_no_series(

@@ -211,6 +211,8 @@ class _Reading:
 
     def _is_clear(self, family: Family, image: str) -> bool:
         """Whether it is clear which captions an image has, be it none; notes why it is not."""
+        if len(family.images) == 1 and len(family.texts) < 2:
+            return True
         ends = [_extension(text) for text in family.texts]
         texts = [*family.texts, *family.numbered]
         if not texts or (len(family.images) == 1 and len(set(ends)) == len(ends)):
@@ -229,12 +231,14 @@ class _Reading:
             return None
         if not family.texts and not family.numbered:
             return self._filled("missing_caption", image, "")
-        stems = {text: folders.stem(text) for text in family.texts}
-        stems |= {text: NUMBER.sub("", folders.stem(text)) for text in family.numbered}
-        for text, stem in stems.items():
-            if stem != folders.stem(image):
-                self._notes.add(Finding("name_mismatch", image, f"caption file {text!a}"))
-        plain = sorted(family.texts, key=lambda text: self._extensions.index(_extension(text)))
+        own = folders.stem(image)
+        others = [text for text in family.texts if folders.stem(text) != own]
+        others += [t for t in family.numbered if NUMBER.sub("", folders.stem(t)) != own]
+        for text in others:
+            self._notes.add(Finding("name_mismatch", image, f"caption file {text!a}"))
+        plain = list(family.texts)
+        if len(plain) > 1:
+            plain.sort(key=lambda text: self._extensions.index(_extension(text)))
         if self._settings.extensions is not None:
             for text in plain[1:]:
                 self._ignored.add(text)
