@@ -133,7 +133,7 @@ class _Matching:
             self.rows.append((Row(file, []), numbers[0]))
         else:
             given = [text for n in numbers for text in listing.captions[n]]
-            if given:
+            if given and len(numbers) > 1:
                 for number in (n for n in numbers if not listing.captions[n]):
                     detail = f"{listing.where(number)} has none"
                     self.notes.add(Finding("blank_caption", file, detail))
@@ -170,6 +170,8 @@ class _Matching:
 
     def _disagreement(self, numbers: Sequence[int]) -> str | None:
         """What the entries of one image say differently, if they do."""
+        if len(numbers) == 1:
+            return None
         listing = self.listing
         given = (("id", listing.ids), ("split", listing.splits), ("weight", listing.weights))
         for what, values in given:

@@ -1,6 +1,7 @@
 """Finds the file of each name that a caption file lists."""
 
 import dataclasses
+import functools
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -80,7 +81,6 @@ class _Search:
         self._ids = names
         self._waiting = dict.fromkeys(names)
         self._every_file = files
-        self._folders = {canonical(posixpath.dirname(file)) for file in files} - {""}
         self._free = dict.fromkeys(files)
         self._files: dict[str, str] = {}
         self._refused: set[str] = set()
@@ -95,6 +95,10 @@ class _Search:
             ambiguous=self._ambiguous,
             findings=self._findings,
         )
+
+    @functools.cached_property
+    def _folders(self) -> set[str]:
+        return {canonical(posixpath.dirname(file)) for file in self._every_file} - {""}
 
     def match_same(self) -> None:
         """Matches names that are files, letter by letter: most names, at once."""
@@ -166,6 +170,8 @@ class _Search:
 
     def match_ids(self) -> None:
         """Matches by id, unless a name that was matched by its spelling has another id."""
+        if not self._waiting or not self._free:
+            return
         spelled = ((_id(file), self._ids[name]) for name, file in self._files.items())
         if all(of_name is None or of_file == of_name for of_file, of_name in spelled):
             self.match("id", _id, lambda name: self._ids[name])

@@ -103,11 +103,11 @@ def explain(err: UnicodeDecodeError) -> str:
 
 def with_text(captions: Iterable[str]) -> tuple[list[str], list[str]]:
     """The captions that say something, stripped; and what the others are: "", or in `MISSING`."""
-    kept: list[str] = []
-    others: list[str] = []
-    for caption in map(str.strip, captions):
-        (kept if caption and caption not in MISSING else others).append(caption)
-    return kept, others
+    stripped = list(map(str.strip, captions))
+    kept = [caption for caption in stripped if caption and caption not in MISSING]
+    if len(kept) == len(stripped):
+        return kept, []
+    return kept, [caption for caption in stripped if not caption or caption in MISSING]
 
 
 def why_without_text(others: Collection[str]) -> str:

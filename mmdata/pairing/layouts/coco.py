@@ -83,6 +83,7 @@ class _Reading:
 
     def add_captions(self, annotations: list[Any]) -> None:
         """Adds the captions; those that need no second look go by without a call."""
+        marked = any(isinstance(a, dict) and not REJECTED.isdisjoint(a) for a in annotations)
         captions_of = {
             identity: self._captions_of[identity]
             for identity, names in self._names_of.items()
@@ -90,7 +91,7 @@ class _Reading:
         }
         for number, annotation in enumerate(annotations):
             try:
-                if annotation.keys() & REJECTED and self._is_left_out(number, annotation):
+                if marked and self._is_left_out(number, annotation):
                     continue
                 text, identity = annotation["caption"].strip(" "), annotation["image_id"]
                 is_id = type(identity) is int or type(identity) is str

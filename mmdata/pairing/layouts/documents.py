@@ -5,7 +5,7 @@ import os
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Iterable
+from itertools import chain
 from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
@@ -59,9 +59,12 @@ def load(path: str, decoder: texts.TextDecoder) -> Document:
     """
     with open(path, "rb") as file:
         content = file.read()
+    note = None
     try:
-        text, note = decoder.decode(content)
-        value = decode(text)
+        value = _decoded(content)
+        if value is None:
+            text, note = decoder.decode(content)
+            value = decode(text)
     except UnicodeDecodeError as err:
         raise PairingError(
             f"{path}: must be a JSON file in UTF-8; got {texts.explain(err)}. Pass encoding=... "
@@ -83,30 +86,38 @@ def decode(text: str) -> Any:
     Raises:
       ValueError, RecursionError: It is not JSON, or nested too deeply.
     """
-    content = text.encode("utf-8", "surrogatepass")
+    value = _decoded(text.encode("utf-8", "surrogatepass"))
+    return json.loads(text, object_pairs_hook=_object) if value is None else value
+
+
+def _decoded(content: bytes) -> Any:
+    """Parses JSON in UTF-8; None where that fails, or an object may have a key twice.
+
+    Each key is followed by `":`, which else occurs inside of texts alone. So as many as there are
+    keys means that no key was lost, unless white space is between quote and colon.
+    """
     try:
         value = msgspec.json.decode(content)
     except msgspec.DecodeError:  # NaN and lone surrogates occur, which only Python's parser takes
-        pass
-    else:
-        # Each key is followed by `":`, which else occurs inside of texts alone. So as many as there
-        # are keys means that no key was lost, unless white space stands before a colon.
-        if content.count(b'":') == _key_count(value) and not _KEY_WITH_SPACE.search(content):
-            return value
-    return json.loads(text, object_pairs_hook=_object)
+        return None
+    keys = _key_count(value, most=content.count(b"{"))
+    is_sure = content.count(b'":') == keys and not _KEY_WITH_SPACE.search(content)
+    return value if is_sure else None
 
 
-def _key_count(value: Any) -> int:
-    """The number of keys in all objects of a value."""
-    count, level = 0, [value]
+def _key_count(value: Any, most: int) -> int:
+    """The number of keys in all objects of a value, of which there are at most `most`."""
+    count, found, level = 0, 0, [value]
     while level:
         objects = [each for each in level if type(each) is dict]
-        parts: list[Iterable[Any]] = [each for each in level if type(each) is list]
+        lists = [each for each in level if type(each) is list]
         count += sum(map(len, objects))
-        parts += [each.values() for each in objects]
-        level = [
-            each for part in parts for each in part if type(each) is dict or type(each) is list
-        ]
+        found += len(objects)
+        if found == most:
+            break  # below are only texts and numbers: looking at each of them takes long
+        values = chain.from_iterable(each.values() for each in objects)
+        below = chain(chain.from_iterable(lists), values)
+        level = [each for each in below if type(each) is dict or type(each) is list]
     return count
 
 
