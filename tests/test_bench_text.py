@@ -91,7 +91,7 @@ def test_captions_repeat_in_turn() -> None:
     [
         ("a.txt", b" \n\n", [], 1, "which holds none"),
         ("a.txt", b"good\nbad \xff\n", [], 1, "a.txt: not text in UTF-8: byte 0xff at offset 9"),
-        ("a.json", b"{", [], 1, "not a JSON file"),
+        ("a.json", b"{", [], 1, "must be a JSON file"),
         ("a.json", b'{"images": []}', [], 1, "not COCO captions"),
         ("a.json", b'{"images": [], "annotations": []}', [], 1, "which holds none"),
         ("a.csv", b"x,y\n1,2\n", [], 1, "a.csv"),

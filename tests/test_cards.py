@@ -150,7 +150,7 @@ def test_the_records_are_the_pairs(tmp_path: Path) -> None:
 
 
 HARD = {
-    f"{NFC}.png": ["NA", "null"],
+    f"{NFC}.png": ["NA", "nil"],
     f"x/{NFD}.png": ["007", "1e5"],
     "[a]*?.png": ['say "a"', "it's, \\ {{ x }}"],
     "a\nb.jpg": ["a\nb", "a\rb\0"],

@@ -153,7 +153,7 @@ def test_rows_keep_their_members(shards: pathlib.Path) -> None:
 def test_gallery_shows_members(shards: pathlib.Path) -> None:
     page = mmdata.read(shards).gallery(8)
     assert page.count('<img src="data:image/webp;base64,') == len(IMAGES)
-    assert "image 7<br>again 7" in page
+    assert "<bdi>image 7</bdi><br><bdi>again 7</bdi>" in page
     assert "unreadable" not in page
 
 

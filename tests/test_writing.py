@@ -70,9 +70,11 @@ WRITE: dict[str, Callable[[Pairs, Path], None]] = {
 
 
 def read_back(pairs: Pairs, path: Path) -> Pairs:
-    if path.name == "shards":
-        return mmdata.read(path, on_problem="drop")
     how: dict[str, Any] = {"lines": "one"} if path.name == "one" else {}
+    if pairs.weights is None and path.name not in ("each", "one"):
+        how["weight_column"] = None
+    if path.name == "shards":
+        return mmdata.read(path, on_problem="drop", **how)
     if not pairs.pair_count:
         how["caption_column"] = None
     return mmdata.read(pairs.root, path, on_problem="drop", **how)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mmdata.optional import require
 from mmdata.pairing import folders, recognition
 from mmdata.pairing.findings import PairingError, raise_for
+from mmdata.pairing.layout_arguments import require_obeyed
 from mmdata.pairing.layouts import (
     LAYOUTS,
     Layout,
@@ -27,7 +28,6 @@ from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.links import Boundary, Links, require_links
 from mmdata.pairing.listing import IfAny, Listing, concatenated
 from mmdata.pairing.matching import match
-from mmdata.pairing.obeyed import require_obeyed
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
 from mmdata.pairing.strings import Strings
