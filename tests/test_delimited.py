@@ -60,6 +60,16 @@ STRAY: dict[str, tuple[str, list[tuple[str, ...]], list[str]]] = {
         ["f:1 stray_quote"],
     ),
     "a quote lost at the beginning": ('a.jpg,A"\n', [("a.jpg", 'A"')], ["f:1 stray_quote"]),
+    "a quote in two cells": (
+        'a.jpg,2"A dog, and so on"\nb.jpg,3,B\n',
+        [("b.jpg", "3", "B")],
+        ["1: a quote opens in one cell and closes in another"],
+    ),
+    "a delimiter lost before a quote": (
+        'a.jpg,1,5"He said ""no"" twice"\n',
+        [],
+        ["1: a quoted text begins in the middle of a cell"],
+    ),
     "words in quotes": ('a.jpg,the "A" word\n', [("a.jpg", 'the "A" word')], []),
     "lines in a caption": (
         'a.jpg,"one, two\nthree, four\n5 and 6"\nb.jpg,B\n',

@@ -86,12 +86,15 @@ def _by_line(lines: list[str], first: int, last: int, delimiter: str) -> Iterato
 
 
 def _record(first: int, last: int, cells: list[str], line: str, delimiter: str) -> Record:
-    """A row, unless a quote opens in one of its cells and closes in another."""
+    """A row, unless its quotes show that a delimiter was lost, or is one too many."""
     if first == last and line.count('"') > 1:
-        whole = f"{delimiter}{line.rstrip()}{delimiter}"
-        odd = [cell for cell in cells if cell.count('"') % 2 and cell[0] != '"']
-        if sum(f"{delimiter}{cell}{delimiter}" in whole for cell in odd) > 1:
+        whole = delimiter + line.rstrip("\r\n") + delimiter
+        with_quote = (cell for cell in cells if '"' in cell[1:] and cell[0] != '"')
+        bare = [cell for cell in with_quote if f"{delimiter}{cell}{delimiter}" in whole]
+        if sum(cell.count('"') % 2 for cell in bare) > 1:
             return Record(first, last, (), "a quote opens in one cell and closes in another")
+        if any('""' in cell for cell in bare):
+            return Record(first, last, (), "a quoted text begins in the middle of a cell")
     return Record(first, last, tuple(cells))
 
 
