@@ -22,12 +22,12 @@ def read(text: str, delimiter: str = ",") -> tuple[list[tuple[str, ...]], list[s
 
 # Rows, those that are left, what is found.
 
-RUNS_ON = "a quote is not closed: the row runs on to line"
+UP_TO = "one row up to line"
 STRAY: dict[str, tuple[str, list[tuple[str, ...]], list[str]]] = {
     "over names of images": (
         'a.jpg,"Stop in red letters\nb.jpg,second of b\nc.jpg,a board of 12"\nd.jpg,D\n',
-        [("b.jpg", "second of b"), ("c.jpg", 'a board of 12"'), ("d.jpg", "D")],
-        [f"1: {RUNS_ON} 3, over 'b.jpg'", "f:3 stray_quote"],
+        [("d.jpg", "D")],
+        [f"1: {UP_TO} 3, which holds 'b.jpg': is a quote not closed?"],
     ),
     "over names in quotes": (
         'a.jpg,"Stop\n"b.jpg",B\n',
@@ -36,18 +36,33 @@ STRAY: dict[str, tuple[str, list[tuple[str, ...]], list[str]]] = {
     ),
     "over names in the second column": (
         '"Stop,a.jpg\nB,b.jpg\nC,c"\nD,d.jpg\n',
-        [("B", "b.jpg"), ("C", 'c"'), ("D", "d.jpg")],
-        [f"1: {RUNS_ON} 3, over 'b.jpg'", "f:3 stray_quote"],
+        [("D", "d.jpg")],
+        [f"1: {UP_TO} 3, which holds 'b.jpg': is a quote not closed?"],
     ),
     "over ids": (
         '0017,"Stop\n0018,B\n0019,C"\n',
-        [("0018", "B"), ("0019", 'C"')],
-        [f"1: {RUNS_ON} 3, over '0018'", "f:3 stray_quote"],
+        [],
+        [f"1: {UP_TO} 3, which holds '0018': is a quote not closed?"],
     ),
     "over names without extension": (
         'img_7,"Stop\nimg_81,B\nimg_9,C"\n',
-        [("img_81", "B"), ("img_9", 'C"')],
-        [f"1: {RUNS_ON} 3, over 'img_81'", "f:3 stray_quote"],
+        [],
+        [f"1: {UP_TO} 3, which holds 'img_81': is a quote not closed?"],
+    ),
+    "numbers that begin rows of their own": (
+        '1,"1, 2, buckle"\n2,"Steps:\n1, open\n2, close"\n',
+        [("1", "1, 2, buckle"), ("2", "Steps:\n1, open\n2, close")],
+        [],
+    ),
+    "words before a comma": (
+        'a,"Menu\nSoup, bread"\n',
+        [("a", "Menu\nSoup, bread")],
+        [],
+    ),
+    "inches in two cells": (
+        'a.jpg,Sony 24" TV,a 24" TV\nb.jpg,12",8"\n',
+        [("a.jpg", 'Sony 24" TV', 'a 24" TV'), ("b.jpg", '12"', '8"')],
+        [],
     ),
     "to the end of the file": (
         'a.jpg,"Stop\nb.jpg,B\n',

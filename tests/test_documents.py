@@ -86,6 +86,14 @@ LISTS: dict[str, tuple[list[Any], str, dict[str, list[str]]]] = {
         "coco",
         {ONE: ["A"], TWO: ["B"]},
     ),
+    "results with an empty column": (
+        [
+            {"image_id": 1, "caption": "A", "filename": None},
+            {"image_id": 2, "caption": "B", "filename": None},
+        ],
+        "coco",
+        {ONE: ["A"], TWO: ["B"]},
+    ),
     "results whose ids are names": (
         [{"image_id": "a.jpg", "caption": "A"}, {"image_id": "b", "caption": "B"}],
         "metadata",
@@ -158,6 +166,12 @@ TWICE: dict[str, tuple[str, dict[str, list[str]], list[str]]] = {
         {"b.jpg": ["B"]},
         ["missing_caption a.jpg", "malformed c.json: images[0]"],
     ),
+    "every image of karpathy": (
+        '{"images": [{"filename": "a.jpg", "split": "a", "split": "b", "sentences": []}, '
+        '{"filename": "b.jpg", "sentences": [{"raw": "B"}]}]}',
+        {"b.jpg": ["B"]},
+        ["missing_caption a.jpg", "malformed c.json: images[0]"],
+    ),
     "list": (
         '[{"image": "a.jpg", "caption": "A", "image": "b.jpg"},'
         ' {"image": "b.jpg", "caption": "B"}]',
@@ -222,12 +236,21 @@ def test_rejected_captions_are_left_out(tmp_path: pathlib.Path, write: Write) ->
     ]
     content = f'{{{IMAGES}, "annotations": {json.dumps(annotations)}}}'
     table = "image,caption,is_rejected\na.jpg,A,False\na.jpg,X,True\nb.jpg,Y,1\n"
-    write(tmp_path, {"a.jpg": "", "b.jpg": "", "c.json": content, "c.csv": table})
-    for name in ("c.json", "c.csv"):
+    pandas = "image,caption,is_rejected\na.jpg,A,\na.jpg,X,1.0\nb.jpg,Y,yes\n"
+    tables = {"c.json": content, "c.csv": table, "p.csv": pandas}
+    write(tmp_path, {"a.jpg": "", "b.jpg": "", **tables})
+    for name in tables:
         pairs = mmdata.read(tmp_path, tmp_path / name, on_problem="drop")
         assert rows(pairs) == {"a.jpg": ["A"]}
         assert pairs.report.counts["rejected"] == 2
         assert [found.path for found in pairs.report.problems] == ["b.jpg"]
+
+
+def test_all_entries_of_karpathy_have_a_key_twice(tmp_path: pathlib.Path, write: Write) -> None:
+    content = '{"images": [{"filename": "a.jpg", "split": "a", "split": "b", "sentences": []}]}'
+    write(tmp_path, {"a.jpg": "", "c.json": content})
+    with pytest.raises(PairingError, match="an object with the key 'split' twice"):
+        mmdata.read(tmp_path, tmp_path / "c.json")
 
 
 @pytest.mark.parametrize("word", ["nan", "NULL", "None", "<NA>"])

@@ -126,6 +126,58 @@ def test_links_inside_are_read(tmp_path: pathlib.Path, write: Write) -> None:
     assert (rows(pairs), outside(pairs)) == ({"b.jpg": ["A"]}, [])
 
 
+def test_names_through_a_link_inside(tmp_path: pathlib.Path, write: Write) -> None:
+    names = ("alias/a.jpg", "./alias/deep/a.jpg", "other/a.jpg", f"{tmp_path}/alias/c.jpg")
+    table = "image,caption\n" + "".join(f"{name},{name}\n" for name in names)
+    files = ("real/a.jpg", "real/deep/a.jpg", "other/a.jpg", "real/c.jpg")
+    write(tmp_path, {**dict.fromkeys(files, ""), "c.csv": table})
+    (tmp_path / "alias").symlink_to("real", target_is_directory=True)
+    pairs = mmdata.read(tmp_path, tmp_path / "c.csv")
+    assert rows(pairs) == {file: [name] for file, name in zip(files, names, strict=True)}
+
+
+def test_a_frame_without_a_folder(tmp_path: pathlib.Path, write: Write) -> None:
+    write(tmp_path, {"far/x.jpg": "secret", "near/k.jpg": "k"})
+    (tmp_path / "near" / "out.jpg").symlink_to(tmp_path / "far" / "x.jpg")
+    names = [str(tmp_path / "near" / name) for name in ("k.jpg", "out.jpg")]
+    frame = pd.DataFrame({"image": names, "caption": ["K", "O"]})
+    pairs = mmdata.read(frame, on_problem="drop")
+    assert (rows(pairs), outside(pairs)) == ({"k.jpg": ["K"]}, ["out.jpg"])
+    assert len(mmdata.read(frame, links="follow")) == 2
+
+
+def test_a_caption_file_elsewhere_in_a_folder_of_flickr(
+    tmp_path: pathlib.Path, write: Write
+) -> None:
+    write(tmp_path, {"far/t.token.txt": "k.jpg#0\tA\n", "images/k.jpg": "", "texts/n.md": ""})
+    (tmp_path / "texts" / "t.token.txt").symlink_to(tmp_path / "far" / "t.token.txt")
+    both = tmp_path / "images", tmp_path / "texts"
+    with pytest.raises(PairingError, match=r"'t\.token\.txt' is a link to .* links=\"follow\""):
+        mmdata.read(*both, layout="flickr", on_problem="drop")
+    assert len(mmdata.read(*both, layout="flickr", links="follow")) == 1
+
+
+def test_a_pattern_of_shards(tmp_path: pathlib.Path, write: Write) -> None:
+    mmdata.read(write(tmp_path / "images", {"a.jpg": "x", "a.txt": "A"})).to_webdataset(
+        tmp_path / "far"
+    )
+    near = write(tmp_path / "near", {})
+    (near / "0.tar").symlink_to(tmp_path / "far" / "shard-00000.tar")
+    with pytest.raises(PairingError, match=r"'0\.tar' \(a link to"):
+        mmdata.read(near / "*.tar")
+    assert len(mmdata.read(near / "0.tar")) == len(mmdata.read(near / "*.tar", links="follow")) == 1
+
+
+def test_a_file_that_becomes_a_link_is_not_copied(tmp_path: pathlib.Path, write: Write) -> None:
+    write(tmp_path, {"secret": SECRET, "images/a.jpg": "x", "images/a.txt": "A"})
+    pairs = mmdata.read(tmp_path / "images")
+    (tmp_path / "images" / "a.jpg").unlink()
+    (tmp_path / "images" / "a.jpg").symlink_to(tmp_path / "secret")
+    with pytest.raises(ValueError, match=r"a\.jpg: not copied, a link to"):
+        pairs.to_webdataset(tmp_path / "shards")
+    assert not (tmp_path / "shards").exists()
+
+
 def test_a_root_that_is_a_link(tmp_path: pathlib.Path, write: Write) -> None:
     write(tmp_path / "real", {"k.jpg": "", "k.txt": "k"})
     (tmp_path / "link").symlink_to("real", target_is_directory=True)

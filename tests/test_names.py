@@ -134,6 +134,25 @@ MOVED: dict[str, tuple[list[str], list[str], str, str]] = {
     "Windows": ([f"D:\\set\\{f}".replace("/", "\\") for f in _EQUAL], _EQUAL, "D:/set/", ""),
     "a share": ([f"\\\\nas\\{f}".replace("/", "\\") for f in _EQUAL], _EQUAL, "//nas/", ""),
     "accents": ([f"x/{NFD}/{f}" for f in _EQUAL], [f"{NFC}/{f}" for f in _EQUAL], "x/", ""),
+    "a folder replaced, not all folders removed": (
+        ["old/0.png", "old/1.png"],
+        ["0.png", "new/0.png", "new/1.png"],
+        "old/",
+        "new/",
+    ),
+    "the least change": (
+        ["/nowhere/x/0.png", "/nowhere/x/1.png"],
+        ["0.png", "x/0.png", "x/1.png"],
+        "/nowhere/",
+        "",
+    ),
+    "from the top": ([f"/nowhere/{f}" for f in _EQUAL], [f"nowhere/{f}" for f in _EQUAL], "/", ""),
+    "below a folder of every machine": (
+        [f"/usr/nowhere-{f}" for f in _EQUAL],
+        [f"nowhere-{f}" for f in _EQUAL],
+        "/usr/",
+        "",
+    ),
     "one name": (["/nowhere/x/a.jpg"], ["x/a.jpg", "y/a.jpg"], "/nowhere/", ""),
 }
 
@@ -156,6 +175,9 @@ NOT_MOVED: dict[str, tuple[list[str], list[str]]] = {
         [f"x/{f}" for f in _EQUAL],
         [f"y/{f}" for f in _EQUAL[1:]],
     ),
+    "two changes find some": (["A/0.png", "A/7.png"], ["0.png", "B/0.png"]),
+    "two changes find one": (["A/0.png"], ["0.png", "B/0.png"]),
+    "two changes, deeper": (["data/0.png", "data/2.png"], ["0.png", "1.png", "thumbs/0.png"]),
     "no common folder": (["x/A/0.png", "y/A/0.png"], ["A/0.png", "B/0.png"]),
 }
 

@@ -173,6 +173,24 @@ def test_the_message_of_captions_that_differ_says_how_to_choose(tmp_path: pathli
     assert "extensions=('.json',) or ('.txt',) chooses" in finding.detail
 
 
+def test_rejected_captions_are_left_out(tmp_path: pathlib.Path) -> None:
+    marked = {"captions": ["A", "B"], "is_rejected": True}
+    kept = {"caption": "C", "is_rejected": False}
+    shard = {"a.jpg": "", "a.json": marked, "b.jpg": "", "b.json": kept}
+    contents = read(pack(tmp_path / "s.tar", shard))
+    assert contents.captions == [[], ["C"]]
+    assert told(contents) == [("rejected", "s.tar: a.json", 2)]
+
+
+def test_arguments_that_exclude_each_other_or_name_nothing(tmp_path: pathlib.Path) -> None:
+    shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.txt": "A", "b.jpg": "", "b.TXT": "B"})
+    with pytest.raises(ValueError, match=r"extensions=\.\.\. must be .* got \('\.txt',\)"):
+        read(shard, columns=Columns(captions="mine"), extensions=(".txt",))
+    with pytest.raises(PairingError, match=r"weight_column=.* got 'w', and they have no such keys"):
+        read(shard, columns=Columns(weight="w"))
+    assert read(shard, extensions=(".TXT",)).captions == [["A"], ["B"]]
+
+
 def test_captions_under_two_keys_are_reported(tmp_path: pathlib.Path) -> None:
     said = {"caption": "A", "text": "B"}
     shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.json": said, "b.jpg": "", "b.json": said})

@@ -93,6 +93,39 @@ FAMILIES: dict[str, tuple[str, dict[str, str | bytes], Rows, list[str]]] = {
         {"a.jpg": ["0", "1"]},
         ["missing_caption b.jpg", "missing_image b.1.txt"],
     ),
+    "each has one, of one number": (
+        "a.jpg b.jpg x/k.jpg",
+        {"a.0.txt": "a", "b.0.txt": "b", "x/k.0.txt": "c", "k.txt": "k"},
+        {},
+        [
+            *("missing_caption a.jpg", "missing_caption b.jpg", "missing_caption x/k.jpg"),
+            *("missing_image a.0.txt", "missing_image b.0.txt", "missing_image x/k.0.txt"),
+        ],
+    ),
+    "each of a folder has one, of one number": (
+        "x/a.jpg x/b.jpg",
+        {"x/a.0.txt": "a", "x/b.0.txt": "b"},
+        {"x/a.jpg": ["a"], "x/b.jpg": ["b"]},
+        [],
+    ),
+    "numbered whole names": (
+        "p.jpg",
+        {"p.jpg.0.txt": "0", "p.jpg.1.txt": "1"},
+        {"p.jpg": ["0", "1"]},
+        ["name_mismatch p.jpg", "name_mismatch p.jpg"],
+    ),
+    "numbers of two extensions that differ": (
+        "b.jpg",
+        {"b.0.txt": "0", "b.0.caption": "x", "b.1.txt": "1"},
+        {},
+        ["disagreement b.jpg"],
+    ),
+    "numbers of two extensions that agree": (
+        "b.jpg",
+        {"b.0.txt": "0", "b.0.caption": "0", "b.1.txt": "1"},
+        {"b.jpg": ["0", "1"]},
+        [],
+    ),
     "a date": (
         "IMG.jpg",
         {"IMG.20230101.txt": "c"},
@@ -178,6 +211,13 @@ def test_a_lost_image_by_case(tmp_path: pathlib.Path, write: Write) -> None:
     pairs = mmdata.read(tmp_path, on_problem="drop")
     assert rows(pairs) == {"Photo.jpg": ["c"]}
     assert seen(pairs) == ["missing_caption photo.jpg", "missing_image PHOTO.txt"]
+
+
+def test_the_first_extension_of_each_number_counts(tmp_path: pathlib.Path, write: Write) -> None:
+    write(tmp_path, {"a.jpg": "", "a.0.txt": "x", "a.0.caption": "y", "a.1.txt": "z"})
+    pairs = mmdata.read(tmp_path, extensions=(".caption", ".txt"))
+    assert rows(pairs) == {"a.jpg": ["y", "z"]}
+    assert [(f.path, f.count) for f in found(pairs, "ignored")] == [("a.0.txt", 1)]
 
 
 def test_ignored_files_are_counted(tmp_path: pathlib.Path, write: Write) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdata.optional import require
+from mmdata.pairing import recognition
 from mmdata.pairing.findings import PairingError
 from mmdata.pairing.layouts import tables
 from mmdata.pairing.layouts.table_columns import Columns
@@ -295,6 +296,12 @@ REFUSED: list[tuple[str, str | bytes, dict[str, Any], str]] = [
     ("m.jsonl", "\n", {}, r"must hold an object for each image; got none"),
     ("m.csv", ",".join(f"c{n}" for n in range(64_000)), {}, "at most 1,000 .*; got 64,000"),
     ("m.jsonl", lines(*({str(n): 1} for n in range(1_001))), {}, "at most 1,000 .*; got 1,001"),
+    (
+        "m.parquet",
+        parquet({"id": [{"data": b"x", "path": "a"}], "raw": ["A"]}),
+        {},
+        INSIDE,
+    ),
     ("m.parquet", parquet({"id": NAMED_BYTES, "raw": ["A", "B"]}), {}, INSIDE),
     ("m.parquet", "PAR1", {}, "not a readable Parquet file"),
     ("m.parquet", parquet({"image": BYTES, "text": ["A"]}), {}, INSIDE),
@@ -312,6 +319,19 @@ def test_refused(name: str, content: str | bytes, columns: dict[str, Any], messa
 
 
 # Rows behind a header, what is found; a good row is left, its name is "ok".
+
+# A caption of several lines, one of which looks like a row: refused, and never another image's.
+
+
+def test_a_caption_that_holds_what_looks_like_a_row(tmp_path: pathlib.Path) -> None:
+    content = 'image,caption\na.jpg,"screenshot of\nb.jpg, opened"\nb.jpg,two\nc.jpg,three\n'
+    listing = read("m.csv", content)
+    assert pairs(listing) == [("b.jpg", ["two"]), ("c.jpg", ["three"])]
+    [finding] = listing.findings
+    assert (finding.kind, finding.path, finding.count) == ("malformed", "m.csv:2", 2)
+    (tmp_path / "m.csv").write_text(content)
+    assert recognition.recognise("", str(tmp_path / "m.csv")) == "metadata"
+
 
 QUOTE, OPEN = "not a row: ',' expected after '\"'", "not a row: unexpected end of data"
 NO_IMAGE, NO_TEXT = "no image in column 'image': ", "no text in column 'caption': "

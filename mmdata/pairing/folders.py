@@ -58,10 +58,12 @@ class Walk:
 
     Attributes:
       findings: Every folder that could not be read, or leads elsewhere, so far.
+      aliases: Linked folders that are listed under their own names, with `/` behind both.
     """
 
     def __init__(self, root: str, links: Links = "inside") -> None:
         self.findings: list[Finding] = []
+        self.aliases: dict[str, str] = {}
         self._root = root
         self._boundary = Boundary(root, links)
         self._seen: set[tuple[int, int]] = set()
@@ -72,7 +74,9 @@ class Walk:
         found = Folder(path=path, files=[], folders=[], outside={}, hidden=0)
         here = os.path.join(self._root, path).rstrip(os.sep) or os.sep
         try:
-            if not (path in self._linked and self._is_elsewhere(here)) and self._is_new(here):
+            if path in self._linked and self._is_elsewhere(here):
+                self.aliases[path] = self._relative(os.path.realpath(here))
+            elif self._is_new(here):
                 with os.scandir(here) as entries:
                     for entry in entries:
                         self._add(found, entry)
@@ -108,6 +112,11 @@ class Walk:
             folder = self.list(waiting.pop())
             yield folder
             waiting += [f"{folder.path}{name}/" for name in reversed(folder.folders)]
+
+    def _relative(self, path: str) -> str:
+        """A real folder relative to the real root, with `/` behind it; "" for the root."""
+        below = os.path.relpath(path, os.path.realpath(self._root)).replace(os.sep, "/")
+        return "" if below == "." else f"{below}/"
 
     def _is_elsewhere(self, path: str) -> bool:
         """Whether a linked folder is listed under its own name, be it before or later."""

@@ -41,7 +41,8 @@ def match(
       The pairs; every image and every entry that found no partner is a finding of its report.
     """
     _require_splits(listing, chosen)
-    listing = dataclasses.replace(listing, names=relative_to(tree.root, listing.names))
+    names = map(tree.unaliased, relative_to(tree.root, listing.names))
+    listing = dataclasses.replace(listing, names=list(names))
     entries: dict[str, list[int]] = {}
     spelled: dict[str, str] = {}
     for number, name in enumerate(listing.names):

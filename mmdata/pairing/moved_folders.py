@@ -37,21 +37,31 @@ class Move(NamedTuple):
 def move_of(names: Collection[str], files: Collection[str]) -> Move | None:
     """The only change of folder by which names become files; None where there is none, or several.
 
-    A change that removes folders, or adds some, may leave names without a file: these are lost.
-    Where there is no such change, a folder may be replaced by another, and then the file of every
-    name must be there, since two folders often hold files of the same names. An absolute folder is
-    changed only if it does not exist here.
+    Of changes that find the file of every name, that counts which keeps most of the names. Where
+    there is no such change, some files are lost: then a change counts that removes folders, or adds
+    some, and is the only one which finds any file. One that replaces a folder by another does not,
+    since two folders often hold files of the same names. Absolute names are changed only if they
+    are from elsewhere: neither their folders nor the one that they share exist here.
 
     Args:
       names: Paths with `/`, none of which is a file as it is.
       files: Paths relative to the folder of images, with `/`.
     """
     fits = _fits(names, files)
-    shifts = [move for move in fits if not (move.old and move.new)]
-    found = shifts or [move for move in fits if fits[move] == len(names)]
-    if len(found) != 1 or (is_absolute(found[0].old) and os.path.lexists(found[0].old)):
+    complete = [move for move, count in fits.items() if count == len(names)]
+    least = min((len(move.old) for move in complete), default=0)
+    found = [move for move in complete if len(move.old) == least] or list(fits)
+    if len(found) != 1 or (not complete and found[0].old and found[0].new):
         return None
-    return found[0]
+    return None if is_absolute(found[0].old) and _are_here(names) else found[0]
+
+
+def _are_here(names: Collection[str]) -> bool:
+    """Whether absolute names are of this machine, as far as their folders tell."""
+    shared = _common_folder(names)
+    is_of_a_set = len(shared.strip("/").split("/")) > 1  # "/mnt/" is on every machine
+    folders = {posixpath.dirname(name) for name in names}
+    return any(map(os.path.isdir, folders)) or (is_of_a_set and os.path.isdir(shared))
 
 
 def _fits(names: Collection[str], files: Collection[str]) -> Counter[Move]:

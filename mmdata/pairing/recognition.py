@@ -9,6 +9,7 @@ from mmdata.pairing.folders import is_folder, is_hidden, is_image
 from mmdata.pairing.layouts import Layout, cells, flickr
 from mmdata.pairing.layouts.coco import padded
 from mmdata.pairing.layouts.delimited import Record, records
+from mmdata.pairing.layouts.karpathy import has_sentences
 from mmdata.pairing.layouts.table_columns import is_image_column
 from mmdata.pairing.texts import TextDecoder
 
@@ -72,15 +73,12 @@ def of_json(value: Any, *, is_table: bool = False) -> Layout:
         return "coco" if is_coco and not is_table else "metadata"
     images = value.get("images") if isinstance(value, dict) else None
     entries = images if isinstance(images, list) else ()
-    return "karpathy" if any(map(_has_sentences, entries)) else "coco"
+    return "karpathy" if any(map(has_sentences, entries)) else "coco"
 
 
 def _names_image(record: dict[str, Any]) -> bool:
-    return any(map(is_image_column, record.keys() - {"image_id", "id"}))
-
-
-def _has_sentences(entry: Any) -> bool:
-    return isinstance(entry, dict) and "sentences" in entry
+    given = (key for key, value in record.items() if value is not None)
+    return any(is_image_column(key) for key in given if key not in ("image_id", "id"))
 
 
 def _of_folder(captions: str) -> Layout:
@@ -115,8 +113,9 @@ def _is_sound_table(path: str) -> bool:
         return False
     with open(path, "rb") as file:
         text = TextDecoder(errors="replace").decode(file.read())[0]
-    found = list(records(io.StringIO(text).readlines(), ","))
-    return all(len(record.cells) == 2 for record in found) or any(map(_is_of_table, found))
+    found = records(io.StringIO(text).readlines(), ",")
+    clear = [record for record in found if not (record.fault and record.last > record.first)]
+    return all(len(record.cells) == 2 for record in clear) or any(map(_is_of_table, clear))
 
 
 def _is_of_table(record: Record) -> bool:

@@ -113,6 +113,8 @@ def with_text(captions: Iterable[str]) -> tuple[list[str], list[str]]:
 def why_without_text(others: Collection[str]) -> str:
     """What a finding says of captions that `with_text` left out."""
     words = sorted(filter(None, set(others)))
+    if not others:
+        return "has no caption"
     return f"has {words[0]!r}, which programs write for no text" if words else "has no text"
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -49,12 +50,14 @@ class Tree:
       root: The folder that they are relative to.
       images: Paths with `/`, sorted.
       outside: Where images, and folders, lead that leave `root` by a symbolic link.
+      aliases: Linked folders whose images are listed under other names, see `Walk`.
       findings: Folders that cannot be read, and how much was ignored.
     """
 
     root: str
     images: list[str]
     outside: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
     @classmethod
@@ -73,7 +76,19 @@ class Tree:
                 elif path not in besides:
                     ignored.add(path)
         findings = walk.findings + ignored.findings()
-        return cls(root=root, images=sorted(images), outside=outside, findings=findings)
+        return cls(
+            root=root,
+            images=sorted(images),
+            outside=outside,
+            aliases=walk.aliases,
+            findings=findings,
+        )
+
+    def unaliased(self, name: str) -> str:
+        """A name without the links to folders that are on its way."""
+        path = posixpath.normpath(name) if self.aliases else name
+        found = next((alias for alias in self.aliases if path.startswith(alias)), None)
+        return name if found is None else self.aliases[found] + path.removeprefix(found)
 
     def leaves(self, path: str) -> str | None:
         """Where a symbolic link leads that is on the way to a path, if it leaves the root."""

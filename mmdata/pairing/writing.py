@@ -18,6 +18,7 @@ from mmdata.optional import require
 from mmdata.pairing import columns
 from mmdata.pairing.findings import describe
 from mmdata.pairing.folders import stem
+from mmdata.pairing.links import Boundary, outside_detail
 from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.read import read
 from mmdata.progress import progress
@@ -133,6 +134,10 @@ def to_webdataset(pairs: Pairs, folder: "StrPath", *, images_per_shard: int) -> 
 def _add(tar: tarfile.TarFile, pairs: Pairs, row: int, rest: dict[str, list[Any]]) -> None:
     """Adds an image, its captions a line each, and whatever lines cannot hold as JSON."""
     name, captions = _member(pairs, row), pairs.captions_of(row)
+    if pairs.members is None:
+        target = Boundary(pairs.root, pairs.links).outside(pairs.path(row))
+        if target is not None:  # it was not when the pairs were read
+            raise ValueError(f"{pairs.path(row)}: not copied, {outside_detail(target)}.")
     record: dict[str, Any] = {name: values[row] for name, values in rest.items()}
     with pairs.open(row) as file:
         parts = {name: file.read()}

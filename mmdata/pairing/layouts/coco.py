@@ -3,6 +3,7 @@
 Source: https://cocodataset.org/#format-data and #format-results, "Image Captioning".
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmdata.pairing.findings import Finding, Notes, PairingError
@@ -120,11 +121,11 @@ class _Reading:
             self._captions_of[identity].append(text)
 
     def _is_left_out(self, number: int, annotation: dict[str, Any]) -> bool:
-        marks = [mark for mark in sorted(REJECTED) if annotation.get(mark)]
-        if marks:
+        mark = rejected(annotation)
+        if mark is not None:
             where = f"{self._source}: annotations[{number}]"
-            self._notes.count("rejected", f"marked as {marks[0]}", where)
-        return bool(marks)
+            self._notes.count("rejected", f"marked as {mark}", where)
+        return mark is not None
 
     def listing(self) -> Listing:
         return Listing(
@@ -155,6 +156,16 @@ def _identity(value: Any) -> int | str | None:
     if type(value) is float and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     return value if type(value) is int or type(value) is str else None
+
+
+def rejected(values: Mapping[str, Any]) -> str | None:
+    """The mark by which a caption is to be left out; None where it has none."""
+    return next((mark for mark in sorted(REJECTED) if is_set(values.get(mark))), None)
+
+
+def is_set(mark: Any) -> bool:
+    """Whether a mark is true, as JSON, pandas or CSV write that."""
+    return mark == 1 or str(mark).strip().lower() in ("true", "yes", "1", "1.0")
 
 
 def padded(identity: Any) -> str | None:

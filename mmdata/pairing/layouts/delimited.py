@@ -1,16 +1,17 @@
-"""CSV and its like -> rows of cells; a quote that is not closed costs its own row alone.
+"""CSV and its like -> rows of cells; a stray quote never moves a caption to another image.
 
 Source: RFC 4180.
 """
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mmdata.pairing.findings import Finding
 from mmdata.pairing.folders import is_image
 
+_OPENS = re.compile(r'"\w')
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 
 
@@ -36,32 +37,46 @@ def delimiter_of(lines: list[str]) -> str:
     return max(",;\t|", key=head.count)
 
 
-def records(lines: list[str], delimiter: str) -> Iterator[Record]:
+def records(lines: list[str], delimiter: str) -> list[Record]:
     """The rows of a text, given by its lines, that are not blank.
 
-    A row that cannot be read, or that runs over the beginning of other rows because a quote is not
-    closed, loses its first line alone: its other lines are read again, each by itself.
+    Of a row that cannot be read, the first line is lost, and the others are read again, each by
+    itself. A row over several lines that holds the beginning of another row is lost as a whole: a
+    quote was not closed, or a caption holds lines like rows, which nobody can tell apart.
     """
+    found = list(_parsed(lines, delimiter))
+    firsts = {record.cells[0] for record in found if record.cells}
+    return [_judged(record, lines, delimiter, firsts) for record in found]
+
+
+def _parsed(lines: list[str], delimiter: str) -> Iterator[Record]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     first = 1
     while True:
         try:
             for cells in reader:
-                last = reader.line_num
-                further = lines[first:last]
-                swallowed = _swallowed(cells, further, delimiter) if further else None
-                if swallowed is not None:
-                    fault = f"a quote is not closed: the row runs on to line {last:,}, "
-                    yield Record(first, first, (), f"{fault}over {swallowed!a}")
-                    yield from _by_line(lines, first, last, delimiter)
-                elif cells and not lines[first - 1].isspace():
-                    yield _record(first, last, cells, lines[first - 1], delimiter)
-                first = last + 1
+                if cells and not lines[first - 1].isspace():
+                    yield Record(first, reader.line_num, tuple(cells))
+                first = reader.line_num + 1
             return
         except csv.Error as err:
             yield Record(first, first, (), f"not a row: {err}")
             yield from _by_line(lines, first, reader.line_num, delimiter)
             first = reader.line_num + 1
+
+
+def _judged(record: Record, lines: list[str], delimiter: str, firsts: set[str]) -> Record:
+    """The record, or one without cells where its quotes cannot be right."""
+    first, last, cells, _ = record
+    fault = None
+    if last > first:
+        further = lines[first:last]
+        name = _swallowed(cells, further, delimiter, firsts)
+        if name is not None:
+            fault = f"one row up to line {last:,}, which holds {name!a}: is a quote not closed?"
+    elif lines[first - 1].count('"') > 1:
+        fault = _misplaced_quote(cells, lines[first - 1], delimiter)
+    return record if fault is None else Record(first, last, (), fault)
 
 
 def stray_quotes(lines: list[str], found: list[Record], source: str) -> list[Finding]:
@@ -82,36 +97,43 @@ def _by_line(lines: list[str], first: int, last: int, delimiter: str) -> Iterato
             yield Record(number, number, (), f"not a row: {err}")
         else:
             if not line.isspace():
-                yield _record(number, number, cells, line, delimiter)
+                yield Record(number, number, tuple(cells))
 
 
-def _record(first: int, last: int, cells: list[str], line: str, delimiter: str) -> Record:
-    """A row, unless its quotes show that a delimiter was lost, or is one too many."""
-    if first == last and line.count('"') > 1:
-        whole = delimiter + line.rstrip("\r\n") + delimiter
-        with_quote = (cell for cell in cells if '"' in cell[1:] and cell[0] != '"')
-        bare = [cell for cell in with_quote if f"{delimiter}{cell}{delimiter}" in whole]
-        if sum(cell.count('"') % 2 for cell in bare) > 1:
-            return Record(first, last, (), "a quote opens in one cell and closes in another")
-        if any('""' in cell for cell in bare):
-            return Record(first, last, (), "a quoted text begins in the middle of a cell")
-    return Record(first, last, tuple(cells))
+def _misplaced_quote(cells: Sequence[str], line: str, delimiter: str) -> str | None:
+    """Why the quotes in cells that are not quoted show a lost or a needless delimiter, if so."""
+    whole = delimiter + line.rstrip("\r\n") + delimiter
+    with_quote = (cell for cell in cells if '"' in cell[1:] and cell[0] != '"')
+    bare = [cell for cell in with_quote if f"{delimiter}{cell}{delimiter}" in whole]
+    odd = [cell for cell in bare if cell.count('"') % 2]
+    if len(odd) > 1 and _OPENS.search(odd[0]) and odd[-1].rstrip().endswith('"'):
+        return "a quote opens in one cell and closes in another"
+    if any('""' in cell for cell in bare):
+        return "a quoted text begins in the middle of a cell"
+    return None
 
 
-def _swallowed(cells: list[str], lines: list[str], delimiter: str) -> str | None:
-    """The image that begins one of the further lines of a row; None where no line is a row."""
+def _swallowed(
+    cells: Sequence[str], lines: list[str], delimiter: str, firsts: set[str]
+) -> str | None:
+    """What begins one of the further lines of a row as an image begins a row, if there is any.
+
+    That is the name of an image; or, of the form of this row's own name, a word with digits that
+    begins no row of its own.
+    """
     for line in lines:
         parts = [part.strip().strip('"') for part in line.split(delimiter)]
         named = next(filter(is_image, parts), None)
         if named is not None:
             return named
-        if len(parts) == len(cells) > 1 and _shape(parts[0]) == _shape(cells[0]):
+        is_row = len(parts) == len(cells) > 1 and parts[0] not in firsts
+        if is_row and _shape(parts[0]) is not None and _shape(parts[0]) == _shape(cells[0]):
             return parts[0]
     return None
 
 
 def _shape(name: str) -> str | None:
-    """The name with its digits and letters made equal; None where it is not one word."""
-    if not name or len(name.split()) != 1:
+    """The name with its digits and letters made equal; None where it is not a word with digits."""
+    if len(name.split()) != 1 or not _DIGITS.search(name):
         return None
     return _LETTERS.sub("a", _DIGITS.sub("0", name))

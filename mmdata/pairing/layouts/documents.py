@@ -25,7 +25,8 @@ _REPR.maxstring = _REPR.maxother = _SHOWN
 class Doubled:
     """In place of a JSON object that has a key twice: one of the two values would be lost."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, keys: frozenset[str]) -> None:
+        self.keys = keys
         self._key = key
 
     def __repr__(self) -> str:
@@ -126,7 +127,7 @@ def _object(items: list[tuple[str, Any]]) -> dict[str, Any] | Doubled:
     if len(found) == len(items):
         return found
     [(key, _)] = Counter(key for key, _ in items).most_common(1)
-    return Doubled(key)
+    return Doubled(key, frozenset(found))
 
 
 def is_text(value: object) -> TypeGuard[str]:

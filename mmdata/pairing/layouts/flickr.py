@@ -25,6 +25,7 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _LIST = re.compile(r"(?:.*(train|dev|val|test)images|(train|val|test))\.txt", re.IGNORECASE)
 _SPLITS = {"train": "train", "dev": "validation", "val": "validation", "test": "test"}
 _LEMMAS = ".lemma.token.txt"
+_TEXTS = (".txt", ".csv", ".token")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,10 +167,11 @@ def _find(folder: str, texts: list[str], decoder: TextDecoder, findings: list[Fi
         findings += [Finding("ignored", file, detail) for file in lemmas]
         found = [file for file in found if file not in lemmas]
     if len(found) != 1:
+        links = "".join(f" {f.path!r} is {f.detail}." for f in findings if f.kind == "outside")
         shown = ", ".join(map(ascii, found[:5])) + (", ..." if len(found) > 5 else "")
         raise PairingError(
             f"{folder}: must hold one caption file of Flickr8k or Flickr30k; got {len(found)}"
-            + (f": {shown}. Pass the file itself." if found else f". {_REQUIRED}")
+            + (f": {shown}. Pass the file itself." if found else f".{links} {_REQUIRED}")
         )
     return os.path.join(folder, found[0])
 
@@ -186,7 +188,7 @@ def _texts(folder: str, links: Links, findings: list[Finding]) -> list[str]:
             target = boundary.outside(entry.path) if entry.is_symlink() else None
             if target is None:
                 texts.append(entry.name)
-            elif _LIST.fullmatch(entry.name):
+            elif entry.name.lower().endswith(_TEXTS):
                 findings.append(Finding("outside", entry.name, outside_detail(target)))
     return sorted(texts)
 

@@ -10,7 +10,7 @@ import numpy as np
 from mmdata.pairing.layouts import tables
 from mmdata.pairing.layouts.table_columns import Columns, require_different, require_few
 from mmdata.pairing.layouts.table_files import Table, labelled
-from mmdata.pairing.links import Links
+from mmdata.pairing.links import Boundary, Links
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.matching import match
 from mmdata.pairing.pairs import Pairs
@@ -49,7 +49,7 @@ def read(
     table = _of_dataset(frame) if _is_dataset(frame) else _of_pandas(frame)
     listing = tables.of_table(table, columns)
     listing.layout = "frame"
-    tree = _files(listing) if folder is None else Tree.walk(folder, links=links)
+    tree = _files(listing, links) if folder is None else Tree.walk(folder, links=links)
     return match(listing, tree, problems=problems, chosen=chosen)
 
 
@@ -98,9 +98,11 @@ def _of_dataset(dataset: Any) -> Table:
     opaque: dict[str, str] = {}
     classes: dict[str, tuple[str, ...]] = {}
     for name, kind in kinds.items():
-        if kind == "Image":
+        if kind == "Image" and _holds_bytes(dataset, name):
             opaque[name] = "images with paths and bytes"
-            cells[name] = [] if _holds_bytes(dataset, name) else _paths(dataset, name)
+            cells[name] = []
+        elif kind == "Image":
+            cells[name] = _paths(dataset, name)
         else:
             cells[name] = list(dataset[name])
         if kind == "ClassLabel":
@@ -120,7 +122,7 @@ def _paths(dataset: Any, name: str) -> list[str | None]:
     return [None if image is None else image["path"] for image in undecoded[name]]
 
 
-def _files(listing: Listing) -> Tree:
+def _files(listing: Listing, links: Links) -> Tree:
     """The files that a listing names, whose names become relative to the folder of them all."""
     paths = [os.path.abspath(name) for name in listing.names]
     root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else os.curdir
@@ -128,4 +130,8 @@ def _files(listing: Listing) -> Tree:
     there = sorted(
         {name for name, path in zip(listing.names, paths, strict=True) if os.path.isfile(path)}
     )
-    return Tree(root=root, images=there)
+    boundary = Boundary(root, links)
+    linked = [name for name in there if os.path.islink(os.path.join(root, name))]
+    targets = {name: boundary.outside(os.path.join(root, name)) for name in linked}
+    outside = {name: target for name, target in targets.items() if target is not None}
+    return Tree(root=root, images=there, outside=outside)

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from mmdata.pairing.layouts.cells import MOST_WEIGHT
+from mmdata.pairing.layouts.coco import rejected
 from mmdata.pairing.layouts.documents import decode, shown
 from mmdata.pairing.layouts.table_columns import Columns
 
@@ -20,6 +21,7 @@ class Said:
       columns: Further single values.
       nested: Whether there are lists or objects among the further values.
       passed_over: Keys that look like captions, beside those that were read.
+      rejected: The mark by which its captions are to be left out; None where there is none.
     """
 
     captions: list[str] | None = None
@@ -28,6 +30,7 @@ class Said:
     columns: dict[str, Any] = dataclasses.field(default_factory=dict)
     nested: bool = False
     passed_over: tuple[str, ...] = ()
+    rejected: str | None = None
 
 
 def read(text: str, columns: Columns) -> Said:
@@ -59,6 +62,7 @@ def read(text: str, columns: Columns) -> Said:
         split=_split(found.pop("split", None)),
         weight=None if weight is None else _weight(weight, found.pop(weight, None)),
         passed_over=passed_over,
+        rejected=rejected(found),
     )
     said.columns = {n: v for n, v in found.items() if isinstance(v, str | int | float)}
     said.nested = len(said.columns) < len(found)

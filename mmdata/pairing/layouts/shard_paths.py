@@ -13,6 +13,7 @@ from mmdata.pairing.folders import require_exists
 from mmdata.pairing.links import Boundary, Links, outside_detail
 
 _MOST_SHARDS = 1_000_000
+_WILD = re.compile(r"[*?\[]")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 
@@ -27,14 +28,20 @@ def shards_at(path: str, links: Links = "inside") -> tuple[list[str], list[Findi
     """
     if os.path.isdir(path):
         return _shards_in(path, links)
-    there = os.path.exists(path)
-    shards = [path] if there else sorted(glob.glob(path)) or expand(path)
+    findings: list[Finding] = []
+    if os.path.exists(path):
+        shards = [path]
+    elif shards := sorted(glob.glob(path)):
+        folder = os.path.dirname(_WILD.split(path, maxsplit=1)[0]) or os.curdir
+        shards, findings = _inside(folder, shards, links)
+    else:
+        shards = expand(path)
     for shard in shards:
         require_exists(shard, "images")
     twice = [name for name, count in Counter(map(os.path.realpath, shards)).items() if count > 1]
     if twice:
         raise ValueError(f"images=... must name each shard once; got {twice[0]!r} in {path!r}.")
-    return shards, []
+    return shards, findings
 
 
 def _shards_in(folder: str, links: Links) -> tuple[list[str], list[Finding]]:
@@ -44,16 +51,20 @@ def _shards_in(folder: str, links: Links) -> tuple[list[str], list[Finding]]:
         raise PairingError(f"A folder of shards must hold .tar files; got none in {folder!r}.")
     others = sorted(set(names).difference(tars))
     findings = [Finding("ignored", others[0], "no shard", len(others))] if others else []
+    shards, outside = _inside(folder, [os.path.join(folder, name) for name in tars], links)
+    return shards, findings + outside
+
+
+def _inside(folder: str, found: list[str], links: Links) -> tuple[list[str], list[Finding]]:
+    """The shards that were found in a folder, without links that leave it; and these."""
     boundary = Boundary(folder, links)
-    shards: list[str] = []
-    for name in tars:
-        shard = os.path.join(folder, name)
-        target = boundary.outside(shard) if os.path.islink(shard) else None
-        if target is None:
-            shards.append(shard)
-        else:
-            findings.append(Finding("outside", name, outside_detail(target)))
-    return shards, findings
+    targets = {shard: boundary.outside(shard) for shard in found}
+    outside = [
+        Finding("outside", os.path.relpath(shard, folder), outside_detail(target))
+        for shard, target in targets.items()
+        if target is not None
+    ]
+    return [shard for shard in found if targets[shard] is None], outside
 
 
 def labels(shards: list[str]) -> list[str]:

@@ -127,6 +127,11 @@ class SampleReader:
             raise _LeftOutError("missing_image", next(iter(parts.values())), "")
         said = self._json(shard, parts[".json"]) if ".json" in parts else Said()
         captions = self._captions(shard, parts, said.captions)
+        if said.rejected is not None:
+            where = shard.where(parts[".json"])
+            for _ in captions:
+                self.notes.count("rejected", f"marked as {said.rejected}", where)
+            captions = []
         if ".cls" in parts:
             said.columns["cls"] = self._cls(shard, parts[".cls"])
         return Sample(parts["image"], captions, said)

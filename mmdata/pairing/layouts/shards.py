@@ -80,6 +80,12 @@ def read(
         raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
     shards, findings = shards_at(path, links)
     columns = Columns() if columns is None else columns
+    if columns.named_captions and extensions not in (None, (".json",)):
+        raise ValueError(
+            'extensions=... must be (".json",) or None where caption_column=... names keys of '
+            f".json files; got {extensions!r}."
+        )
+    extensions = extensions and tuple(map(str.lower, extensions))
     at_first_dot = key == "first_dot"
     reader = SampleReader(decoder, lines, at_first_dot, columns, extensions, Notes(findings))
     gathering = _Gathering(reader)
@@ -88,11 +94,18 @@ def read(
         gathering.add(number, shard, label)
     contents = gathering.contents(shards)
     if columns.named_captions and contents.images and not any(contents.captions):
-        raise PairingError(
-            f"caption_column=... must name keys of the .json files in {path!r}; got "
-            f"{columns.captions!r}, and they have {some(contents.columns)}."
-        )
+        raise _no_such_key("caption_column", columns.captions, path, contents)
+    if columns.weight not in (None, "auto") and contents.images and contents.weights is None:
+        raise _no_such_key("weight_column", columns.weight, path, contents)
     return contents
+
+
+def _no_such_key(argument: str, value: Any, path: str, contents: "Contents") -> PairingError:
+    there = some(contents.columns) if contents.columns else "no such keys"
+    return PairingError(
+        f"{argument}=... must name keys of the .json files in {path!r}; got {value!r}, and they "
+        f"have {there}."
+    )
 
 
 class _Gathering:

@@ -3,7 +3,7 @@
 import dataclasses
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mmdata.pairing.folders import canonical, folded, stem
@@ -19,15 +19,14 @@ class Family(NamedTuple):
 
     Attributes:
       images: Image files; more than one is a question that names cannot answer.
-      texts: Caption files of the same stem.
-      numbered: Caption files with a number behind the stem, `b.0.txt`, `b.1.txt`, in their order.
+      groups: Caption files, those in one group equal but for their extensions: a group, or one for
+        each number of `b.0.txt`, `b.1.txt`, in the order of numbers.
       gaps: The numbers that are missing between these.
     """
 
     images: list[str]
-    texts: list[str]
-    numbered: list[str]
-    gaps: list[int]
+    groups: list[list[str]]
+    gaps: Sequence[int] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,8 +49,8 @@ def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
 
     `b.0.txt` and `b.1.txt` belong to `b.jpg` if there is no `b.txt`, and if they are a series: two
     or more, counted from 0 or 1, with at least half of the numbers. One file counts where other
-    images of the folder have a series that begins with its number. Otherwise "Figure 3.1.txt" would
-    describe "Figure 3.png".
+    images of the folder have a series that begins with its number, or where each image has one file
+    of that number and nothing else. Otherwise "Figure 3.1.txt" would describe "Figure 3.png".
 
     Args:
       images: Names or paths of image files.
@@ -72,8 +71,8 @@ def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
         else:
             given.setdefault(key, []).append(text)
     _join_cases(wanted, given, numbered)
-    _join_whole_names(wanted, given)
-    orphans = _drop_what_is_no_series(given, numbered)
+    _join_whole_names(wanted, given, numbered)
+    orphans = _drop_what_is_no_series(given, numbered, wanted)
 
     families, masks = [], []
     for key, names in wanted.items():
@@ -81,24 +80,28 @@ def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
         if is_mask and key not in given and key not in numbered:
             masks += names
             continue
-        texts, series = sorted(given.pop(key, ())), numbered.pop(key, None)
-        families.append(Family(names, texts, *_in_order(series) if series else ([], [])))
+        if key in numbered:
+            series = numbered.pop(key)
+            gaps = sorted(set(range(min(series), max(series))) - series.keys())
+            groups = [sorted(series[number]) for number in sorted(series)]
+            families.append(Family(names, groups, gaps))
+        else:
+            families.append(Family(names, [sorted(given.pop(key))] if key in given else []))
     alone = [text for texts in given.values() for text in texts]
     alone += [text for series in numbered.values() for texts in series.values() for text in texts]
     return Siblings(families=families, orphans=orphans | dict.fromkeys(alone, ""), masks=masks)
 
 
-def _in_order(series: dict[int, list[str]]) -> tuple[list[str], list[int]]:
-    """The files of a series in the order of their numbers, and the numbers that are missing."""
-    files = [text for number in sorted(series) for text in sorted(series[number])]
-    return files, sorted(set(range(min(series), max(series))) - series.keys())
-
-
 def _drop_what_is_no_series(
-    given: dict[str, list[str]], numbered: dict[str, dict[int, list[str]]]
+    given: dict[str, list[str]],
+    numbered: dict[str, dict[int, list[str]]],
+    wanted: Mapping[str, object],
 ) -> dict[str, str]:
     """Takes out numbered files that are no captions of their stem's image, and says why."""
     starts = {min(numbers) for numbers in numbered.values() if len(numbers) > 1}
+    singles = {number for numbers in numbered.values() for number in numbers}
+    if not given and len(singles) == 1 and numbered.keys() == wanted.keys() and len(wanted) > 1:
+        starts = singles  # each image has one, of the same number
     orphans: dict[str, str] = {}
     for key, numbers in list(numbered.items()):
         if key in given:
@@ -137,10 +140,15 @@ def _join_cases(
                 texts[images[0]] = texts.pop(key)  # type: ignore[assignment]
 
 
-def _join_whole_names(wanted: dict[str, list[str]], given: dict[str, list[str]]) -> None:
-    """Gives `b.jpg.txt` to an image `b.jpg` that has no other captions."""
-    for key in sorted(given.keys() - wanted.keys()):
-        images = wanted.get(stem(key), [])
-        is_whole = [canonical(posixpath.basename(image)) for image in images] == [key]
-        if is_whole and stem(key) not in given:
-            given[stem(key)] = given.pop(key)
+def _join_whole_names(
+    wanted: dict[str, list[str]],
+    given: dict[str, list[str]],
+    numbered: dict[str, dict[int, list[str]]],
+) -> None:
+    """Gives `b.jpg.txt`, or `b.jpg.0.txt`, to an image `b.jpg` that has no other captions."""
+    for texts in (given, numbered):
+        for key in sorted(texts.keys() - wanted.keys()):
+            images = wanted.get(stem(key), [])
+            is_whole = [canonical(posixpath.basename(image)) for image in images] == [key]
+            if is_whole and stem(key) not in given and stem(key) not in numbered:
+                texts[stem(key)] = texts.pop(key)  # type: ignore[assignment]

@@ -211,11 +211,8 @@ class _Reading:
 
     def _is_clear(self, family: Family, image: str) -> bool:
         """Whether it is clear which captions an image has, be it none; notes why it is not."""
-        if len(family.images) == 1 and len(family.texts) < 2:
-            return True
-        ends = [_extension(text) for text in family.texts]
-        texts = [*family.texts, *family.numbered]
-        if not texts or (len(family.images) == 1 and len(set(ends)) == len(ends)):
+        texts = [text for group in family.groups for text in group]
+        if not texts or (len(family.images) == 1 and all(map(_have_own_ends, family.groups))):
             return True
         everyone, more = [*family.images, *texts], ""
         if len(everyone) > _SHOWN:  # each image has a finding of its own
@@ -229,44 +226,52 @@ class _Reading:
             detail = outside_detail(self._outside_images[image])
             self._notes.add(Finding("outside", image, detail))
             return None
-        if not family.texts and not family.numbered:
+        if not family.groups:
             return self._filled("missing_caption", image, "")
         own = folders.stem(image)
-        others = [text for text in family.texts if folders.stem(text) != own]
-        others += [t for t in family.numbered if NUMBER.sub("", folders.stem(t)) != own]
-        for text in others:
-            self._notes.add(Finding("name_mismatch", image, f"caption file {text!a}"))
-        plain = list(family.texts)
-        if len(plain) > 1:
-            plain.sort(key=lambda text: self._extensions.index(_extension(text)))
-        if self._settings.extensions is not None:
-            for text in plain[1:]:
-                self._ignored.add(text)
-            del plain[1:]
-        read = {text: self._read(image, text) for text in (*plain, *family.numbered)}
-        if None in read.values():
+        for text in (text for group in family.groups for text in group):
+            stem = folders.stem(text)
+            if own not in (stem, NUMBER.sub("", stem)):
+                self._notes.add(Finding("name_mismatch", image, f"caption file {text!a}"))
+        read = [self._first(image, group) for group in family.groups]
+        if None in read:
             return None
-        for rival in plain[1:]:
-            if read[rival] != read[plain[0]]:
-                detail = (
-                    f"{plain[0]!r} and {rival!r}; the first of extensions=({_extension(rival)!r}, "
-                    f"{_extension(plain[0])!r}) would count"
-                )
-                self._notes.add(Finding("disagreement", image, detail))
-                return None
-        used = (*plain[:1], *family.numbered)
-        captions, others = with_text(caption for text in used for caption in read[text] or ())
+        captions, others = with_text(caption for found in read for caption in found or ())
         for other in others if captions else ():
             self._notes.count("blank_caption", why_without_text([other]), image)
         if not captions:
-            detail = f"{', '.join(map(repr, used))} {why_without_text(others)}"
-            return self._filled("empty_caption", image, detail)
+            used = ", ".join(repr(group[0]) for group in family.groups)
+            return self._filled(
+                "empty_caption", image, f"{used} {why_without_text(others or [''])}"
+            )
         if family.gaps:
             missing = ", ".join(map(str, family.gaps[:_SHOWN]))
             self._notes.add(Finding("missing_number", image, f"no caption file numbered {missing}"))
         for finding in repeated(image, captions):
             self._notes.add(finding)
         return Row(image, captions)
+
+    def _first(self, image: str, group: list[str]) -> list[str] | None:
+        """The captions in the first file of a group; None, and a finding, where it is not clear."""
+        if len(group) == 1:
+            return self._read(image, group[0])
+        group.sort(key=lambda text: self._extensions.index(_extension(text)))
+        if self._settings.extensions is not None:
+            for text in group[1:]:
+                self._ignored.add(text)
+            return self._read(image, group[0])
+        read = [self._read(image, text) for text in group]
+        if None in read:
+            return None
+        for rival, captions in zip(group, read, strict=True):
+            if captions != read[0]:
+                detail = (
+                    f"{group[0]!r} and {rival!r}; the first of extensions=({_extension(rival)!r}, "
+                    f"{_extension(group[0])!r}) would count"
+                )
+                self._notes.add(Finding("disagreement", image, detail))
+                return None
+        return read[0]
 
     def _read(self, image: str, text: str) -> list[str] | None:
         """The captions in one file; None, and a finding, where it cannot be read."""
@@ -318,6 +323,10 @@ def _rivals(folder: Folder, known: Mapping[str, list[str]]) -> dict[str, list[st
             if others:
                 found[f"{folder.path}{name}/"] = others
     return found
+
+
+def _have_own_ends(group: list[str]) -> bool:
+    return len(group) == 1 or len(set(map(_extension, group))) == len(group)
 
 
 def _paths(folder: Folder) -> dict[str, str]:

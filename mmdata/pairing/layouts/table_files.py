@@ -92,8 +92,7 @@ def _decoded(path: str, decoder: texts.TextDecoder) -> tuple[str, str | None]:
 
 
 def _delimited(path: str, source: str, lines: list[str], delimiter: str) -> Table:
-    found = records(lines, delimiter)
-    header = next(found, Record(1, 1, (), "there is no row"))
+    header, *found = records(lines, delimiter) or [Record(1, 1, (), "there is no row")]
     if header.fault:
         raise PairingError(f"{path}: the first row must name the columns; got: {header.fault}.")
     names = [name.strip() for name in header.cells]
@@ -103,7 +102,8 @@ def _delimited(path: str, source: str, lines: list[str], delimiter: str) -> Tabl
     for record in found:
         where = f"{source}:{record.first}"
         if record.fault:
-            findings.append(Finding("malformed", where, record.fault))
+            count = record.last - record.first + 1
+            findings.append(Finding("malformed", where, record.fault, count))
         elif len(record.cells) == len(names):
             rows.append(record)
         else:
@@ -207,7 +207,8 @@ def _parquet(path: str, source: str) -> Table:
             paths = {
                 name
                 for name in opaque
-                if _has_path(arrow, fields[name]) and not _holds_bytes(opened, name)
+                if _has_path(arrow, fields[name])
+                and not any(_is_filled(opened, leaf) for leaf in _bytes(arrow, fields[name], name))
             }
             wanted = [f"{name}.path" if name in paths else name for name in fields]
             skipped = opaque.keys() - paths
@@ -253,9 +254,14 @@ def _classes(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
         return {}
 
 
-def _holds_bytes(opened: Any, name: str) -> bool:
-    """Whether a column of images holds the bytes of any."""
-    leaf = f"{name}.bytes"
+def _bytes(arrow: Any, kind: Any, name: str) -> list[str]:
+    """The parts of a column that can hold the bytes of images."""
+    is_bytes = arrow.types.is_binary, arrow.types.is_large_binary
+    return [f"{name}.{field.name}" for field in kind if any(test(field.type) for test in is_bytes)]
+
+
+def _is_filled(opened: Any, leaf: str) -> bool:
+    """Whether a part of a column has a value in any row."""
     for number in range(opened.metadata.num_row_groups):
         group = opened.metadata.row_group(number)
         for column in (group.column(place) for place in range(group.num_columns)):
@@ -265,7 +271,8 @@ def _holds_bytes(opened: Any, name: str) -> bool:
                 holds = column.statistics.null_count < column.num_values
             else:
                 images = opened.read_row_group(number, columns=[leaf]).column(0).to_pylist()
-                holds = any(image and image["bytes"] is not None for image in images)
+                key = leaf.rpartition(".")[2]
+                holds = any(image and image[key] is not None for image in images)
             if holds:
                 return True
     return False

@@ -11,7 +11,7 @@ from typing import Any
 from mmdata.pairing.columns import column, parsed
 from mmdata.pairing.findings import Finding, Notes, PairingError
 from mmdata.pairing.layouts import cells, table_files
-from mmdata.pairing.layouts.coco import REJECTED
+from mmdata.pairing.layouts.coco import REJECTED, is_set
 from mmdata.pairing.layouts.documents import Document
 from mmdata.pairing.layouts.table_columns import Columns, Roles, roles
 from mmdata.pairing.layouts.table_files import Table
@@ -106,7 +106,7 @@ def _rejected(table: Table) -> dict[int, str]:
         row: mark
         for mark in sorted(REJECTED & table.cells.keys())
         for row, cell in enumerate(table.cells[mark])
-        if cell is True or str(cell).strip().lower() in ("true", "1")
+        if is_set(cell)
     }
 
 

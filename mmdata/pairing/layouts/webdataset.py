@@ -58,9 +58,8 @@ def read(
         columns=found.columns,
         findings=found.findings,
     )
-    root = os.path.commonpath(
-        [os.path.dirname(os.path.abspath(shard)) for shard in found.members.shards]
-    )
+    folders = [os.path.dirname(os.path.abspath(shard)) for shard in found.members.shards]
+    root = os.path.commonpath(folders) if folders else os.curdir
     tree = Tree(root=root, images=sorted(found.images))
     pairs = match(listing, tree, problems=problems, chosen=chosen)
     places = {image: place for place, image in enumerate(found.images)}
