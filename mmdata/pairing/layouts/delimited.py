@@ -45,8 +45,15 @@ def records(lines: list[str], delimiter: str) -> list[Record]:
     quote was not closed, or a caption holds lines like rows, which nobody can tell apart.
     """
     found = list(_parsed(lines, delimiter))
-    firsts = {record.cells[0] for record in found if record.cells}
-    return [_judged(record, lines, delimiter, firsts) for record in found]
+    for place, (first, last, cells, _) in enumerate(found):
+        fault = None
+        if last > first:
+            fault = _swallowed(found, place, lines, delimiter)
+        elif '"' in "".join(cells):
+            fault = _misplaced_quote(cells, lines[first - 1], delimiter)
+        if fault is not None:
+            found[place] = Record(first, last, (), fault)
+    return found
 
 
 def _parsed(lines: list[str], delimiter: str) -> Iterator[Record]:
@@ -63,20 +70,6 @@ def _parsed(lines: list[str], delimiter: str) -> Iterator[Record]:
             yield Record(first, first, (), f"not a row: {err}")
             yield from _by_line(lines, first, reader.line_num, delimiter)
             first = reader.line_num + 1
-
-
-def _judged(record: Record, lines: list[str], delimiter: str, firsts: set[str]) -> Record:
-    """The record, or one without cells where its quotes cannot be right."""
-    first, last, cells, _ = record
-    fault = None
-    if last > first:
-        further = lines[first:last]
-        name = _swallowed(cells, further, delimiter, firsts)
-        if name is not None:
-            fault = f"one row up to line {last:,}, which holds {name!a}: is a quote not closed?"
-    elif lines[first - 1].count('"') > 1:
-        fault = _misplaced_quote(cells, lines[first - 1], delimiter)
-    return record if fault is None else Record(first, last, (), fault)
 
 
 def stray_quotes(lines: list[str], found: list[Record], source: str) -> list[Finding]:
@@ -113,23 +106,26 @@ def _misplaced_quote(cells: Sequence[str], line: str, delimiter: str) -> str | N
     return None
 
 
-def _swallowed(
-    cells: Sequence[str], lines: list[str], delimiter: str, firsts: set[str]
-) -> str | None:
-    """What begins one of the further lines of a row as an image begins a row, if there is any.
-
-    That is the name of an image; or, of the form of this row's own name, a word with digits that
-    begins no row of its own.
-    """
-    for line in lines:
+def _swallowed(found: Sequence[Record], place: int, lines: list[str], delimiter: str) -> str | None:
+    """Why a row over several lines seems to hold the beginning of another row, if it does."""
+    first, last, cells, _ = found[place]
+    for line in lines[first:last]:
         parts = [part.strip().strip('"') for part in line.split(delimiter)]
-        named = next(filter(is_image, parts), None)
-        if named is not None:
-            return named
-        is_row = len(parts) == len(cells) > 1 and parts[0] not in firsts
-        if is_row and _shape(parts[0]) is not None and _shape(parts[0]) == _shape(cells[0]):
-            return parts[0]
+        name = next(filter(is_image, parts), None)
+        if name is None and len(parts) == len(cells) > 1 and _are_alike(parts[0], cells[0]):
+            name = None if _begins_a_row(found, parts[0]) else parts[0]
+        if name is not None:
+            return f"one row up to line {last:,}, which holds {name!a}: is a quote not closed?"
     return None
+
+
+def _begins_a_row(found: Sequence[Record], name: str) -> bool:
+    return any(record.cells and record.cells[0] == name for record in found)
+
+
+def _are_alike(name: str, other: str) -> bool:
+    """Whether two words with digits are equal but for which digits and letters they have."""
+    return _shape(name) is not None and _shape(name) == _shape(other)
 
 
 def _shape(name: str) -> str | None:
