@@ -5,7 +5,7 @@ Source: RFC 4180.
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 from mmdata.pairing.findings import Finding
@@ -45,10 +45,11 @@ def records(lines: list[str], delimiter: str) -> list[Record]:
     quote was not closed, or a caption holds lines like rows, which nobody can tell apart.
     """
     found = list(_parsed(lines, delimiter))
+    names = {record.cells[0] for record in found if record.cells}
     for place, (first, last, cells, _) in enumerate(found):
         fault = None
         if last > first:
-            fault = _swallowed(found, place, lines, delimiter)
+            fault = _swallowed(found[place], lines, delimiter, names)
         elif '"' in "".join(cells):
             fault = _misplaced_quote(cells, lines[first - 1], delimiter)
         if fault is not None:
@@ -106,21 +107,23 @@ def _misplaced_quote(cells: Sequence[str], line: str, delimiter: str) -> str | N
     return None
 
 
-def _swallowed(found: Sequence[Record], place: int, lines: list[str], delimiter: str) -> str | None:
-    """Why a row over several lines seems to hold the beginning of another row, if it does."""
-    first, last, cells, _ = found[place]
+def _swallowed(
+    record: Record, lines: list[str], delimiter: str, names: Container[str]
+) -> str | None:
+    """Why a row over several lines seems to hold another row, if it does.
+
+    That begins with the name of an image; or with a word like this row's own name which begins no
+    other row, so that it is not among `names`.
+    """
+    first, last, cells, _ = record
     for line in lines[first:last]:
         parts = [part.strip().strip('"') for part in line.split(delimiter)]
         name = next(filter(is_image, parts), None)
-        if name is None and len(parts) == len(cells) > 1 and _are_alike(parts[0], cells[0]):
-            name = None if _begins_a_row(found, parts[0]) else parts[0]
+        if name is None and len(parts) == len(cells) > 1 and parts[0] not in names:
+            name = parts[0] if _are_alike(parts[0], cells[0]) else None
         if name is not None:
             return f"one row up to line {last:,}, which holds {name!a}: is a quote not closed?"
     return None
-
-
-def _begins_a_row(found: Sequence[Record], name: str) -> bool:
-    return any(record.cells and record.cells[0] == name for record in found)
 
 
 def _are_alike(name: str, other: str) -> bool:
