@@ -7,7 +7,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
 
 import pytest
 from hypothesis import settings
@@ -16,12 +15,6 @@ settings.register_profile("mmdata", deadline=None)  # a busy machine is no failu
 settings.load_profile("mmdata")
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
-
-
-class Rewrite(Protocol):
-    """Gives a file other content behind its time of modification, see `rewrite`."""
-
-    def __call__(self, path: pathlib.Path, content: bytes, *, inode: bool = False) -> None: ...
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,7 +33,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def rewrite() -> Rewrite:
+def rewrite() -> Callable[..., None]:
     """Writes into a file, or puts another in its place, and sets the time of modification back."""
 
     def rewrite_file(path: pathlib.Path, content: bytes, *, inode: bool = False) -> None:

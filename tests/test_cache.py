@@ -9,6 +9,7 @@ import shutil
 import tarfile
 import types
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from mmdata import checksums as checksums_module
 from mmdata import stores
 from mmdata.sources import Source
 from mmdata.store import Store
-from tests.conftest import Rewrite
+
+Rewrite = Callable[..., None]
 
 SIZES = [(30, 45), (45, 30), (40, 40), (28, 56)]
 COUNT = 10

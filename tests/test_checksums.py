@@ -5,6 +5,7 @@ import os
 import pathlib
 import tarfile
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from mmdata import checksums as checksums_module
 from mmdata.checksums import Checksums
 from mmdata.sources import Source
 from mmdata.status import Status, stamps
-from tests.conftest import Rewrite
+
+Rewrite = Callable[..., None]
 
 CONTENTS = {
     "0.jpg": bytes(10_000),

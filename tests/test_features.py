@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,7 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 import mmdata
-from tests.conftest import Rewrite
+
+Rewrite = Callable[..., None]
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
 

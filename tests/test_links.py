@@ -136,14 +136,15 @@ def test_names_through_a_link_inside(tmp_path: pathlib.Path, write: Write) -> No
     assert rows(pairs) == {file: [name] for file, name in zip(files, names, strict=True)}
 
 
-def test_a_frame_without_a_folder(tmp_path: pathlib.Path, write: Write) -> None:
-    write(tmp_path, {"far/x.jpg": "secret", "near/k.jpg": "k"})
+def test_a_frame_without_a_folder_names_each_file(tmp_path: pathlib.Path, write: Write) -> None:
+    write(tmp_path, {"far/x.jpg": "x", "near/k.jpg": "k"})
     (tmp_path / "near" / "out.jpg").symlink_to(tmp_path / "far" / "x.jpg")
     names = [str(tmp_path / "near" / name) for name in ("k.jpg", "out.jpg")]
-    frame = pd.DataFrame({"image": names, "caption": ["K", "O"]})
-    pairs = mmdata.read(frame, on_problem="drop")
-    assert (rows(pairs), outside(pairs)) == ({"k.jpg": ["K"]}, ["out.jpg"])
-    assert len(mmdata.read(frame, links="follow")) == 2
+    pairs = mmdata.read(pd.DataFrame({"image": names, "caption": ["K", "O"]}))
+    assert (rows(pairs), pairs.links) == ({"k.jpg": ["K"], "out.jpg": ["O"]}, "follow")
+    pairs.to_csv(tmp_path / "c.csv")
+    pairs.to_webdataset(tmp_path / "shards")
+    assert len(mmdata.read(tmp_path / "shards")) == 2
 
 
 def test_a_caption_file_elsewhere_in_a_folder_of_flickr(

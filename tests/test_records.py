@@ -24,7 +24,8 @@ from mmdata.home import load_arrays, save_arrays
 from mmdata.members import Members
 from mmdata.records import _VERSION, Facts, Records
 from mmdata.scan import Scan, scan
-from tests.conftest import Rewrite
+
+Rewrite = Callable[..., None]
 
 LONG_AGO = 10**18
 HUGE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0\1\0\0" * 2 + bytes(9) + b"\0\0\0\0IDAT"

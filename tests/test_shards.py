@@ -9,7 +9,7 @@ import lzma
 import os
 import pathlib
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,7 +24,8 @@ from mmdata.pairing.layouts.shards import Contents
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.texts import TextDecoder
 from mmdata.tar_headers import TarEntry, tar_entries
-from tests.conftest import Rewrite
+
+Rewrite = Callable[..., None]
 
 LONG = "/".join(["folder of a long name"] * 6)
 

@@ -93,7 +93,8 @@ def read(
       repeats: Whether a folder `10_name` gives its images weight 10; "auto" if all are in such.
       key: What the members of a shard share: their name up to the last dot, or to the first.
       links: "inside" reads symbolic links that stay in the folder, or in the same repository of
-        Hugging Face's cache, and reports others; "follow" reads all.
+        Hugging Face's cache, and reports others; "follow" reads all. A frame without a folder names
+        each file itself, so that all are read.
       encoding: What caption files that are not UTF-8 are read in, e.g. "latin-1"; None refuses
         them, but for UTF-16 and UTF-32 with a byte order mark.
       encoding_errors: "replace" puts U+FFFD for what cannot be decoded. All that is not plain UTF-8
@@ -148,7 +149,7 @@ def read(
         },
     )
     with _without_collection():
-        pairs = dataclasses.replace(reading.pairs(source), links=links)
+        pairs = dataclasses.replace(reading.pairs(source), links=source.links or links)
         if ftfy is not None:
             # A caption of which it leaves nothing stays as it was: no caption is empty.
             fixed = Strings.of(ftfy.fix_text(caption) or caption for caption in pairs.captions)
@@ -171,6 +172,11 @@ class _Source:
     captions: Any
     layout: str
     document: Document | None = None
+
+    @property
+    def links(self) -> Links | None:
+        """Follows links where each file is named itself: there is no folder to leave."""
+        return "follow" if self.layout == "frame" and self.captions is None else None
 
     @property
     def where(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from mmdata.pairing.layouts import tables
 from mmdata.pairing.layouts.table_columns import Columns, require_different, require_few
 from mmdata.pairing.layouts.table_files import Table, labelled
-from mmdata.pairing.links import Boundary, Links
+from mmdata.pairing.links import Links
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.matching import match
 from mmdata.pairing.pairs import Pairs
@@ -37,7 +37,7 @@ def read(
     Args:
       frame: A row an image, or a row a caption.
       folder: What the names are relative to; every image in it counts. None: the names are paths of
-        files, and no other files count.
+        files, links or not, and no other files count.
       columns: Which columns hold what.
       problems: What images without a caption get.
       chosen: Splits to keep; None keeps all.
@@ -49,7 +49,7 @@ def read(
     table = _of_dataset(frame) if _is_dataset(frame) else _of_pandas(frame)
     listing = tables.of_table(table, columns)
     listing.layout = "frame"
-    tree = _files(listing, links) if folder is None else Tree.walk(folder, links=links)
+    tree = _files(listing) if folder is None else Tree.walk(folder, links=links)
     return match(listing, tree, problems=problems, chosen=chosen)
 
 
@@ -122,7 +122,7 @@ def _paths(dataset: Any, name: str) -> list[str | None]:
     return [None if image is None else image["path"] for image in undecoded[name]]
 
 
-def _files(listing: Listing, links: Links) -> Tree:
+def _files(listing: Listing) -> Tree:
     """The files that a listing names, whose names become relative to the folder of them all."""
     paths = [os.path.abspath(name) for name in listing.names]
     root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else os.curdir
@@ -130,8 +130,4 @@ def _files(listing: Listing, links: Links) -> Tree:
     there = sorted(
         {name for name, path in zip(listing.names, paths, strict=True) if os.path.isfile(path)}
     )
-    boundary = Boundary(root, links)
-    linked = [name for name in there if os.path.islink(os.path.join(root, name))]
-    targets = {name: boundary.outside(os.path.join(root, name)) for name in linked}
-    outside = {name: target for name, target in targets.items() if target is not None}
-    return Tree(root=root, images=there, outside=outside)
+    return Tree(root=root, images=there)
