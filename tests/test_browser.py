@@ -203,7 +203,7 @@ def test_nothing_moves_while_it_loads(browser: Browser, report: str) -> None:
     page.mouse.wheel(0, 4000)
     page.evaluate("Promise.allSettled([...document.images].map((image) => image.decode()))")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-    assert page.evaluate("window.moved") < 0.1  # what web.dev calls good, "Layout Shift"
+    assert page.evaluate("window.moved") < 0.01
     context.close()
 
 
