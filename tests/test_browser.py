@@ -192,6 +192,15 @@ def test_every_picture_has_its_caption_and_its_place(page: Page) -> None:
         assert int(image.get_attribute("height") or 0) > 0
 
 
+def test_without_scripts_there_is_nothing_to_search_with(browser: Browser, report: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report)
+    assert not page.locator("#filters").is_visible()
+    assert page.locator("#gallery > li").first.is_visible()
+    context.close()
+
+
 def test_nothing_moves_while_it_loads(browser: Browser, report: str) -> None:
     context = browser.new_context(viewport={"width": 900, "height": 700})
     page = context.new_page()
@@ -199,6 +208,8 @@ def test_nothing_moves_while_it_loads(browser: Browser, report: str) -> None:
         "window.moved = 0; new PerformanceObserver((list) => list.getEntries().forEach("
         "(entry) => window.moved += entry.value)).observe({type: 'layout-shift', buffered: true});"
     )
+    slow = context.new_cdp_session(page)  # so that the page is seen before its script has run
+    slow.send("Emulation.setCPUThrottlingRate", {"rate": 30})
     page.goto(report)
     page.mouse.wheel(0, 4000)
     page.evaluate("Promise.allSettled([...document.images].map((image) => image.decode()))")

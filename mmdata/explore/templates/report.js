@@ -68,5 +68,4 @@ form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("reset", () => setTimeout(() => { sort(); filter(); }));
 form.addEventListener("input", filter);
 form.elements.sort.addEventListener("change", sort);
-form.hidden = false;
 filter();
