@@ -18,34 +18,20 @@ _OBEYED: Mapping[str, frozenset[str]] = {
     "frame": _TABLE | {"links"},
 }
 
-_DEFAULTS: Mapping[str, Any] = {
-    "image_column": "auto",
-    "caption_column": "auto",
-    "weight_column": "auto",
-    "extensions": None,
-    "lines": "auto",
-    "repeats": "auto",
-    "key": "last_dot",
-    "links": "inside",
-    "encoding": None,
-    "encoding_errors": "strict",
-}
 
-
-def require_obeyed(layout: str, where: str, arguments: Mapping[str, Any]) -> None:
-    """Raises ValueError for an argument that is given and means nothing for a layout.
+def require_obeyed(layout: str, where: str, given: Mapping[str, Any]) -> None:
+    """Raises ValueError for an argument that means nothing for a layout.
 
     Args:
       layout: A name of `LAYOUTS`.
       where: What has this layout, for the message.
-      arguments: Arguments of `read` by name. `caption_column=None`, images without captions, is
-        obeyed wherever something else than captions names the images.
+      given: The arguments of `read` that are not as by default. `caption_column=None`, images
+        without captions, is obeyed wherever something else than captions names the images.
     """
-    for name, value in arguments.items():
-        is_given = value is not _DEFAULTS[name] and value != _DEFAULTS[name]
+    for name, value in given.items():
         if name == "caption_column" and value is None and layout != "sidecar":
             continue
-        if is_given and name not in _OBEYED[layout]:
+        if name not in _OBEYED[layout]:
             able = [repr(other) for other in LAYOUTS if name in _OBEYED[other]]
             raise ValueError(
                 f"{name}=... is for layout {', '.join(able)}; got {value!r} for {where}, which has "

@@ -7,10 +7,10 @@ Links = Literal["inside", "follow"]
 
 
 class Boundary:
-    """What belongs to a folder, although a symbolic link leads there.
+    """Says whether a path stays in a folder when its symbolic links are followed.
 
-    Links to what is below the folder do; so do those of a snapshot of Hugging Face's cache, whose
-    files are links to the blobs of the same repository.
+    Links to what is below the folder stay in it. So do those of a snapshot in Hugging Face's cache,
+    whose files are links to the blobs of the same repository.
 
     Args:
       root: The folder.

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import gc
+import inspect
 import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
@@ -132,22 +133,19 @@ def read(
         problems=problems,
     )
     source = _source(images, captions, layout, reading)
-    require_obeyed(
-        source.layout,
-        source.where,
-        {
-            "image_column": image_column,
-            "caption_column": caption_column,
-            "weight_column": weight_column,
-            "extensions": extensions,
-            "lines": lines,
-            "repeats": repeats,
-            "key": key,
-            "links": links,
-            "encoding": encoding,
-            "encoding_errors": encoding_errors,
-        },
+    given = _given(
+        image_column=image_column,
+        caption_column=caption_column,
+        weight_column=weight_column,
+        extensions=extensions,
+        lines=lines,
+        repeats=repeats,
+        key=key,
+        links=links,
+        encoding=encoding,
+        encoding_errors=encoding_errors,
     )
+    require_obeyed(source.layout, source.where, given)
     with _without_collection():
         pairs = dataclasses.replace(reading.pairs(source), links=source.links or links)
         if ftfy is not None:
@@ -162,6 +160,12 @@ def read(
             f"got none in {source.where}."
         )
     return pairs
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    """The arguments of `read` that are not as by default."""
+    known = inspect.signature(read).parameters
+    return {name: value for name, value in arguments.items() if value != known[name].default}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
