@@ -39,7 +39,8 @@ class Folder:
       path: Relative to the root, with `/` behind each name; "" for the root itself.
       files: Names, sorted.
       folders: Names, sorted; without those that lead out of the root.
-      outside: Where those of the files and folders lead that leave the root by a symbolic link.
+      outside: Where those files and folders lead, by their paths, that leave the root by a symbolic
+        link.
       hidden: Number of hidden and system files and folders.
     """
 
@@ -94,7 +95,7 @@ class Walk:
             return
         target = self._boundary.outside(entry.path) if entry.is_symlink() else None
         if target is not None:
-            found.outside[name] = target
+            found.outside[f"{found.path}{name}"] = target
         if not is_folder(entry):
             found.files.append(name)
         elif target is not None:

@@ -68,7 +68,7 @@ class Tree:
         walk, ignored = Walk(root, links), Ignored()
         for folder in walk.folders():
             ignored.hide(folder.hidden)
-            outside |= {f"{folder.path}{name}": to for name, to in folder.outside.items()}
+            outside |= folder.outside
             for name in folder.files:
                 path = folder.path + name
                 if is_image(name):

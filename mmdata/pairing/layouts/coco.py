@@ -3,21 +3,16 @@
 Source: https://cocodataset.org/#format-data and #format-results, "Image Captioning".
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from mmdata.pairing.findings import Finding, Notes, PairingError
 from mmdata.pairing.folders import canonical
 from mmdata.pairing.layouts.documents import Document, is_text, one_line, shown
+from mmdata.pairing.layouts.rejected import MARKS, rejected
 from mmdata.pairing.listing import Listing
 
 _DIGITS = 12
 _EXACT = 2**53  # above, floats leave ints out
-REJECTED = frozenset({"is_rejected", "is_precanned"})
-"""Marks of what is not a caption, in VizWiz.
-
-Source: https://vizwiz.org/tasks-and-datasets/image-captioning/
-"""
 _REQUIRED = (
     'Required: "images", a list of {"id", "file_name"}, and "annotations", a list of {"image_id", '
     '"caption"}; or only a list of {"image_id", "caption"}. The ids are numbers or strings, the '
@@ -84,7 +79,7 @@ class _Reading:
 
     def add_captions(self, annotations: list[Any]) -> None:
         """Adds the captions; those that need no second look go by without a call."""
-        marked = any(isinstance(a, dict) and not REJECTED.isdisjoint(a) for a in annotations)
+        marked = any(isinstance(a, dict) and any(mark in a for mark in MARKS) for a in annotations)
         captions_of = {
             identity: self._captions_of[identity]
             for identity, names in self._names_of.items()
@@ -156,16 +151,6 @@ def _identity(value: Any) -> int | str | None:
     if type(value) is float and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     return value if type(value) is int or type(value) is str else None
-
-
-def rejected(values: Mapping[str, Any]) -> str | None:
-    """The mark by which a caption is to be left out; None where it has none."""
-    return next((mark for mark in sorted(REJECTED) if is_set(values.get(mark))), None)
-
-
-def is_set(mark: Any) -> bool:
-    """Whether a mark is true, as JSON, pandas or CSV write that."""
-    return mark == 1 or str(mark).strip().lower() in ("true", "yes", "1", "1.0")
 
 
 def padded(identity: Any) -> str | None:

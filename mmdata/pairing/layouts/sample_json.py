@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 from mmdata.pairing.layouts.cells import MOST_WEIGHT
-from mmdata.pairing.layouts.coco import rejected
 from mmdata.pairing.layouts.documents import decode, shown
+from mmdata.pairing.layouts.rejected import rejected
 from mmdata.pairing.layouts.table_columns import Columns
 
 

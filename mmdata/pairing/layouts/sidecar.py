@@ -125,7 +125,7 @@ class _Reading:
             path, family = waiting.pop()
             if family is None:
                 folder = self._walks[0].list(path)
-                self._outside_images |= _paths(folder)
+                self._outside_images |= folder.outside
                 self._rivals.update(_rivals(folder, self._rivals))
                 waiting += sorted(
                     [*((f"{path}{name}/", None) for name in folder.folders), *self._match(folder)],
@@ -154,7 +154,7 @@ class _Reading:
         self._walks.append(walk)
         texts: dict[str, list[tuple[str, str]]] = {}
         for folder in walk.folders():
-            self._outside_texts |= _paths(folder)
+            self._outside_texts |= folder.outside
             names = [name for name in folder.files if self._is_text(name)]
             images = filter(folders.is_image, folder.files) if self._beside else ()
             self._ignore(folder, [*names, *images])
@@ -327,11 +327,6 @@ def _rivals(folder: Folder, known: Mapping[str, list[str]]) -> dict[str, list[st
 
 def _have_own_ends(group: list[str]) -> bool:
     return len(group) == 1 or len(set(map(_extension, group))) == len(group)
-
-
-def _paths(folder: Folder) -> dict[str, str]:
-    """Where files of a folder lead that leave the root, by their paths."""
-    return {folder.path + name: target for name, target in folder.outside.items()}
 
 
 def _opened_at_once(path: str, flags: int) -> int:

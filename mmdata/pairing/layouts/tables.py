@@ -11,8 +11,8 @@ from typing import Any
 from mmdata.pairing.columns import column, parsed
 from mmdata.pairing.findings import Finding, Notes, PairingError
 from mmdata.pairing.layouts import cells, table_files
-from mmdata.pairing.layouts.coco import REJECTED, is_set
 from mmdata.pairing.layouts.documents import Document
+from mmdata.pairing.layouts.rejected import MARKS, rejected
 from mmdata.pairing.layouts.table_columns import Columns, Roles, roles
 from mmdata.pairing.layouts.table_files import Table
 from mmdata.pairing.listing import Listing
@@ -101,13 +101,11 @@ def of_table(table: Table, columns: Columns, prefix: str = "") -> Listing:
 
 
 def _rejected(table: Table) -> dict[int, str]:
-    """The rows whose caption is marked as rejected or precanned, and the mark of each."""
-    return {
-        row: mark
-        for mark in sorted(REJECTED & table.cells.keys())
-        for row, cell in enumerate(table.cells[mark])
-        if is_set(cell)
-    }
+    """The rows whose caption is marked as rejected, and the mark of each."""
+    marks = {mark: table.cells[mark] for mark in MARKS if mark in table.cells}
+    rows = zip(*marks.values(), strict=True)
+    found = (rejected(dict(zip(marks, row, strict=True))) for row in rows)
+    return {row: mark for row, mark in enumerate(found) if mark is not None}
 
 
 def _rejections(table: Table, left_out: Mapping[int, str]) -> list[Finding]:
