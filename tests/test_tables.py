@@ -122,6 +122,13 @@ def test_read(name: str, content: str | bytes, expected: list[tuple[str, list[st
     assert (listing.layout, listing.source, listing.findings) == ("metadata", name, [])
 
 
+def test_marks_that_cannot_be_read() -> None:
+    marks = {"is_precanned": [{"a": 1}, {"a": 2}], "is_rejected": [True, False]}
+    listing = read("m.parquet", parquet({"id": ["a", "b"], "raw": ["A", "B"], **marks}))
+    assert pairs(listing) == [("b", ["B"])]
+    assert seen(listing)[0] == "rejected m.parquet row 0: marked as is_rejected"
+
+
 LISTS = {
     '["A cat.", " \\u00e9 "]': ["A cat.", "é"],
     "['A cat. ', \"it's\"]": ["A cat.", "it's"],

@@ -102,7 +102,11 @@ def of_table(table: Table, columns: Columns, prefix: str = "") -> Listing:
 
 def _rejected(table: Table) -> dict[int, str]:
     """The rows whose caption is marked as rejected, and the mark of each."""
-    marks = {mark: table.cells[mark] for mark in MARKS if mark in table.cells}
+    marks = {
+        mark: table.cells[mark]
+        for mark in MARKS
+        if mark in table.cells and mark not in table.opaque
+    }
     rows = zip(*marks.values(), strict=True)
     found = (rejected(dict(zip(marks, row, strict=True))) for row in rows)
     return {row: mark for row, mark in enumerate(found) if mark is not None}
