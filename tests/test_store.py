@@ -515,10 +515,11 @@ def test_what_is_interrupted_keeps_its_rows(
     real, writes = os.pwrite, [0]
 
     def write(file: int, data: memoryview, at: int) -> int:
-        writes[0] += 1
         done = real(file, data, at)
-        if writes[0] == 5 and where == "writing":  # in the middle of the second shard
-            raise error("stop")
+        if threading.current_thread() is threading.main_thread():  # Ctrl-C reaches no other
+            writes[0] += 1
+            if writes[0] == 5 and where == "writing":  # in the middle of the second shard
+                raise error("stop")
         return done
 
     with monkeypatch.context() as patch:
@@ -526,10 +527,8 @@ def test_what_is_interrupted_keeps_its_rows(
         with pytest.raises(error, match="stop"):
             fill(opened(tmp_path), identities, compute)
     asked = refill(tmp_path, identities)
-    assert 0 < len(asked) < 20
     assert asked == [*range(20 - len(asked), 20)]
-    if where == "computing":
-        assert len(asked) == 8
+    assert len(asked) == (8 if where == "computing" else 11)
     assert verify(tmp_path) == []
 
 
