@@ -6,7 +6,7 @@
     model.fit(ds)
 
 Nothing heavy is imported until it is used: TensorFlow loads with `build` and the models, pandas
-with `Pairs.frame`.
+with `Pairs.to_pandas()`.
 """
 
 import importlib
@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmdata import explore, tokenizers
-    from mmdata.arguments import Batches, Blocks, Pixels, Text
+    from mmdata.captions.length_report import LengthReport
     from mmdata.dataset import Dataset
-    from mmdata.encoding import features
     from mmdata.explore.report import report
-    from mmdata.fit_report import FitReport
+    from mmdata.export.serving import ImageDecoder, TextEncoder, export_preprocessing
+    from mmdata.features import precompute_features
+    from mmdata.images.verify import verify
     from mmdata.models import Captioner, DualEncoder, captioner, dual_encoder, recall_at_k
-    from mmdata.pairing.findings import Finding, PairingError, Report
-    from mmdata.pairing.pairs import Pairs
+    from mmdata.options import Batching, Blocks, Pixels, Text
     from mmdata.pairing.problems import Problems
     from mmdata.pairing.read import read
+    from mmdata.pairs.findings import Finding, PairingError, PairingReport
+    from mmdata.pairs.pairs import Pairs
     from mmdata.pipeline import build
-    from mmdata.resume import Resume
-    from mmdata.serving import ImageConverter, TextConverter, export_preprocessing
-    from mmdata.shapes import aspect_buckets
+    from mmdata.sampling.size_buckets import aspect_buckets
     from mmdata.stages.augment import Color, Flip, Grayscale, RandomCrop
-    from mmdata.stages.text import Clean
+    from mmdata.stages.clean import Clean
     from mmdata.tasks import (
         Captioning,
         Classification,
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
         Retrieval,
         TextToImage,
     )
-    from mmdata.verification import verify
+    from mmdata.training.resume import Resume
 
 __version__ = importlib.metadata.version("mmdata")
 
 __all__ = [
-    "Batches",
+    "Batching",
     "Blocks",
     "Captioner",
     "Captioning",
@@ -54,22 +54,22 @@ __all__ = [
     "Dataset",
     "DualEncoder",
     "Finding",
-    "FitReport",
     "Flip",
     "Grayscale",
-    "ImageConverter",
+    "ImageDecoder",
+    "LengthReport",
     "PairingError",
+    "PairingReport",
     "Pairs",
     "Pixels",
     "Prefix",
     "Problems",
     "RandomCrop",
     "References",
-    "Report",
     "Resume",
     "Retrieval",
     "Text",
-    "TextConverter",
+    "TextEncoder",
     "TextToImage",
     "aspect_buckets",
     "build",
@@ -77,7 +77,7 @@ __all__ = [
     "dual_encoder",
     "explore",
     "export_preprocessing",
-    "features",
+    "precompute_features",
     "read",
     "recall_at_k",
     "report",
@@ -86,43 +86,43 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Batches": "mmdata.arguments",
-    "Blocks": "mmdata.arguments",
+    "Batching": "mmdata.options",
+    "Blocks": "mmdata.options",
     "Captioner": "mmdata.models",
     "Captioning": "mmdata.tasks",
     "Classification": "mmdata.tasks",
-    "Clean": "mmdata.stages.text",
+    "Clean": "mmdata.stages.clean",
     "Color": "mmdata.stages.augment",
     "Dataset": "mmdata.dataset",
     "DualEncoder": "mmdata.models",
-    "Finding": "mmdata.pairing.findings",
-    "FitReport": "mmdata.fit_report",
+    "Finding": "mmdata.pairs.findings",
+    "LengthReport": "mmdata.captions.length_report",
     "Flip": "mmdata.stages.augment",
     "Grayscale": "mmdata.stages.augment",
-    "ImageConverter": "mmdata.serving",
-    "PairingError": "mmdata.pairing.findings",
-    "Pairs": "mmdata.pairing.pairs",
-    "Pixels": "mmdata.arguments",
+    "ImageDecoder": "mmdata.export.serving",
+    "PairingError": "mmdata.pairs.findings",
+    "Pairs": "mmdata.pairs.pairs",
+    "Pixels": "mmdata.options",
     "Prefix": "mmdata.tasks",
     "Problems": "mmdata.pairing.problems",
     "RandomCrop": "mmdata.stages.augment",
     "References": "mmdata.tasks",
-    "Report": "mmdata.pairing.findings",
-    "Resume": "mmdata.resume",
+    "PairingReport": "mmdata.pairs.findings",
+    "Resume": "mmdata.training.resume",
     "Retrieval": "mmdata.tasks",
-    "Text": "mmdata.arguments",
-    "TextConverter": "mmdata.serving",
+    "Text": "mmdata.options",
+    "TextEncoder": "mmdata.export.serving",
     "TextToImage": "mmdata.tasks",
-    "aspect_buckets": "mmdata.shapes",
+    "aspect_buckets": "mmdata.sampling.size_buckets",
     "build": "mmdata.pipeline",
     "captioner": "mmdata.models",
     "dual_encoder": "mmdata.models",
-    "export_preprocessing": "mmdata.serving",
-    "features": "mmdata.encoding",
+    "export_preprocessing": "mmdata.export.serving",
+    "precompute_features": "mmdata.features",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",
     "report": "mmdata.explore.report",
-    "verify": "mmdata.verification",
+    "verify": "mmdata.images.verify",
 }
 
 

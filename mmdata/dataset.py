@@ -9,11 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmdata.corrupt import Corrupt
-from mmdata.fit_report import FitReport
-from mmdata.pairing.findings import Report
-from mmdata.pairing.pairs import Pairs
-from mmdata.recipe import Recipe
+from mmdata.captions.length_report import LengthReport
+from mmdata.config import Config
+from mmdata.images.corrupt import Corrupt
+from mmdata.pairs.findings import PairingReport
+from mmdata.pairs.pairs import Pairs
 from mmdata.tasks import Classification
 from mmdata.tokenizers import Tokenizer
 
@@ -25,7 +25,7 @@ class Dataset(tf.data.Dataset):
 
     Attributes:
       plan: What makes its batches, step by step; see `mmdata.pipeline.Plan`.
-      recipe: The arguments of `build` that it was made with.
+      config: The arguments of `build` that it was made with.
       pairs: The images and captions behind the batches.
       task: What a batch holds.
       pixels: How images become numbers.
@@ -38,24 +38,24 @@ class Dataset(tf.data.Dataset):
         self,
         plan: Any,
         *,
-        recipe: Recipe,
+        config: Config,
         pairs: Pairs,
         tokenizer: Tokenizer | None,
-        fit_report: FitReport | None,
+        length_report: LengthReport | None,
         corrupt: Corrupt,
         steps_per_epoch: int,
         image_sizes: tuple[tuple[int, int], ...],
         position: int = 0,
     ) -> None:
         self.plan = plan
-        self.recipe = recipe
+        self.config = config
         self.pairs = pairs
         self.image_sizes = image_sizes
-        self.task = recipe.task
-        self.pixels = recipe.pixels
-        self.text = recipe.text
+        self.task = config.task
+        self.pixels = config.pixels
+        self.text = config.text
         self._tokenizer = tokenizer
-        self._fit_report = fit_report
+        self._fit_report = length_report
         self._corrupt = corrupt
         self.position = Position(position, steps_per_epoch)
         self._batches = plan(self.position.epochs())
@@ -87,7 +87,7 @@ class Dataset(tf.data.Dataset):
         return self._tokenizer
 
     @property
-    def fit_report(self) -> FitReport:
+    def length_report(self) -> LengthReport:
         """How well the sequence length fits the captions.
 
         Raises:
@@ -103,7 +103,7 @@ class Dataset(tf.data.Dataset):
         return list(self.task.classes or ()) if isinstance(self.task, Classification) else []
 
     @property
-    def report(self) -> Report:
+    def report(self) -> PairingReport:
         """What paired, what did not, and the corrupt images met so far."""
         report = self.pairs.report
         return dataclasses.replace(report, findings=(*report.findings, *self._corrupt.findings()))
@@ -126,10 +126,10 @@ class Dataset(tf.data.Dataset):
         """Another one, at its beginning, with some arguments of `__init__` changed."""
         arguments: dict[str, Any] = {
             "plan": self.plan,
-            "recipe": self.recipe,
+            "config": self.config,
             "pairs": self.pairs,
             "tokenizer": self._tokenizer,
-            "fit_report": self._fit_report,
+            "length_report": self._fit_report,
             "corrupt": self._corrupt,
             "steps_per_epoch": self.position.steps_per_epoch,
             "image_sizes": self.image_sizes,
@@ -142,7 +142,7 @@ class Dataset(tf.data.Dataset):
 
         The number of shards is not among them: together, these have the same batches.
         """
-        settings = {"pairs": self.pairs.fingerprint, **self.recipe.settings}
+        settings = {"pairs": self.pairs.fingerprint, **self.config.settings}
         if self._tokenizer is not None:
             settings["tokenizer"] = self._tokenizer.fingerprint
         return settings

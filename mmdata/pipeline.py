@@ -8,40 +8,40 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mmdata.arguments import (
-    Batches,
+from mmdata.captions.preparation import CaptionPlan, drop_empty_captions
+from mmdata.captions.vocabulary import tokenizer_for
+from mmdata.config import Config
+from mmdata.dataset import Dataset
+from mmdata.example import Example, Stage, chain
+from mmdata.images.cache import Cached, fill
+from mmdata.images.corrupt import Corrupt, Missed
+from mmdata.images.decoding import Decoding
+from mmdata.inputs import paired, require_captions
+from mmdata.options import (
+    Batching,
     Blocks,
     Pixels,
     Text,
-    batches_of,
+    batching_of,
     cache_of,
     pixels_of,
     shuffling_of,
     task_of,
     text_of,
 )
-from mmdata.cache import Cached, fill
-from mmdata.corrupt import Corrupt, Missed
-from mmdata.dataset import Dataset
-from mmdata.decoding import Decoding
-from mmdata.example import Example, Stage, chain
-from mmdata.labels import values_of, with_classes
-from mmdata.lookup import Lookup
-from mmdata.order import Order
-from mmdata.paired import paired, require_captions
-from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, problems_of
-from mmdata.recipe import Recipe
-from mmdata.shapes import Groups, decode_ratios, nearest_sizes, upright_sizes
-from mmdata.spoken import Spoken, without_speechless
+from mmdata.pairs.pairs import Pairs
+from mmdata.sampling.epoch import EpochIndex
+from mmdata.sampling.lookup import Lookup
+from mmdata.sampling.order import Order
+from mmdata.sampling.size_buckets import Groups, decode_ratios, nearest_sizes, upright_sizes
 from mmdata.stages.augment import Seed
-from mmdata.stages.batches import CutBack, FillUp, Full
 from mmdata.stages.captions import DropCaption, ShuffleTags, Template
-from mmdata.stages.pixels import Normalize
+from mmdata.stages.fill_up import CutBack, FillUp, Full
+from mmdata.stages.normalize import Normalize
 from mmdata.tasks import Captioned, Classification, Task
+from mmdata.tasks.labels import values_of, with_classes
 from mmdata.tokenizers import Tokenizer
-from mmdata.visits import Visits
-from mmdata.vocabulary import tokenizer_for
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -60,7 +60,7 @@ def build(
     text: str | Tokenizer | Text = "wordpiece",
     sequence_length: int | None = None,
     augment: Sequence[Stage] = (),
-    batch_size: int | Batches = 32,
+    batch_size: int | Batching = 32,
     shuffle: bool | str | Blocks = True,
     seed: int = 0,
     shard: tuple[int, int] = (0, 1),
@@ -93,7 +93,7 @@ def build(
         (string []) and `seed` (int32 [2]), a key of its own for `tf.random.stateless_*` that
         differs from epoch to epoch. The splits "validation" and "test" are never augmented.
       batch_size: Examples a batch, over all shards; the last batch of an epoch may be shorter. Or a
-        `Batches`, which says what becomes of that one.
+        `Batching`, which says what becomes of that one.
       shuffle: Whether each epoch has an order of its own; never in "validation" and "test".
         "blocks", or a `Blocks`, stays near, for tar shards and files far away.
       seed: Same seed, same batches.
@@ -116,12 +116,12 @@ def build(
       ValueError: An argument is out of range; the message says which, and what it takes.
     """
     problems = problems_of(on_problem)
-    recipe = Recipe(
+    config = Config(
         task=task_of(task),
         pixels=pixels_of(pixels, image_size),
         text=text_of(text, sequence_length),
         augment=_stages(augment),
-        batches=batches_of(batch_size),
+        batching=batching_of(batch_size),
         shuffle=shuffling_of(shuffle),
         seed=seed,
         shard=shard,
@@ -129,31 +129,31 @@ def build(
         problems=problems,
     )
     splits = (split,) if isinstance(split, str) else split
-    pairs, findings = paired(images, captions, splits, recipe)
+    pairs, findings = paired(images, captions, splits, config)
     if splits is not None:
         pairs = pairs.split()
-    recipe = dataclasses.replace(recipe, task=with_classes(recipe.task, pairs))
+    config = dataclasses.replace(config, task=with_classes(config.task, pairs))
     parts = [pairs] if splits is None else [pairs.subset(name) for name in splits]
     for part in parts:
-        require_captions(part, recipe.task)
+        require_captions(part, config.task)
     tokenizer = None
-    if recipe.task.has_text:
-        tokenizer = tokenizer_for(recipe.text, pairs, recipe.before_cleaning)
+    if config.task.has_text:
+        tokenizer = tokenizer_for(config.text, pairs, config.before_cleaning)
     rows = len(pairs) - sum(map(len, parts))
     if tokenizer is not None:
-        parts, emptied = without_speechless(parts, tokenizer, recipe)
+        parts, emptied = drop_empty_captions(parts, tokenizer, config)
         findings += emptied
     rows += sum(map(len, parts))
     problems.check(findings, rows=rows, where=f"{pairs.root!r}, cleaned")
     allowed = problems.corrupt_allowed(findings, rows=rows)
-    recipes = [recipe] * len(parts)
+    configs = [config] * len(parts)
     if splits is not None:
-        recipes = [recipe.measuring() if name in _MEASURING else recipe for name in splits]
+        configs = [config.for_evaluation() if name in _MEASURING else config for name in splits]
     datasets = tuple(
         _dataset(part, tokenizer, allowed, of_part)
-        for part, of_part in zip(parts, recipes, strict=True)
+        for part, of_part in zip(parts, configs, strict=True)
     )
-    if recipe.cache is not None:  # which has decoded them all
+    if config.cache is not None:  # which has decoded them all
         others = [found for found in findings if found.kind != "corrupt"]
         corrupt = [found for ds in datasets for found in ds.pairs.corrupt]
         problems.check([*others, *corrupt], rows=rows, where=repr(pairs.root))
@@ -173,62 +173,62 @@ def _stages(augment: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def _dataset(
-    pairs: Pairs, tokenizer: Tokenizer | None, allowed: int | None, recipe: Recipe
+    pairs: Pairs, tokenizer: Tokenizer | None, allowed: int | None, config: Config
 ) -> Dataset:
     scan, pairs = pairs.scanned()
-    recipe = recipe.with_load_size()
-    task, pixels = recipe.task, recipe.pixels
-    visits = Visits.of(task, pairs, scan.keys)
-    spoken = None
+    config = config.with_load_size()
+    task, pixels = config.task, config.pixels
+    epoch_index = EpochIndex.of(task, pairs, scan.keys)
+    caption_plan = None
     if tokenizer is not None and not isinstance(task, Classification):
-        spoken = Spoken.of(pairs, visits, task, tokenizer, recipe)
+        caption_plan = CaptionPlan.of(pairs, epoch_index, task, tokenizer, config)
         text = dataclasses.replace(
-            recipe.text,
-            clean=recipe.text.cleaner,
+            config.text,
+            clean=config.text.cleaner,
             tokenizer=tokenizer,
             fix_text=pairs.fix_text,
         )
-        recipe = dataclasses.replace(recipe, text=text)
+        config = dataclasses.replace(config, text=text)
     by_row: dict[str, Any] = {}
-    by_row |= values_of(task, pairs, weighted=recipe.problems.corrupt == "drop")
+    by_row |= values_of(task, pairs, weighted=config.problems.corrupt == "drop")
     by_index: dict[str, Any] = {}
-    shapes = np.zeros(visits.count, np.int64)
+    shapes = np.zeros(epoch_index.count, np.int64)
     sizes = np.array([pixels.load_size or pixels.size])
     if pixels.buckets:
         nearest = nearest_sizes(scan, pixels.buckets)
         by_row["size"] = sizes = np.array(pixels.buckets, np.int32)[nearest]
-        shapes = nearest[visits.rows(pairs)]
-    if spoken is not None and spoken.lengths is not None:
-        by_index["length"] = spoken.lengths
-        shapes = shapes * (spoken.lengths.max() + 1) + spoken.lengths
+        shapes = nearest[epoch_index.rows(pairs)]
+    if caption_plan is not None and caption_plan.lengths is not None:
+        by_index["length"] = caption_plan.lengths
+        shapes = shapes * (caption_plan.lengths.max() + 1) + caption_plan.lengths
     if pixels.quality == "fast" and (ratios := decode_ratios(scan, sizes)).max() > 1:
         by_row["ratio"] = ratios
         by_row["upright"] = upright_sizes(scan)
     bucketed = bool(pixels.buckets or by_index)
-    order, by_group = _order(pairs, visits, shapes if bucketed else None, recipe)
-    same = recipe.measured
-    look_up = Lookup(pairs, scan, visits, order, task, by_row, by_index, by_group, same=same)
+    order, by_group = _order(pairs, epoch_index, shapes if bucketed else None, config)
+    same = config.measured
+    look_up = Lookup(pairs, scan, epoch_index, order, task, by_row, by_index, by_group, same=same)
     strict = allowed == 0 and not order.buckets  # a gap would draw other shapes nearer
-    decoding = Decoding.of(pairs, scan, recipe, fast="ratio" in by_row, strict=strict)
+    decoding = Decoding.of(pairs, scan, config, fast="ratio" in by_row, strict=strict)
     cached = None
-    if recipe.cache is not None:
-        cached = fill(recipe.cache, pairs, scan, look_up, decoding, by_row.get("size"))
+    if config.cache is not None:
+        cached = fill(config.cache, pairs, scan, look_up, decoding, by_row.get("size"))
         scan, pairs = cached.judged(pairs, scan)
     plan = Plan(
-        recipe=recipe,
+        config=config,
         order=order,
         look_up=look_up,
         decoding=decoding,
         cached=cached,
         corrupt=Corrupt(pairs, scan, allowed),
-        on_captions=() if spoken is None else tuple(spoken.stages),
+        on_captions=() if caption_plan is None else tuple(caption_plan.stages),
     )
     return Dataset(
         plan,
-        recipe=recipe,
+        config=config,
         pairs=pairs,
         tokenizer=tokenizer,
-        fit_report=None if spoken is None else spoken.fit,
+        length_report=None if caption_plan is None else caption_plan.fit,
         corrupt=plan.corrupt,
         steps_per_epoch=order.steps_per_epoch,
         image_sizes=tuple(pixels.buckets[i] for i in np.unique(nearest))
@@ -238,29 +238,29 @@ def _dataset(
 
 
 def _order(
-    pairs: Pairs, visits: Visits, shapes: NDArray[np.int64] | None, recipe: Recipe
+    pairs: Pairs, epoch_index: EpochIndex, shapes: NDArray[np.int64] | None, config: Config
 ) -> tuple[Order, NDArray[np.int64] | None]:
     """The order of an epoch, and all indices as it counts them; None where it counts from 0 on.
 
     `shapes`, int64 [indices], tells apart what no batch may mix.
     """
-    shuffle, groups = recipe.shuffle, None
+    shuffle, groups = config.shuffle, None
     grouping: dict[str, Any] = {}
     if shapes is not None:
         groups = Groups.of(shapes)
         grouping = {"buckets": groups.counts}
     elif isinstance(shuffle, Blocks):
-        rows = visits.rows(pairs)
-        near = rows // shuffle.rows if pairs.members is None else pairs.members.shard[rows]
+        rows = epoch_index.rows(pairs)
+        near = rows // shuffle.rows if pairs.blobs is None else pairs.blobs.shard[rows]
         groups = Groups.of(near.astype(np.int64))
         grouping = {"blocks": groups.counts, "window": shuffle.window}
     order = Order(
-        count=visits.count,
-        batch_size=recipe.batches.size,
-        remainder=recipe.batches.remainder,
+        count=epoch_index.count,
+        batch_size=config.batching.size,
+        remainder=config.batching.remainder,
         shuffle=bool(shuffle),
-        seed=recipe.seed,
-        shard=recipe.shard,
+        seed=config.seed,
+        shard=config.shard,
         **grouping,
     )
     return order, groups.indices if groups else None
@@ -270,7 +270,7 @@ def _order(
 class Plan:
     """What the batches of a dataset are made of; called with steps, int64 [], it makes them."""
 
-    recipe: Recipe
+    config: Config
     order: Order
     look_up: Lookup
     decoding: Decoding
@@ -281,7 +281,7 @@ class Plan:
     @property
     def normalize(self) -> Normalize | None:
         """The stage that scales pixels; None where something else stands in the place of them."""
-        return None if self.recipe.encoder else Normalize(to=self.recipe.pixels.normalize)
+        return None if self.config.encoder else Normalize(to=self.config.pixels.normalize)
 
     def images(self, rows: NDArray[np.int64]) -> Any:
         """A dataset of the images of rows, as a model gets them; see `Decoding.images`."""
@@ -294,7 +294,7 @@ class Plan:
 
     def __call__(self, steps: Any) -> Any:
         """All that happens to an example, in order."""
-        on_examples = _on_examples(self.recipe)
+        on_examples = _on_examples(self.config)
         if self.cached is None or on_examples:
             ds = self._one_by_one(steps, on_examples)
         else:  # nothing takes a batch apart, so all is one call a batch
@@ -307,7 +307,7 @@ class Plan:
         size = self.order.batch_size // self.order.shard[1]
         on_steps = [
             self.look_up,  # a block of integers a step: no buffer to fill
-            Seed(seed=self.recipe.seed) if on_examples else None,
+            Seed(seed=self.config.seed) if on_examples else None,
             # Buckets end with short batches, and those behind them must not move up.
             FillUp(size=size) if self.order.buckets else None,
             # One more, which cannot fail, and shows whether all before it are there.
@@ -337,14 +337,14 @@ class Plan:
             CutBack() if strict else None,
             *self.on_captions,  # text runs on batches: ten times as fast as one by one
             self.normalize,  # last: before it, bytes move, not floats
-            self.recipe.task,
+            self.config.task,
             Full(size=size) if self.order.full else None,
         ]
 
 
-def _on_examples(recipe: Recipe) -> list[Stage]:
+def _on_examples(config: Config) -> list[Stage]:
     """What happens to each example by itself: augmentation, then the words around its caption."""
-    stages, task = list(recipe.augment), recipe.task
+    stages, task = list(config.augment), config.task
     if not isinstance(task, Captioned):
         return stages
     if task.shuffle_tags:

@@ -29,7 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files count as settled as soon as they are written: no test waits for it."""
-    monkeypatch.setattr("mmdata.status._SETTLED", 0)
+    monkeypatch.setattr("mmdata.files.status._SETTLED", 0)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import mmdata
-from mmdata.resume import Resume
+from mmdata.training.resume import Resume
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
 EPOCHS, STEPS, BATCH = 3, 5, 4

@@ -27,7 +27,7 @@ from mmdata.benchmarks.image_peers import BATCH
 from mmdata.benchmarks.measuring import Result as Measured
 from mmdata.benchmarks.measuring import measure
 from mmdata.cli import main
-from mmdata.scan import scan
+from mmdata.files.scan import scan
 
 PHOTOS = 7
 SIZE = (60, 80)

@@ -1,4 +1,4 @@
-"""`mmdata.features`: a frozen encoder's outputs in the place of images, computed once."""
+"""`mmdata.precompute_features`: outputs of a frozen encoder in the place of images."""
 
 import io
 import pathlib
@@ -56,7 +56,7 @@ def test_same_batches_with_features_for_images(
 ) -> None:
     plain = build(pairs, task=task, cache=tmp_path / "pixels" if cached else None)
     encoder = Counting()
-    ds = mmdata.features(plain, encoder, tmp_path)
+    ds = mmdata.precompute_features(plain, encoder, tmp_path)
     assert encoder.images == 1 + len(pairs)  # one that is blank tells the shape
     for _ in range(2):
         for left, right in zip(ds, plain, strict=True):
@@ -72,7 +72,7 @@ def test_same_batches_with_features_for_images(
 
 
 def test_positions_are_those_of_the_images(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
-    ds = mmdata.features(build(pairs), Counting(), tmp_path)
+    ds = mmdata.precompute_features(build(pairs), Counting(), tmp_path)
     whole = [x["images"].numpy() for _ in range(2) for x, _, _ in ds]
     later = [x["images"].numpy() for x, _, _ in ds.at(len(ds) + 2)]
     assert len(later) == len(ds) - 2
@@ -83,7 +83,7 @@ def test_positions_are_those_of_the_images(pairs: mmdata.Pairs, tmp_path: pathli
 def test_encoded_once_unless_anything_changes(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
     def encoded(ds: mmdata.Dataset, factor: float = 2.0) -> int:
         encoder = Counting(factor)
-        mmdata.features(ds, encoder, tmp_path)
+        mmdata.precompute_features(ds, encoder, tmp_path)
         return encoder.images - 1
 
     assert encoded(build(pairs)) == len(pairs)
@@ -117,7 +117,7 @@ def test_features_are_those_of_the_files(
     def encoded() -> tuple[list[int], int]:
         encoder = Counting()
         plain = build(mmdata.read(images), pixels="raw", shuffle=False, cache=folder)
-        ((x, _, _),) = mmdata.features(plain, encoder, tmp_path / "kept")
+        ((x, _, _),) = mmdata.precompute_features(plain, encoder, tmp_path / "kept")
         return [round(float(features.max()) / 2) for features in x["images"].numpy()], (
             encoder.images - 1
         )
@@ -137,10 +137,10 @@ def test_a_file_that_changes_behind_build_is_not_given_its_old_features(
     (tmp_path / "0.jpg").write_bytes(middle(50))
     (tmp_path / "0.txt").write_text("a picture")
     plain = build(mmdata.read(tmp_path))
-    mmdata.features(plain, Counting(), tmp_path / "kept")
+    mmdata.precompute_features(plain, Counting(), tmp_path / "kept")
     rewrite(tmp_path / "0.jpg", middle(200))
     with pytest.raises(mmdata.PairingError, match="changed while it was read"):
-        mmdata.features(plain, Counting(), tmp_path / "kept")
+        mmdata.precompute_features(plain, Counting(), tmp_path / "kept")
 
 
 def test_what_keras_has(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
@@ -148,7 +148,7 @@ def test_what_keras_has(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
         [keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3), keras.layers.GlobalMaxPooling2D()]
     )
     plain = build(pairs, shuffle=False)
-    ds = mmdata.features(plain, encoder, tmp_path)
+    ds = mmdata.precompute_features(plain, encoder, tmp_path)
     assert ds.element_spec[0]["images"].shape == (None, 4)
     for (x, _, _), (images, _, _) in zip(ds, plain, strict=True):
         np.testing.assert_allclose(x["images"], encoder(images["images"]), atol=1e-5)
@@ -163,7 +163,7 @@ def test_encoders_that_are_not_built_are_told_apart(
     for seed in range(2):
         keras.utils.set_random_seed(seed)
         encoder = keras.Sequential([keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
-        ds = mmdata.features(plain.at(0), encoder, tmp_path)
+        ds = mmdata.precompute_features(plain.at(0), encoder, tmp_path)
         for (x, _, _), (images, _, _) in zip(ds, plain, strict=True):
             np.testing.assert_allclose(x["images"], encoder(images["images"]), atol=1e-5)
 
@@ -180,7 +180,7 @@ def test_made_again_with_the_same_weights_it_is_the_same(
     first, second = make(), make()
     second(np.zeros((1, 16, 16, 3)), training=True)  # moves the state of its dropout
     for encoder in (first, second):
-        mmdata.features(build(pairs), encoder, tmp_path)
+        mmdata.precompute_features(build(pairs), encoder, tmp_path)
     assert capsys.readouterr().err.count("keeping 20 rows") == 1
 
 
@@ -189,7 +189,7 @@ def test_half_precision_stays_and_bfloat16_becomes_float32(
 ) -> None:
     for dtype, expected in (("float16", tf.float16), ("bfloat16", tf.float32)):
         encoder = keras.layers.Lambda(lambda x, dtype=dtype: keras.ops.cast(x[:, 0, 0], dtype))
-        ds = mmdata.features(build(pairs), encoder, tmp_path / dtype)
+        ds = mmdata.precompute_features(build(pairs), encoder, tmp_path / dtype)
         assert ds.element_spec[0]["images"].dtype == expected
 
 
@@ -200,14 +200,14 @@ def test_a_corrupt_image_has_zeros(tmp_path: pathlib.Path) -> None:
         (tmp_path / f"{number}.txt").write_text("a picture")
     (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:-30])
     plain = build(mmdata.read(tmp_path), on_problem="drop", shuffle=False)
-    ds = mmdata.features(plain, Counting(), tmp_path / "kept")
+    ds = mmdata.precompute_features(plain, Counting(), tmp_path / "kept")
     ((x, _, weight),) = ds
     assert [features.any() for features in x["images"].numpy()] == [True, False, True]
     assert [row.any() for row in weight.numpy()] == [True, False, True]
     assert [found.path for found in ds.report.findings] == ["1.png"]
     (tmp_path / "1.png").touch()  # so that nobody remembers it
     with pytest.raises(mmdata.PairingError, match=r"1\.png"):
-        mmdata.features(build(mmdata.read(tmp_path)), Counting(), tmp_path / "others")
+        mmdata.precompute_features(build(mmdata.read(tmp_path)), Counting(), tmp_path / "others")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_images_that_do_not_stay_are_refused(
     pairs: mmdata.Pairs, options: dict[str, Any], words: str, tmp_path: pathlib.Path
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        mmdata.features(build(pairs, **options), Counting(), tmp_path)
+        mmdata.precompute_features(build(pairs, **options), Counting(), tmp_path)
     assert not any(tmp_path.iterdir())
 
 
@@ -234,12 +234,12 @@ def test_outputs_that_are_no_tensor_are_refused(
         keras.layers.Lambda(lambda x: keras.ops.mean(x)),
     ):
         with pytest.raises(ValueError, match="one tensor"):
-            mmdata.features(build(pairs), encoder, tmp_path)
+            mmdata.precompute_features(build(pairs), encoder, tmp_path)
     with pytest.raises(ValueError, match="path"):
-        mmdata.features(build(pairs), Counting(), False)
+        mmdata.precompute_features(build(pairs), Counting(), False)
     for ds, model in ((build(pairs).take(1), Counting()), (build(pairs), np.mean)):
         with pytest.raises(TypeError, match="takes what"):
-            mmdata.features(ds, model, tmp_path)
-    again = mmdata.features(build(pairs), Counting(), tmp_path)
+            mmdata.precompute_features(ds, model, tmp_path)
+    again = mmdata.precompute_features(build(pairs), Counting(), tmp_path)
     with pytest.raises(ValueError, match="encoder="):
-        mmdata.features(again, Counting(), tmp_path)
+        mmdata.precompute_features(again, Counting(), tmp_path)

@@ -18,11 +18,11 @@ from PIL import Image
 
 import mmdata
 from mmdata import PairingError, Pairs
-from mmdata.headers import Format
-from mmdata.limits import MAX_PIXELS
-from mmdata.pairing.findings import Finding
+from mmdata.files.headers import Format
+from mmdata.files.limits import MAX_PIXELS
+from mmdata.files.scan import scan
 from mmdata.pairing.layouts import Layout
-from mmdata.scan import scan
+from mmdata.pairs.findings import Finding
 
 EXAMPLES = 100
 
@@ -48,7 +48,7 @@ def parquet() -> bytes:
 
 
 def tar() -> bytes:
-    members = {
+    blobs = {
         "a.jpg": b"",
         "a.txt": b"A cat.",
         "b.png": b"",
@@ -56,7 +56,7 @@ def tar() -> bytes:
     }
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode="w") as archive:
-        for name, content in members.items():
+        for name, content in blobs.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
@@ -144,7 +144,7 @@ def is_accounted_for(pairs: Pairs) -> bool:
         and list(pairs.images) == sorted(set(pairs.images))
         and all(text.encode() for text in texts)
         and all(pairs.captions)
-        and (pairs.members is not None or set(IMAGES) <= set(pairs.images) | told)
+        and (pairs.blobs is not None or set(IMAGES) <= set(pairs.images) | told)
     )
 
 

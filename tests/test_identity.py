@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import mmdata
-from mmdata.order import Order
+from mmdata.sampling.order import Order
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
 EPOCHS = 2
@@ -24,7 +24,7 @@ MADE: dict[str, dict[str, Any]] = {
             fit="crop", buckets=((24, 24), (16, 32), (32, 16)), normalize="uint8"
         ),
         "augment": (mmdata.Flip(),),
-        "batch_size": mmdata.Batches(size=8, remainder="drop"),
+        "batch_size": mmdata.Batching(size=8, remainder="drop"),
     },
     "plain": {"task": "retrieval", "pixels": mmdata.Pixels(size=(24, 24), normalize="uint8")},
 }

@@ -18,7 +18,7 @@ from PIL import Image
 
 import mmdata
 from mmdata import Captioning, Classification, Pixels, Problems, Retrieval
-from mmdata.shapes import aspect_buckets
+from mmdata.sampling.size_buckets import aspect_buckets
 from mmdata.stages.augment import Color, Flip, RandomCrop
 from mmdata.stages.resize import Resize
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mmdata
-from mmdata.arguments import PRESETS
+from mmdata.options import PRESETS
 
 Steps = Callable[[Image.Image], NDArray[Any]]
 Triple = tuple[float, float, float]

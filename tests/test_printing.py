@@ -16,11 +16,11 @@ from PIL import Image
 import mmdata
 from mmdata.benchmarks.captions import Captions
 from mmdata.cli import main
-from mmdata.home import save_arrays
-from mmdata.pairing.findings import Finding, Report
+from mmdata.pairs.findings import Finding, PairingReport
 from mmdata.printable import printable, printable_lines
-from mmdata.store import Store
-from mmdata.stores import Kind
+from mmdata.storage.row_store import Store
+from mmdata.storage.shards import RowType
+from mmdata.storage.user_cache import save_arrays
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_every_encoding_of_a_terminal(folder: pathlib.Path, encoding: str) -> No
 
 def test_what_a_file_says_is_printable_in_a_report() -> None:
     finding = Finding("malformed", "a\x1b[2J.csv:3", "not a row: \x1b[2J \u202e\udcff")
-    shown = str(Report("table", 1, 1, (finding,)))
+    shown = str(PairingReport("table", 1, 1, (finding,)))
     assert r"'a\x1b[2J.csv:3' (not a row: \x1b[2J \u202e\udcff)" in shown
     assert hostile.obeyed(shown) == set()
 
@@ -140,7 +140,7 @@ def test_what_jupyter_shows(folder: pathlib.Path) -> None:
 
 
 def test_settings_of_what_is_kept(tmp_path: pathlib.Path) -> None:
-    kind = Kind({"st\x1b[2J": "ag\n\u202ee", "n": 5}, (8, 8, 3), "uint8")
+    kind = RowType({"st\x1b[2J": "ag\n\u202ee", "n": 5}, (8, 8, 3), "uint8")
     folder = tmp_path / kind.digest
     folder.mkdir()
     (folder / "settings.json").write_bytes(kind.text)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from mmdata.cli import main
-from mmdata.pairing.findings import Finding, Kind
+from mmdata.pairs.findings import Finding, Kind
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -3,7 +3,7 @@
 import pathlib
 
 import mmdata
-from mmdata.evaluation import Attributes
+from mmdata.training.evaluate import Attributes
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
 

@@ -14,10 +14,10 @@ from PIL import Image
 
 import mmdata
 from mmdata import Classification
-from mmdata.members import Members
-from mmdata.stages.loading import Load
+from mmdata.files.blobs import Blobs
+from mmdata.images.load import Load
+from mmdata.images.verify import verify
 from mmdata.stages.resize import Resize
-from mmdata.verification import verify
 
 SMALL: dict[str, Any] = {
     "pixels": "uint8",
@@ -98,7 +98,7 @@ def assert_same(left: Any, right: Any) -> None:
         tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
 
 
-def corrupt(report: mmdata.Report) -> dict[str, str]:
+def corrupt(report: mmdata.PairingReport) -> dict[str, str]:
     return {found.path: found.detail for found in report.findings if found.kind == "corrupt"}
 
 
@@ -117,7 +117,7 @@ def test_same_batches_as_from_files(shards: pathlib.Path, files: mmdata.Pairs, t
     assert corrupt(packed.report) == {}
 
 
-def test_same_batches_of_upright_jpegs(tmp_path: pathlib.Path, files: mmdata.Pairs) -> None:
+def test_same_batching_of_upright_jpegs(tmp_path: pathlib.Path, files: mmdata.Pairs) -> None:
     shard = pack(tmp_path / "s.tar", JPEGS)
     jpegs = files.filter(np.array([name in JPEGS for name in files.images]))
     assert_same(mmdata.build(shard, **SMALL), mmdata.build(jpegs, **SMALL))
@@ -200,12 +200,12 @@ def valid_of(ds: mmdata.Dataset) -> dict[str, bool]:
 @pytest.mark.parametrize("is_gone", [False, True], ids=["cut", "gone"])
 def test_shard_that_is_damaged_after_reading(shards: pathlib.Path, is_gone: bool) -> None:
     _, pairs = mmdata.read(shards).scanned()
-    assert pairs.members is not None
+    assert pairs.blobs is not None
     shard = shards / "0.tar"
     if is_gone:
         shard.unlink()
     else:
-        os.truncate(shard, int(pairs.members.start[3]) + 200)
+        os.truncate(shard, int(pairs.blobs.start[3]) + 200)
     options = {**SMALL, "task": Classification(column="label"), "shuffle": False}
     ds = mmdata.build(pairs, **options, on_problem="drop")
     lost = ["0.tar/d.png", "0.tar/e.webp"]
@@ -233,13 +233,13 @@ def test_shard_that_went_before_it_was_scanned(shards: pathlib.Path) -> None:
 
 
 @pytest.fixture
-def members(tmp_path: pathlib.Path) -> Members:
+def members(tmp_path: pathlib.Path) -> Blobs:
     """Members at odd places of two files; the last one ends behind its file."""
     (tmp_path / "x").write_bytes(b"0123456789\0\0")
     (tmp_path / "y").write_bytes(b"abcdef")
     shard, start, size = np.array([[0, 8, 4], [1, 0, 3], [0, 2, 0], [1, 1, 2], [1, 4, 9]]).T
     paths = (str(tmp_path / "x"), str(tmp_path / "y"))
-    return Members(paths, shard.astype(np.int32), start, size)
+    return Blobs(paths, shard.astype(np.int32), start, size)
 
 
 CONTENTS = [b"89\0\0", b"abc", b"", b"bc", b"ef"]
@@ -253,8 +253,8 @@ def unread(rows: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
-def test_read_members(members: Members, rows: list[int]) -> None:
-    stage = Load(resize=Resize(size=(2, 2)), members=members)
+def test_read_members(blobs: Blobs, rows: list[int]) -> None:
+    stage = Load(resize=Resize(size=(2, 2)), blobs=blobs)
     example = {**unread(tf.constant(rows, tf.int64)), "other": tf.constant("kept")}
     for run in (stage, tf.function(stage)):
         read = run(example)
@@ -264,9 +264,9 @@ def test_read_members(members: Members, rows: list[int]) -> None:
     assert "content" not in example
 
 
-def test_read_members_of_a_file_that_went(members: Members) -> None:
-    os.unlink(members.shards[0])
-    stage = Load(resize=Resize(size=(2, 2)), members=members)
+def test_read_members_of_a_file_that_went(blobs: Blobs) -> None:
+    os.unlink(blobs.shards[0])
+    stage = Load(resize=Resize(size=(2, 2)), blobs=blobs)
     ds = tf.data.Dataset.range(5).batch(3).map(lambda rows: stage(unread(rows)))
     assert ds.element_spec["content"] == tf.TensorSpec([None], tf.string)
     contents = [content for batch in ds for content in batch["content"].numpy()]

@@ -16,7 +16,7 @@ from PIL import Image
 
 import mmdata
 from mmdata import Captioning, Flip, Pixels, Prefix, Problems, References, Retrieval, Text
-from mmdata.pairing.pairs import Row
+from mmdata.pairs.pairs import Row
 from mmdata.tokenizers import Byte, Word
 from mmdata.tokenizers.listed import SPECIAL_TOKENS
 
@@ -157,16 +157,16 @@ def test_what_a_batch_of_a_bucket_holds(bucketed: Any) -> None:
             real = np.arange(len(targets)) <= targets.tolist().index(END)
             assert counts.tolist() == (real & (row != CORRUPT)).astype(float).tolist()
             padding, places = padding + (~real).sum(), places + real.size
-    assert bucketed.fit_report.padding_share == padding / places
+    assert bucketed.length_report.padding_share == padding / places
 
 
 def test_buckets_waste_less(bucketed: Any, pairs: mmdata.Pairs) -> None:
     fixed = build(pairs, text=Text(tokenizer="byte", length=LENGTH))
     tokens = [min(len(text) + 1, LENGTH) for texts in CAPTIONS for text in texts]
-    waste = fixed.fit_report.padding_share
+    waste = fixed.length_report.padding_share
     assert waste == (LENGTH * len(tokens) - sum(tokens)) / (LENGTH * len(tokens))
-    assert bucketed.fit_report.padding_share < waste / 2
-    assert bucketed.fit_report.buckets == (*BUCKETS, LENGTH)
+    assert bucketed.length_report.padding_share < waste / 2
+    assert bucketed.length_report.buckets == (*BUCKETS, LENGTH)
     x, y, _ = fixed.element_spec
     assert x["token_ids"] == y == tf.TensorSpec([None, LENGTH], tf.int32)
 
@@ -287,7 +287,7 @@ BY_TASK = [
 @pytest.mark.parametrize(("task", "special"), BY_TASK, ids=str)
 def test_fit_report_equals_a_loop(task: Any, special: int, pairs: mmdata.Pairs) -> None:
     ds = build(pairs, task=task, text=Text(tokenizer="byte", length=15), shuffle=False)
-    fit = ds.fit_report
+    fit = ds.length_report
     said = [task.template.replace("{caption}", text) for texts in CAPTIONS for text in texts]
     assert fit.token_counts.tolist() == [len(text) + special for text in said]
     assert not fit.unknown_counts.any()
@@ -341,7 +341,7 @@ def test_tags_are_counted_as_they_are_shuffled(tmp_path: pathlib.Path) -> None:
     task = Captioning(shuffle_tags=True)
     with pytest.warns(UserWarning, match=r"sequence_length=11 cuts 1 of 1 captions"):
         ds = mmdata.build(pairs, task=task, text=Text(tokenizer="byte", length=11))
-    assert ds.fit_report.longest == len("a, b, c, d, e") + 1
+    assert ds.length_report.longest == len("a, b, c, d, e") + 1
 
 
 def test_unknown_tokens_are_told(pairs: mmdata.Pairs) -> None:
@@ -351,4 +351,4 @@ def test_unknown_tokens_are_told(pairs: mmdata.Pairs) -> None:
     ) as told:
         ds = mmdata.build(pairs, text=Text(tokenizer=strange, length=99), on_problem="drop")
     assert [warning.filename for warning in told] == [__file__]
-    assert ds.fit_report.unknown_share == 1
+    assert ds.length_report.unknown_share == 1

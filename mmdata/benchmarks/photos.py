@@ -7,10 +7,10 @@ import statistics
 
 import numpy as np
 
-from mmdata.headers import Format
+from mmdata.files.headers import Format
+from mmdata.files.scan import scan
 from mmdata.pairing.folders import require_folder
 from mmdata.pairing.tree import Tree
-from mmdata.scan import scan
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

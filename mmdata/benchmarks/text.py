@@ -46,7 +46,7 @@ class Group(NamedTuple):
 
 def write_wordpiece(folder: pathlib.Path, captions: pathlib.Path) -> peers.Work:
     """Learns a vocabulary from the captions, and writes it as BERT's are."""
-    from mmdata.stages.text import Clean
+    from mmdata.stages.clean import Clean
     from mmdata.tokenizers import WordPiece
     from mmdata.tokenizers.wordpiece import BERT_TOKENS
 

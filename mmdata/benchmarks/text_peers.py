@@ -76,8 +76,8 @@ def mmdata_clip(work: Work) -> Epoch:
 
 
 def _mmdata(work: Work, tokenizer: Any) -> Epoch:
-    from mmdata.stages.text import Clean
-    from mmdata.stages.tokens import Tokenize
+    from mmdata.stages.clean import Clean
+    from mmdata.stages.pack import Tokenize
 
     clean, tokenize = Clean.preset(tokenizer.cleaning), Tokenize(tokenizer=tokenizer)
     return _tf_data(work, lambda texts: tokenize(clean({"caption": texts}))["token_ids"])

@@ -14,14 +14,15 @@ def cache() -> None:
     """See, check or clear what is kept on disk.
 
     These are decoded images, and features of images. PATH is what `build(cache=PATH)` or
-    `features(path=PATH)` was given, or a folder in it; if it is left out, where `True` keeps them.
+    `precompute_features(path=PATH)` was given, or a folder in it; if it is left out, where `True`
+    keeps them.
     """
 
 
 def _pixels() -> pathlib.Path:
-    from mmdata.home import home
+    from mmdata.storage.user_cache import user_cache
 
-    return home() / "pixels"
+    return user_cache() / "pixels"
 
 
 _cached = click.argument("path", type=PATH, default=_pixels)
@@ -33,7 +34,7 @@ _cached = click.argument("path", type=PATH, default=_pixels)
 @as_json
 def show_cache(path: pathlib.Path, as_json: bool) -> None:
     """Print what is kept, what was used last first."""
-    from mmdata.stores import contents
+    from mmdata.storage.shards import contents
 
     found = contents(path)
     if as_json:
@@ -49,8 +50,8 @@ def verify_cache(path: pathlib.Path) -> None:
 
     What is damaged is removed, to be computed anew. Waits for processes that are filling.
     """
-    from mmdata.stores import contents
-    from mmdata.stores import verify as verify_stores
+    from mmdata.storage.shards import contents
+    from mmdata.storage.shards import verify as verify_stores
 
     with failing():
         damaged = verify_stores(path)
@@ -66,7 +67,7 @@ def verify_cache(path: pathlib.Path) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear_cache(path: pathlib.Path, yes: bool) -> None:
     """Remove what is kept, and nothing else. Waits for processes that are filling."""
-    from mmdata.stores import clear, contents
+    from mmdata.storage.shards import clear, contents
 
     found = contents(path)
     told = f"{sum(k.rows for k in found):,} rows, {sum(k.size for k in found) / 1e9:,.2f} GB"

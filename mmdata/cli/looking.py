@@ -22,7 +22,7 @@ from mmdata.cli.options import (
     together,
 )
 from mmdata.explore.files import writable
-from mmdata.pairing.findings import Report
+from mmdata.pairs.findings import PairingReport
 
 if TYPE_CHECKING:
     from mmdata.pairing.problems import OnProblem
@@ -72,7 +72,7 @@ def verify(read: Read, as_json: bool) -> None:
     """
     pairs = read("drop")
     with tensorflow():
-        from mmdata.verification import verify as verify_pairs
+        from mmdata.images.verify import verify as verify_pairs
 
         _print_report(verify_pairs(pairs).report, as_json)
 
@@ -192,6 +192,6 @@ def show(
     echo(f"{ds}\nwrote {output}")
 
 
-def _print_report(report: Report, as_json: bool) -> None:
+def _print_report(report: PairingReport, as_json: bool) -> None:
     print_as(report, as_json)
     sys.exit(1 if report.problems else 0)

@@ -15,8 +15,8 @@ from mmdata.pairing.layouts import LAYOUTS, Layout
 from mmdata.printable import printable_lines
 
 if TYPE_CHECKING:
-    from mmdata.pairing.pairs import Pairs
     from mmdata.pairing.problems import OnProblem
+    from mmdata.pairs.pairs import Pairs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

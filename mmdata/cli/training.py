@@ -17,7 +17,7 @@ from mmdata.pairing.layouts import Layout
 
 if TYPE_CHECKING:
     from mmdata.pairing.problems import OnProblem
-    from mmdata.training import Outcome
+    from mmdata.training.train import Outcome
 
 _EXAMPLES = 8
 _DRAWABLE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
@@ -101,9 +101,9 @@ def train(
     verbose = 0 if as_json else 1 if sys.stdout.isatty() else 2
     scores: dict[str, Any] = {}
     with tensorflow():
-        from mmdata.evaluation import Attributes
         from mmdata.pairing.read import read
-        from mmdata.training import EPOCHS, Settings, train_captioner, train_dual_encoder
+        from mmdata.training.evaluate import Attributes
+        from mmdata.training.train import EPOCHS, Settings, train_captioner, train_dual_encoder
 
         for library in ("matplotlib.figure", "sacrebleu.metrics"):  # before the work
             require(library, extra="train")

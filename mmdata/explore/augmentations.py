@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmdata.arguments import Text
 from mmdata.example import Stage
 from mmdata.explore.grid import GREY, VERMILION, Cell, Grid, Picture, Words, require_count
-from mmdata.pairing.pairs import Pairs
+from mmdata.options import Text
+from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
 from mmdata.stages.resize import Size
 from mmdata.tasks import Retrieval

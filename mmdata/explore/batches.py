@@ -61,7 +61,7 @@ def plot_batch(ds: Dataset, n: int = 16, *, step: int = 0, ax: "Axes | None" = N
     if ds.plan.normalize is None:
         raise ValueError(
             "plot_batch(ds) takes a dataset of images; got features of an encoder, "
-            f"{ds.recipe.encoder!r}. Draw the dataset that mmdata.features was given."
+            f"{ds.config.encoder!r}. Draw the dataset that mmdata.precompute_features was given."
         )
     drawn = itertools.chain.from_iterable(_cells(ds, batch) for batch in ds.at(step))
     cells = list(itertools.islice(drawn, n))

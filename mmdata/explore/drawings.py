@@ -27,7 +27,7 @@ def drawings(survey: Survey, ds: Dataset | None) -> list[Chart]:
 
 
 def _lengths(ds: Dataset) -> Chart:
-    fit = ds.fit_report
+    fit = ds.length_report
     lines = [(length + 0.5, str(length)) for length in fit.buckets[:-1]]
     return histogram(
         fit.token_counts,

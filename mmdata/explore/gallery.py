@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmdata.explore.survey import Groups, words_of
-from mmdata.pairing.findings import Finding
-from mmdata.pairing.pairs import Pairs
+from mmdata.images.thumbnails import Thumbnail, thumbnail
+from mmdata.pairs.findings import Finding
+from mmdata.pairs.pairs import Pairs
 from mmdata.progress import progress
-from mmdata.shapes import upright_sizes
-from mmdata.thumbnails import Thumbnail, thumbnail
+from mmdata.sampling.size_buckets import upright_sizes
 
 _SIDE = 160
 _GROUPS, _OF_GROUP = 24, 6

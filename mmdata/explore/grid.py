@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmdata.explore.files import writable
 from mmdata.explore.lettering import LINE, drawable, shorten, width, wrap
 from mmdata.optional import require
-from mmdata.stores import put
+from mmdata.storage.shards import put
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -51,7 +51,9 @@ def displayed(images: Any, normalize: str) -> NDArray[np.uint8]:
     Returns:
       uint8 [..., H, W, 3], RGB, 0-255.
     """
-    from mmdata.stages.pixels import Normalize  # TensorFlow, which a plot of figures does without
+    from mmdata.stages.normalize import (
+        Normalize,  # TensorFlow, which a plot of figures does without
+    )
 
     corners = 255 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.uint8)
     made = Normalize(to=normalize)({"image": corners[np.newaxis]})["image"]

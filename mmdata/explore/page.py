@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from mmdata.explore.files import writable
 from mmdata.printable import printable
-from mmdata.stores import put
+from mmdata.storage.shards import put
 
 if TYPE_CHECKING:
     from _typeshed import StrPath

@@ -18,11 +18,11 @@ from mmdata.explore.gallery import Card, Gallery, Shown, short
 from mmdata.explore.page import Page, render
 from mmdata.explore.survey import Survey, Words
 from mmdata.explore.views import View, views
-from mmdata.pairing.findings import Finding, PairingError, meaning
-from mmdata.pairing.near import look
-from mmdata.pairing.pairs import Pairs
+from mmdata.images.verify import verify
+from mmdata.pairs.findings import Finding, PairingError, meaning
+from mmdata.pairs.near_duplicates import look
+from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
-from mmdata.verification import verify
 
 _VIEWS = 6
 _NAMED = 1000
@@ -134,7 +134,9 @@ class _Description:
     def numbers(self) -> dict[str, Any]:
         """All figures, as plain values."""
         survey, words = self._survey, self._words
-        fit = self._ds.fit_report.to_dict() if self._ds is not None and _speaks(self._ds) else None
+        fit = (
+            self._ds.length_report.to_dict() if self._ds is not None and _speaks(self._ds) else None
+        )
         return {
             "images": self.images,
             "captions": self._pairs.pair_count,

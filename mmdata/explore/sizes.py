@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdata.captions.length_report import LengthReport
 from mmdata.dataset import Dataset
 from mmdata.explore.grid import BLUE, VERMILION
-from mmdata.fit_report import FitReport
 from mmdata.optional import require
-from mmdata.pairing.pairs import Pairs
-from mmdata.shapes import upright_sizes
+from mmdata.pairs.pairs import Pairs
+from mmdata.sampling.size_buckets import upright_sizes
 from mmdata.stages.resize import Size, require_size
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ _NAMED = 0.4  # of the way along a line, where dots are few
 _MOST = 0.99  # share of the images that the axes must hold
 
 
-def plot_lengths(ds: Dataset | FitReport, *, ax: "Axes | None" = None) -> "Axes":
-    """Draws how many captions have how many tokens, and what is cut; see `FitReport.plot`.
+def plot_lengths(ds: Dataset | LengthReport, *, ax: "Axes | None" = None) -> "Axes":
+    """Draws how many captions have how many tokens, and what is cut; see `LengthReport.plot`.
 
     Args:
-      ds: What `mmdata.build` returns, or the `fit_report` of it.
+      ds: What `mmdata.build` returns, or the `length_report` of it.
       ax: Where to draw; None makes a figure.
 
     Returns:
@@ -39,7 +39,7 @@ def plot_lengths(ds: Dataset | FitReport, *, ax: "Axes | None" = None) -> "Axes"
       AttributeError: The task has no text.
       ImportError: matplotlib is not installed.
     """
-    report = ds if isinstance(ds, FitReport) else ds.fit_report
+    report = ds if isinstance(ds, LengthReport) else ds.length_report
     return report.plot(ax)
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset
-from mmdata.pairing.findings import Finding
-from mmdata.pairing.near import Looks, clusters_of
-from mmdata.pairing.pairs import Pairs
-from mmdata.pairing.splits import caption_keys
-from mmdata.shapes import upright_sizes
+from mmdata.pairs.findings import Finding
+from mmdata.pairs.near_duplicates import Looks, clusters_of
+from mmdata.pairs.pairs import Pairs
+from mmdata.pairs.splits import caption_keys
+from mmdata.sampling.size_buckets import upright_sizes
 
 _PUNCTUATION = (
     r"!-&(-,./:-@\[-`{-~\u00a1-\u00bf\u2000-\u2018\u201a-\u206f\u3000-\u303f\uff00-\uff0f"

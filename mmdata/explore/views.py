@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from mmdata.dataset import Dataset
 from mmdata.explore.gallery import short
 from mmdata.explore.grid import displayed
-from mmdata.headers import Format
-from mmdata.thumbnails import Thumbnail, exact, thumbnail
+from mmdata.files.headers import Format
+from mmdata.images.thumbnails import Thumbnail, exact, thumbnail
 
 _SIDE = 320
 

@@ -5,8 +5,8 @@ import os
 import unicodedata
 from collections.abc import Iterator
 
-from mmdata.pairing.findings import Finding
-from mmdata.pairing.links import Boundary, Links, outside_detail
+from mmdata.files.links import Boundary, Links, outside_detail
+from mmdata.pairs.findings import Finding
 
 DECODED = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif"),

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from mmdata.pairing.findings import Finding
+from mmdata.pairs.findings import Finding
 
 
 class IfAny(frozenset[str]):

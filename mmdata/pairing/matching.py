@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mmdata.pairing import columns
-from mmdata.pairing.findings import Finding, Notes
-from mmdata.pairing.links import outside_detail
+from mmdata.files.links import outside_detail
 from mmdata.pairing.listing import IfAny, Listing
 from mmdata.pairing.moved_folders import relative_to
 from mmdata.pairing.names import Names, plain, resolve
-from mmdata.pairing.pairs import Pairs, Row
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.texts import why_without_text, with_text
 from mmdata.pairing.tree import Tree
+from mmdata.pairs import columns
+from mmdata.pairs.findings import Finding, Notes
+from mmdata.pairs.pairs import Pairs, Row
 
 Numbered = tuple[Row, int]
 """A row, and the number of the entry that its further values come from; -1 for none."""

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
-from mmdata.pairing.findings import Finding, Kind
 from mmdata.pairing.folders import canonical, folded, is_image, stem
 from mmdata.pairing.moved_folders import is_absolute, move_of
+from mmdata.pairs.findings import Finding, Kind
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _ID = re.compile(r"(?<![0-9])[0-9]{12}$")

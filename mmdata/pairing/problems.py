@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Literal
 
-from mmdata.limits import MAX_PIXELS
-from mmdata.pairing.findings import Finding, PairingError, raise_for
+from mmdata.files.limits import MAX_PIXELS
 from mmdata.pairing.folders import stem
+from mmdata.pairs.findings import Finding, PairingError, raise_for
 
 Policy = Literal["error", "drop", "blank", "folder", "file"]
 _UNPAIRED_IMAGES = ("missing_caption", "empty_caption", "ambiguous", "disagreement", "encoding")

@@ -8,9 +8,9 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
+from mmdata.files.links import Boundary, Links, require_links
 from mmdata.optional import require
 from mmdata.pairing import folders, recognition
-from mmdata.pairing.findings import PairingError, raise_for
 from mmdata.pairing.layout_arguments import require_obeyed
 from mmdata.pairing.layouts import (
     LAYOUTS,
@@ -26,14 +26,14 @@ from mmdata.pairing.layouts import (
 )
 from mmdata.pairing.layouts.documents import Document
 from mmdata.pairing.layouts.table_columns import Columns
-from mmdata.pairing.links import Boundary, Links, require_links
 from mmdata.pairing.listing import IfAny, Listing, concatenated
 from mmdata.pairing.matching import match
-from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
-from mmdata.pairing.strings import Strings
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairing.tree import Tree
+from mmdata.pairs.findings import PairingError, raise_for
+from mmdata.pairs.pairs import Pairs
+from mmdata.pairs.strings import Strings
 
 _SPLITS = {
     "train": "train",

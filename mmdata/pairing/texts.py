@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Literal
 
-from mmdata.pairing.findings import Finding
+from mmdata.pairs.findings import Finding
 
 Lines = Literal["auto", "each", "one"]
 

@@ -6,9 +6,9 @@ import posixpath
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from mmdata.pairing.findings import Finding
+from mmdata.files.links import Links
 from mmdata.pairing.folders import Walk, is_image
-from mmdata.pairing.links import Links
+from mmdata.pairs.findings import Finding
 
 
 class Ignored:

@@ -7,10 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from mmdata.example import Example
-from mmdata.order import random_keys
-from mmdata.stages.resampling import INTERPOLATIONS, Interpolation, resample
-from mmdata.stages.resize import require_size
-from mmdata.stages.wording import (
+from mmdata.seeding import random_keys
+from mmdata.stages.english import (
     ENGLISH_COLORS,
     ENGLISH_SIDE_PHRASES,
     ENGLISH_SIDES,
@@ -22,6 +20,8 @@ from mmdata.stages.wording import (
     require_pairs,
     require_patterns,
 )
+from mmdata.stages.resampling import INTERPOLATIONS, Interpolation, resample
+from mmdata.stages.resize import require_size
 
 _STEPS = ((-1640531527, 1779033703), (1779033703, -1640531527))
 """Added to a key give two others. Fractional parts of the golden ratio and of the root of 2."""
@@ -68,7 +68,7 @@ class RandomCrop:
     Source: Szegedy et al. 2015, arXiv:1409.4842, section 6; torchvision `RandomResizedCrop`, which
     draws up to ten boxes until one fits, and then takes the middle: here the first is made narrower
     or lower until it fits. Resizes as Pillow `Image.resize`, within 1 grey level,
-    tests/test_augment.py.
+    tests/stages/test_augment.py.
     """
 
     size: tuple[int, int] | None = None
@@ -197,7 +197,7 @@ class Color:
       ValueError: A number is out of range, or a pattern is none.
 
     Source: Pillow `ImageEnhance`, whose factors these are, within 1 grey level each; torchvision
-    `ColorJitter`, which shuffles the order. tests/test_augment.py.
+    `ColorJitter`, which shuffles the order. tests/stages/test_augment.py.
     """
 
     brightness: float = 0.2
@@ -253,7 +253,7 @@ class Grayscale:
       ValueError: `p` is out of range, or a pattern is none.
 
     Source: Rec. ITU-R BT.601, rounded as Pillow's `convert("L")`, bit for bit,
-    tests/test_augment.py.
+    tests/stages/test_augment.py.
     """
 
     p: float = 0.1

@@ -29,9 +29,9 @@ def resample(image: Any, size: Any, scale: Any, offset: Any, interpolation: Inte
     Between the passes the image is transposed as a matrix, which parts the channels, and is cheaper
     than to keep them together.
 
-    Source: Pillow `Image.resize`; differs by at most 1 grey level, tests/test_resize.py. Bicubic
-    does the columns first and rounds between the passes, as Pillow up to version 12 does; later
-    ones choose the order, and differ from themselves where they clip.
+    Source: Pillow `Image.resize`; differs by at most 1 grey level, tests/stages/test_resize.py.
+    Bicubic does the columns first and rounds between the passes, as Pillow up to version 12 does;
+    later ones choose the order, and differ from themselves where they clip.
     """
     height, width = size[0], size[1]
     if interpolation == "bilinear":  # no overshoot, so order and rounding between do not matter

@@ -40,7 +40,7 @@ class Resize:
       ValueError: A field is none of these.
 
     Source: Pillow `Image.resize`, `ImageOps.pad`; "crop" counts its pixels as torchvision's
-    `Resize(n)` and `CenterCrop(n)`. Differs by at most 1 grey level, tests/test_resize.py.
+    `Resize(n)` and `CenterCrop(n)`. Differs by at most 1 grey level, tests/stages/test_resize.py.
     """
 
     size: Size | None

@@ -29,10 +29,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import mmdata
+from mmdata.files.scan import scan
 from mmdata.pairing.layouts import coco
 from mmdata.pairing.layouts.documents import load
 from mmdata.pairing.texts import TextDecoder
-from mmdata.scan import scan
 
 FOLDER = 500
 LINKS = 50_000

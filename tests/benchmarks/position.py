@@ -7,8 +7,8 @@ first part takes the last number of `--rows`. Prints, each from a process of its
 
   at       milliseconds from `at(step)` to its first batch, at step 0 and at 90 % of an epoch:
            medians of several in turn, and the median of their ratios
-  order    the same of `mmdata.order.Order` alone in a `tf.data` map, of as many rows as `--order`
-           says; and the memory that it adds to what ten rows hold
+  order    the same of `Order` alone in a `tf.data` map, of as many rows as `--order` says; and the
+           memory that it adds to what ten rows hold
   memory   megabytes that a process holds after 200 batches, and at most, for each number of rows;
            beside the bytes of their paths and captions
 """
@@ -93,7 +93,7 @@ def order(rows: int) -> tuple[tuple[float, float, float], tuple[float, float]]:
     """Begins an order at two places, and looks at the memory of the process."""
     import tensorflow as tf
 
-    from mmdata.order import Order
+    from mmdata.sampling.order import Order
 
     def begin(step: int) -> Any:
         order = Order(count=rows, batch_size=BATCH)

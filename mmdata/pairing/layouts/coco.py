@@ -5,11 +5,11 @@ Source: https://cocodataset.org/#format-data and #format-results, "Image Caption
 
 from typing import Any
 
-from mmdata.pairing.findings import Finding, Notes, PairingError
 from mmdata.pairing.folders import canonical
 from mmdata.pairing.layouts.documents import Document, is_text, one_line, shown
 from mmdata.pairing.layouts.rejected import MARKS, rejected
 from mmdata.pairing.listing import Listing
+from mmdata.pairs.findings import Finding, Notes, PairingError
 
 _DIGITS = 12
 _EXACT = 2**53  # above, floats leave ints out

@@ -8,8 +8,8 @@ import re
 from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
-from mmdata.pairing.findings import Finding
 from mmdata.pairing.folders import is_image
+from mmdata.pairs.findings import Finding
 
 _OPENS = re.compile(r'"\w')
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeGuard
 import msgspec
 
 from mmdata.pairing import texts
-from mmdata.pairing.findings import Finding, PairingError
+from mmdata.pairs.findings import Finding, PairingError
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 """JSON can spell one alone; UTF-8 cannot."""

@@ -10,11 +10,11 @@ import os
 import re
 from collections.abc import Container, Iterator
 
-from mmdata.pairing.findings import Finding, PairingError
+from mmdata.files.links import Boundary, Links, outside_detail
 from mmdata.pairing.layouts.documents import one_line, shown
-from mmdata.pairing.links import Boundary, Links, outside_detail
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.texts import TextDecoder, cut_off, explain
+from mmdata.pairs.findings import Finding, PairingError
 
 _HEAD = 4096
 _EXTENSION = r"\.(?:jpe?g|png|gif|bmp|webp|tiff?)"

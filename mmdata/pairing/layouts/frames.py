@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from mmdata.files.links import Links
 from mmdata.pairing.layouts import tables
 from mmdata.pairing.layouts.table_columns import Columns, require_different, require_few
 from mmdata.pairing.layouts.table_files import Table, labelled
-from mmdata.pairing.links import Links
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.matching import match
-from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.tree import Tree
+from mmdata.pairs.pairs import Pairs
 
 
 def is_frame(value: Any) -> bool:

@@ -7,9 +7,9 @@ dataset_coco.json, dataset_flickr8k.json and dataset_flickr30k.json.
 import dataclasses
 from typing import Any
 
-from mmdata.pairing.findings import Finding, PairingError
 from mmdata.pairing.layouts.documents import Document, Doubled, is_text, one_line, shown
 from mmdata.pairing.listing import Listing
+from mmdata.pairs.findings import Finding, PairingError
 
 _REQUIRED = (
     'Required: "images", a list of {"filename", "sentences", "split"}, whose sentences are a list '

@@ -13,12 +13,12 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.home import home, load_arrays, save_arrays
-from mmdata.pairing.findings import Finding, PairingError
+from mmdata.files.status import Status
+from mmdata.files.tar_headers import DamagedTarError, tar_entries
 from mmdata.pairing.folders import is_hidden
-from mmdata.pairing.strings import Strings
-from mmdata.status import Status
-from mmdata.tar_headers import DamagedTarError, tar_entries
+from mmdata.pairs.findings import Finding, PairingError
+from mmdata.pairs.strings import Strings
+from mmdata.storage.user_cache import load_arrays, save_arrays, user_cache
 
 _VERSION = 2  # of a saved index
 _PACKED = {
@@ -124,7 +124,7 @@ def _refusal(parts: list[str], kind: str) -> str | None:
 
 def _kept_at(path: str) -> pathlib.Path:
     real = os.fsencode(os.path.realpath(path))
-    return home() / "shards" / f"{hashlib.blake2b(real, digest_size=16).hexdigest()}.npz"
+    return user_cache() / "shards" / f"{hashlib.blake2b(real, digest_size=16).hexdigest()}.npz"
 
 
 def _save(found: Index, path: pathlib.Path, stamp: list[int]) -> None:

@@ -8,9 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from mmdata.pairing.findings import Finding, PairingError
+from mmdata.files.links import Boundary, Links, outside_detail
 from mmdata.pairing.folders import require_exists
-from mmdata.pairing.links import Boundary, Links, outside_detail
+from mmdata.pairs.findings import Finding, PairingError
 
 _MOST_SHARDS = 1_000_000
 _WILD = re.compile(r"[*?\[]")

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from mmdata.members import read_at
-from mmdata.pairing.findings import Finding, Kind, Notes
+from mmdata.files.blobs import read_at
 from mmdata.pairing.folders import canonical, is_image
 from mmdata.pairing.layouts import sample_json
 from mmdata.pairing.layouts.sample_json import Said
 from mmdata.pairing.layouts.shard_index import Index
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.texts import READ_AS, Lines, TextDecoder, explain, split_captions
+from mmdata.pairs.findings import Finding, Kind, Notes
 
 _LONGEST = 16 << 20  # bytes
 _TEXTS = (".txt", ".caption", ".text")

@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mmdata.members import Members
-from mmdata.pairing.findings import Finding, Notes, PairingError
+from mmdata.files.blobs import Blobs
+from mmdata.files.links import Links
 from mmdata.pairing.layouts.shard_index import index
 from mmdata.pairing.layouts.shard_paths import labels, shards_at
 from mmdata.pairing.layouts.shard_samples import Sample, SampleReader, Shard
 from mmdata.pairing.layouts.table_columns import Columns, require_few
-from mmdata.pairing.links import Links
 from mmdata.pairing.names import some
 from mmdata.pairing.texts import Lines, TextDecoder
+from mmdata.pairs.findings import Finding, Notes, PairingError
 from mmdata.progress import progress
 
 Key = Literal["last_dot", "first_dot"]
@@ -27,7 +27,7 @@ class Contents:
     Attributes:
       images: Names, `shard.tar/folder/photo.jpg`.
       captions: Those of each image, stripped; none at all, or "" for a blank one.
-      members: Where the images lie.
+      blobs: Where the images lie.
       splits: The split of each image, None where it has none; None where no image has one.
       weights: How often each image counts; None where nothing says so.
       columns: Further values of each image, by name; None where it has none.
@@ -36,7 +36,7 @@ class Contents:
 
     images: list[str]
     captions: list[list[str]]
-    members: Members
+    blobs: Blobs
     splits: list[str | None] | None
     weights: list[float] | None
     columns: dict[str, list[Any]]
@@ -163,7 +163,7 @@ class _Gathering:
         return Contents(
             images=self._images,
             captions=self._captions,
-            members=Members(tuple(shards), shard.astype(np.int32), start, size),
+            blobs=Blobs(tuple(shards), shard.astype(np.int32), start, size),
             splits=self._splits if any(self._splits) else None,
             weights=[1.0 if w is None else w for w in self._weights] if weighted else None,
             columns=self._columns,

@@ -10,13 +10,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdata.files.links import Links, outside_detail
 from mmdata.pairing import folders
-from mmdata.pairing.findings import Finding, Notes
 from mmdata.pairing.folders import Folder, Walk
 from mmdata.pairing.layouts.siblings import NUMBER, Family, siblings
-from mmdata.pairing.links import Links, outside_detail
 from mmdata.pairing.matching import repeated
-from mmdata.pairing.pairs import Pairs, Row
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.texts import (
     READ_AS,
@@ -28,6 +26,8 @@ from mmdata.pairing.texts import (
     with_text,
 )
 from mmdata.pairing.tree import Ignored, index
+from mmdata.pairs.findings import Finding, Notes
+from mmdata.pairs.pairs import Pairs, Row
 from mmdata.progress import progress
 
 _EXTENSIONS = (".txt", ".caption")

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mmdata.limits import MOST_COLUMNS
-from mmdata.pairing.findings import PairingError
+from mmdata.files.limits import MOST_COLUMNS
+from mmdata.pairs.findings import PairingError
 
 _IMAGES = (
     "file_name",

@@ -12,10 +12,10 @@ from typing import Any
 
 from mmdata.optional import require
 from mmdata.pairing import texts
-from mmdata.pairing.findings import Finding, PairingError
 from mmdata.pairing.layouts.delimited import Record, delimiter_of, records, stray_quotes
 from mmdata.pairing.layouts.documents import Document, decode, load, shown
 from mmdata.pairing.layouts.table_columns import require_different, require_few
+from mmdata.pairs.findings import Finding, PairingError
 
 
 @dataclasses.dataclass(kw_only=True)

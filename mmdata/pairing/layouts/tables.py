@@ -8,8 +8,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmdata.pairing.columns import column, parsed
-from mmdata.pairing.findings import Finding, Notes, PairingError
 from mmdata.pairing.layouts import cells, table_files
 from mmdata.pairing.layouts.documents import Document
 from mmdata.pairing.layouts.rejected import MARKS, rejected
@@ -17,6 +15,8 @@ from mmdata.pairing.layouts.table_columns import Columns, Roles, roles
 from mmdata.pairing.layouts.table_files import Table
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.texts import TextDecoder
+from mmdata.pairs.columns import column, parsed
+from mmdata.pairs.findings import Finding, Notes, PairingError
 
 
 def read(

@@ -9,15 +9,15 @@ from collections.abc import Collection
 
 import numpy as np
 
+from mmdata.files.links import Links
 from mmdata.pairing.layouts import shards
 from mmdata.pairing.layouts.table_columns import Columns
-from mmdata.pairing.links import Links
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.matching import match
-from mmdata.pairing.pairs import Pairs
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairing.tree import Tree
+from mmdata.pairs.pairs import Pairs
 
 
 def read(
@@ -58,10 +58,10 @@ def read(
         columns=found.columns,
         findings=found.findings,
     )
-    folders = [os.path.dirname(os.path.abspath(shard)) for shard in found.members.shards]
+    folders = [os.path.dirname(os.path.abspath(shard)) for shard in found.blobs.shards]
     root = os.path.commonpath(folders) if folders else os.curdir
     tree = Tree(root=root, images=sorted(found.images))
     pairs = match(listing, tree, problems=problems, chosen=chosen)
     places = {image: place for place, image in enumerate(found.images)}
     rows = np.array([places[image] for image in pairs.images], np.int64)
-    return dataclasses.replace(pairs, members=found.members.take(rows))
+    return dataclasses.replace(pairs, blobs=found.blobs.take(rows))

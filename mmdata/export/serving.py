@@ -1,0 +1,268 @@
+"""What training did to images and captions, for serving: layers, and one SavedModel of them."""
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+import warnings
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmdata.example import Example
+from mmdata.files.headers import Format
+from mmdata.images.decode_in_graph import Decode
+from mmdata.options import Pixels, Text, pixels_of
+from mmdata.sampling.size_buckets import ENOUGH
+from mmdata.stages.captions import Template
+from mmdata.stages.normalize import Normalize
+from mmdata.stages.pack import Tokenize
+from mmdata.stages.read_header import ReadHeader
+from mmdata.stages.resize import CenterCrop
+from mmdata.tokenizers import Tokenizer
+
+_NAMED = 5
+"""Images at most that an error names."""
+
+
+class _Converter(keras.layers.Layer):
+    """A layer from strings to tensors; TensorFlow only."""
+
+    def __init__(self, who: str, **kwargs: Any) -> None:
+        if keras.backend.backend() != "tensorflow":
+            raise RuntimeError(
+                f"{who} runs on Keras' backend 'tensorflow' alone, for no other has strings; got "
+                f"{keras.backend.backend()!r}. Export it, and load it beside your model."
+            )
+        super().__init__(trainable=False, **kwargs)
+        self._convert_input_args = False  # Keras would turn strings into floats
+        self._allow_non_tensor_positional_args = True
+        self.supports_jit = False
+        self.built = True
+
+
+class ImageDecoder(_Converter):
+    """Encoded images -> pixels, bit for bit as `mmdata.build` with these `Pixels` has them.
+
+    string [b], b >= 1, the bytes of files: JPEG, PNG, WebP, GIF, BMP or JPEG XL
+      ->  [b, H, W, 3], float32 or uint8, as `pixels` has it
+
+    Finds format and EXIF orientation in the bytes. Does not decode what only Pillow does: TIFF,
+    AVIF, HEIC, animated WebP, and the like. Works in a graph, in `tf.data` and eagerly.
+
+    Args:
+      pixels: How training read images, e.g. `ds.pixels`; without `buckets`.
+      **kwargs: Those of `keras.layers.Layer`.
+
+    Raises:
+      RuntimeError: Keras' backend is not TensorFlow.
+      ValueError: `pixels` has buckets: no one size.
+      tf.errors.InvalidArgumentError: An image cannot be decoded; the message says which, by its
+        place in the batch, and why.
+    """
+
+    def __init__(self, pixels: str | Pixels, **kwargs: Any) -> None:
+        super().__init__("ImageDecoder", **kwargs)
+        pixels = pixels_of(pixels, None)
+        if pixels.buckets:
+            raise ValueError(
+                "ImageDecoder(pixels=...) must have one size, for a batch has one; got "
+                f"buckets={pixels.buckets!r}. Pass Pixels(size=...) with one of them."
+            )
+        self.pixels = pixels
+        self._decode = Decode(background=pixels.background, fast=pixels.quality == "fast")
+        self._normalize = Normalize(to=pixels.normalize)
+        # Eagerly, a dataset would be traced anew at each call.
+        self._run = tf.function(
+            self._converted, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
+
+    def call(self, images: Any) -> Any:
+        """Converts a batch of files."""
+        return self._run(tf.convert_to_tensor(images, tf.string))
+
+    def _converted(self, images: Any) -> Any:
+        # In `tf.data`, and not by `tf.map_fn`: there the graph is run as it is, as in training.
+        # Elsewhere TensorFlow multiplies by 1 / 255 rather than dividing by 255, which is not the
+        # same in the last bit.
+        ds = tf.data.Dataset.from_tensor_slices({"content": images})
+        ds = ds.map(self._of_file, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        ds = ds.batch(tf.size(images, tf.int64)).map(self._normalize)
+        batch = ds.get_single_element()
+        problems = _listed(batch["problem"])
+        with tf.control_dependencies([tf.debugging.Assert(problems == "", [problems])]):
+            return tf.ensure_shape(batch["image"], [None, *self.pixels.size, 3])
+
+    def _of_file(self, example: Example) -> Example:
+        pixels = self.pixels
+        example = ReadHeader()(example)
+        if pixels.quality == "fast":
+            example["ratio"] = _decode_ratio(example, pixels.load_size or pixels.size)
+        else:
+            del example["upright"]
+        example = pixels.resize(self._decode(example))
+        if pixels.load_size:
+            example = CenterCrop(size=pixels.size)(example)
+        failed = (example["problem"] == "") & ~example["valid"]
+        problem = tf.where(failed, "damaged or cut off, it cannot be decoded", example["problem"])
+        return {"image": example["image"], "problem": problem}
+
+
+class TextEncoder(_Converter):
+    """Captions -> ids, as `mmdata.build` with this `Text` has them.
+
+    string [b]  ->  token_ids: int32 [b, t], padding_mask: bool [b, t], True at real tokens
+
+    Works in a graph, in `tf.data` and eagerly.
+
+    Args:
+      text: How training cleaned, tokenized and packed captions, e.g. `ds.text`.
+      template: What captions are put into; that of the task, if captions are to be as in training.
+      prompt: What stands before each caption; likewise.
+      **kwargs: Those of `keras.layers.Layer`.
+
+    Raises:
+      RuntimeError: Keras' backend is not TensorFlow.
+      ValueError: The tokenizer of `text` is but a name.
+    """
+
+    def __init__(
+        self, text: Text, *, template: str = "{caption}", prompt: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__("TextEncoder", **kwargs)
+        tokenizer = text.tokenizer
+        if not isinstance(tokenizer, Tokenizer):
+            raise ValueError(
+                "TextEncoder(text=...) must hold a Tokenizer, as ds.text does; got "
+                f"tokenizer={tokenizer!r}."
+            )
+        self.text = text
+        self._template = Template(text=template)
+        self._clean = text.cleaner
+        self._tokenize = Tokenize(tokenizer=tokenizer)
+        self._pack = dataclasses.replace(text, buckets=()).pack(tokenizer, prompt=prompt)
+        tokenizer.tokenize([""])  # so that what it looks up is there
+        self._resources = [
+            value
+            for value in vars(tokenizer).values()
+            if isinstance(value, tf.__internal__.tracking.Trackable)
+        ]
+
+    def call(self, captions: Any) -> Any:
+        """Converts a batch of captions."""
+        example = self._template({"caption": tf.convert_to_tensor(captions, tf.string)})
+        if self._clean is not None:
+            example = self._clean(example)
+        example = self._pack(self._tokenize(example))
+        return {name: example[name] for name in ("token_ids", "padding_mask")}
+
+
+def export_preprocessing(
+    path: str | os.PathLike[str],
+    *,
+    images: ImageDecoder,
+    captions: TextEncoder | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes what training did to images and captions as one SavedModel; never half of it.
+
+    Its signatures take names and give a dict:
+
+      "serving_default": images, captions: string [b]  ->  images, token_ids, padding_mask
+      "images": images: string [b]  ->  images
+      "captions": captions: string [b]  ->  token_ids, padding_mask
+
+    Without `captions`, there is no signature "captions", and "serving_default" is "images". To load
+    it takes `tensorflow`, `tensorflow_text` and nothing else:
+
+        preprocessing = tf.saved_model.load(path).signatures["serving_default"]
+        batch = preprocessing(images=tf.constant([jpeg]), captions=tf.constant(["A boat."]))
+
+    Warns where ftfy repaired the captions of training: what is written does not repair any.
+
+    Args:
+      path: The folder to write.
+      images: What to do to images.
+      captions: What to do to captions; None where the task has no text.
+      overwrite: Whether to replace a SavedModel that is there.
+
+    Raises:
+      FileExistsError: There is something at `path`, and `overwrite` is not set; or it is no
+        SavedModel.
+    """
+    target = pathlib.Path(path)
+    _require_free(target, overwrite)
+    if captions is not None and captions.text.fix_text:
+        warnings.warn(
+            "export_preprocessing(captions=...) does not repair text with ftfy, as "
+            "mmdata.read(fix_text=True) did for training. Call ftfy.fix_text on each caption "
+            "before you send it.",
+            stacklevel=2,
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    module = _Preprocessing(images, captions)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        written, old = pathlib.Path(folder, "new"), pathlib.Path(folder, "old")
+        tf.saved_model.save(module, str(written), signatures=module.signatures())
+        _require_free(target, overwrite)
+        if target.exists():
+            target.rename(old)
+        written.rename(target)
+
+
+class _Preprocessing(tf.Module):
+    def __init__(self, images: ImageDecoder, captions: TextEncoder | None) -> None:
+        super().__init__()
+        self._images = images
+        self._captions = captions
+
+    def signatures(self) -> dict[str, Any]:
+        image, caption = (tf.TensorSpec([None], tf.string, name) for name in ("images", "captions"))
+        by_image = tf.function(self._of_images).get_concrete_function(image)
+        if self._captions is None:
+            return {"serving_default": by_image, "images": by_image}
+        return {
+            "serving_default": tf.function(self._of_both).get_concrete_function(image, caption),
+            "images": by_image,
+            "captions": tf.function(self._of_captions).get_concrete_function(caption),
+        }
+
+    def _of_images(self, images: Any) -> Example:
+        return {"images": self._images(images)}
+
+    def _of_captions(self, captions: Any) -> Example:
+        return self._captions(captions)  # type: ignore[misc, no-any-return]
+
+    def _of_both(self, images: Any, captions: Any) -> Example:
+        return self._of_images(images) | self._of_captions(captions)
+
+
+def _require_free(target: pathlib.Path, overwrite: bool) -> None:
+    if not (target.exists() or target.is_symlink()):
+        return
+    if not overwrite:
+        raise FileExistsError(f"{target}: is there already; overwrite=True replaces a SavedModel.")
+    if not (target / "saved_model.pb").exists():
+        raise FileExistsError(f"{target}: is no SavedModel, and is not replaced; remove it first.")
+
+
+def _decode_ratio(example: Example, size: tuple[int, int]) -> Any:
+    """What `shapes.decode_ratios` gives, of one image: int8 []."""
+    upright = tf.cast(example["upright"], tf.float64)
+    ratio = tf.constant(1, tf.int8)
+    for larger in (2, 4, 8):
+        least = tf.constant([ENOUGH * larger * side for side in size], tf.float64)
+        fits = tf.reduce_all(upright >= least) & (example["format"] == int(Format.JPEG))
+        ratio = tf.where(fits, tf.constant(larger, tf.int8), ratio)
+    return ratio
+
+
+def _listed(problems: Any) -> Any:
+    """One text of the problems of a batch, string [b] -> string []; "" if there is none."""
+    places = tf.where(problems != "")[:, 0]
+    lines = tf.strings.join(
+        ["images[", tf.strings.as_string(places), "]: ", tf.gather(problems, places)]
+    )
+    more = tf.where(tf.size(lines) > _NAMED, " ...", "")
+    return tf.strings.reduce_join(lines[:_NAMED], separator="; ") + more

@@ -1,0 +1,1 @@
+"""What lies on disk, not decoded: headers, scans, archives."""

@@ -1,0 +1,1 @@
+"""Image files -> pixels: decode, resize, cache, and what happens to corrupt files."""

@@ -1,0 +1,181 @@
+"""Images that were decoded and resized once, and are kept on disk: filled first, then read."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import pathlib
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mmdata.example import Example
+from mmdata.files.headers import Format
+from mmdata.files.scan import Scan
+from mmdata.files.scan_cache import hashes
+from mmdata.images.checksums import Checksums
+from mmdata.images.corrupt import named
+from mmdata.images.decoding import Decoding
+from mmdata.pairs.pairs import Pairs
+from mmdata.sampling.lookup import Lookup
+from mmdata.storage.row_store import Compute, Store
+
+_BATCH = 64
+_DECODERS = ("mmdata", "tensorflow", "pillow", "pillow-heif")
+"""Distributions of which another version may decode to other pixels."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Cached:
+    """Takes the images of a batch out of stores, in one call.
+
+    row: int64 [b]  ->  image: [b, ...], all of one shape, 0 where not valid; valid: bool [b]
+
+    Attributes:
+      stores: A store a shape.
+      store_of: int16 [rows], which of them holds each row.
+      slot_of: int64 [rows], where; -1 where there is none.
+      checksums: int64 [rows], of the files that the images were made of; 0 where not known.
+    """
+
+    stores: tuple[Store, ...]
+    store_of: NDArray[np.int16]
+    slot_of: Ints
+    checksums: Ints
+
+    @property
+    def complete(self) -> bool:
+        """Whether the image of each row is there."""
+        return bool((self.slot_of >= 0).all())
+
+    def __call__(self, example: Example) -> Example:
+        row, dtype = example["row"], tf.as_dtype(self.stores[0].dtype)
+        alive = weakref.proxy(self)  # TensorFlow never lets go of what it is given here
+        image, valid = tf.numpy_function(
+            lambda rows: alive._take(rows), [row], [dtype, tf.bool], stateful=False
+        )
+        sides = zip(*(store.shape for store in self.stores), strict=True)
+        shape = [side[0] if len(set(side)) == 1 else None for side in sides]
+        image.set_shape([*row.shape, *shape])
+        valid.set_shape(row.shape)
+        return {**example, "image": image, "valid": valid}
+
+    def images(self, rows: Ints) -> Any:
+        """A dataset of the images of rows, all of one store; see `Decoding.images`."""
+        ds = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self.slot_of[rows] >= 0))
+        rows = tf.constant(rows)
+        return ds.batch(_BATCH).map(
+            lambda place: (place, self({"row": tf.gather(rows, place)})["image"])
+        )
+
+    def judged(self, pairs: Pairs, scan: Scan) -> tuple[Scan, Pairs]:
+        """The scan with checksums, and the pairs, whose report says why images are not there."""
+        scan = dataclasses.replace(scan, checksums=self.checksums)
+        pairs = dataclasses.replace(pairs, scan=scan)
+        failed = np.flatnonzero((self.slot_of < 0) & (scan.formats != Format.UNKNOWN)).tolist()
+        if failed:
+            pairs = named(pairs, scan, failed, "changed while it was read: build again")
+        return pairs.scanned()
+
+    def _take(self, rows: Ints) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        store, slots = self.stores[self.store_of[rows[0]]], self.slot_of[rows]
+        valid = slots >= 0
+        if valid.all():
+            return store.take(slots), valid
+        images = np.zeros((len(rows), *store.shape), store.dtype)
+        images[valid] = store.take(slots[valid])
+        return images, valid
+
+
+def fill(
+    folder: pathlib.Path,
+    pairs: Pairs,
+    scan: Scan,
+    look_up: Lookup,
+    decoding: Decoding,
+    sizes: NDArray[np.int32] | None,
+) -> Cached:
+    """Decodes the images that are not kept yet, with a progress bar, and opens all.
+
+    Args:
+      folder: Where they are kept.
+      pairs: The images.
+      scan: Their scan.
+      look_up: Finds what `decoding` needs of a row.
+      decoding: Makes images of files.
+      sizes: int32 [rows, 2], (height, width) of each; None where `decoding` knows the one of all.
+
+    Returns:
+      The images, but those that cannot be decoded, or changed while they were: their slot is -1.
+
+    Raises:
+      ValueError: The folder is that of the images.
+      OSError: The disk is full, or cannot be written to.
+    """
+    if folder.resolve() == pathlib.Path(pairs.root).resolve():
+        raise ValueError(
+            f"cache=... must be another folder than that of the images; got {str(folder)!r}."
+        )
+    store_of, slot_of = np.zeros(len(pairs), np.int16), np.full(len(pairs), -1)
+    shapes: list[Any] = [decoding.size]
+    if sizes is not None:
+        unique, number = np.unique(sizes, axis=0, return_inverse=True)
+        shapes, store_of = unique.tolist(), number.reshape(-1).astype(np.int16)
+    checksums = Checksums(pairs, scan)
+    stores = []
+    for place, (height, width) in enumerate(shapes):
+        sized = decoding.to((height, width))
+        rows = np.flatnonzero((store_of == place) & (scan.formats != Format.UNKNOWN))
+
+        def compute(
+            places: Ints, rows: Ints = rows, sized: Decoding = sized
+        ) -> Iterator[tuple[Ints, NDArray[np.uint8]]]:
+            images = sized.images(rows[places], look_up)
+            for done, image in images.as_numpy_iterator():
+                yield places[done], image
+
+        kept = Store(
+            folder,
+            settings=sized.settings | versions(),
+            shape=(height, width, 3),
+            dtype=np.dtype(np.uint8),
+        )
+        slot_of[rows] = fill_rows(kept, rows, compute, checksums, what="decoding images")
+        stores.append(kept)
+    checksums.remember()
+    return Cached(
+        stores=tuple(stores), store_of=store_of, slot_of=slot_of, checksums=checksums.known
+    )
+
+
+def fill_rows(
+    store: Store, rows: Ints, compute: Compute, checksums: Checksums, *, what: str
+) -> Ints:
+    """Fills a store with what is made of the images of some rows, see `Store.fill`.
+
+    The key of a row is the name and the content key of its file, in one number: other files may
+    begin and end alike.
+
+    Returns:
+      int64 [k], the slots of the rows; -1 where there is none.
+    """
+    pairs, scan = checksums.pairs, checksums.scan
+    names = hashes(pairs.images[row] for row in rows.tolist()).view(np.int64)
+    identities = np.stack([names ^ scan.keys[rows], scan.stamps[rows]], 1)
+    slots = store.fill(identities, compute, lambda places: checksums(rows[places]), what=what)
+    checksums.note(rows, store.checksums(slots))
+    return slots
+
+
+def versions() -> dict[str, str]:
+    """What decodes, with its versions, on which pixels may depend."""
+    found = {}
+    for name in _DECODERS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

@@ -1,0 +1,108 @@
+"""Image files -> RGB pixels, by Pillow. Safe in threads."""
+
+import contextlib
+import io
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from PIL.ImageFile import ImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+
+from mmdata.files.limits import MAX_PIXELS
+from mmdata.files.pillow import opened, turn_of
+
+_GREY = frozenset({"1", "L", "LA", "La"})
+_STEPS = {"1": 255, "L;2": 85, "L;4": 17}
+_KEPT = frozenset({"CMYK", "LAB"})
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode(
+    content: bytes | BinaryIO, background: tuple[int, int, int] = (255, 255, 255)
+) -> NDArray[np.uint8]:
+    """Decodes the first frame of an image file: uint8 [h, w, 3], sRGB, upright.
+
+    Applies the colour profile and the EXIF orientation. Grey of 16 bits is scaled to 8, not
+    clipped. Does not read a JPEG or JPEG XL.
+
+    Args:
+      content: The file, or its bytes.
+      background: RGB, 0-255; shows through transparent pixels.
+
+    Raises:
+      ValueError: The content cannot be decoded; the message says why.
+    """
+    file = io.BytesIO(content if isinstance(content, bytes) else content.read())
+    try:
+        with opened(file) as image:
+            return np.asarray(_decode(image, background))
+    except ImportError as err:
+        raise ValueError(str(err)) from err
+
+
+def _decode(image: ImageFile, background: tuple[int, int, int]) -> Image.Image:
+    width, height = size = image.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{height} x {width} pixels, more than {MAX_PIXELS:,} in all")
+    turn, key = turn_of(image), _key(image)  # a PNG may bring other EXIF behind its pixels
+    profile = image.info.get("icc_profile")
+    image.load()
+    if image.size != size:  # as damaged HEIF may have it
+        raise ValueError(f"{image.height} x {image.width} pixels, and its header says another size")
+    colour, alpha = _split(image, key)
+    picture = _to_srgb(colour, profile)
+    if alpha is not None:
+        canvas = Image.new("RGB", picture.size, background)
+        canvas.paste(picture, mask=alpha)
+        picture = canvas
+    return picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
+
+
+def _key(image: ImageFile) -> Any:
+    """The transparent colour as pixels have it; Pillow leaves some as they are stored in a PNG."""
+    key = image.info.get("transparency")
+    if key is None or not isinstance(image, PngImageFile):
+        return key
+    stored = image.tile[0][3]
+    if stored in _STEPS:
+        return min(key * _STEPS[stored], 255)
+    return tuple(value >> 8 for value in key) if stored == "RGB;16B" else key
+
+
+def _split(image: ImageFile, key: Any) -> tuple[Image.Image, Image.Image | None]:
+    """Colour, of mode L, RGB, CMYK or LAB, and alpha, if there is any."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and isinstance(image, PpmImageFile)):
+        values = np.asarray(image).astype(np.uint32)
+        alpha = None if key is None else np.where(values == key, 0, 255).astype(np.uint8)
+        grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        return grey, None if alpha is None else Image.fromarray(alpha)
+    if image.mode in ("I", "F"):
+        raise ValueError("pixels of 32 bits have no range")
+    if key is not None:
+        image.info["transparency"] = key
+    base = "L" if image.mode in _GREY else "RGB"
+    if image.has_transparency_data:
+        whole = image.convert(base + "A")
+        return whole.convert(base), whole.getchannel("A")
+    return (image if image.mode in _KEPT else image.convert(base)), None
+
+
+def _to_srgb(colour: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile:
+        # What is damaged, or made for other channels, is no profile of this image.
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            srgb = ImageCms.createProfile("sRGB")
+            return ImageCms.buildTransform(source, srgb, colour.mode, "RGB").apply(colour)
+    return colour.convert("RGB")

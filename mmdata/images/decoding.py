@@ -1,0 +1,91 @@
+"""From files to images of their size: read, decode, resize."""
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mmdata.config import Config
+from mmdata.example import chain
+from mmdata.files.headers import Format
+from mmdata.files.scan import Scan
+from mmdata.images.decode_in_graph import Decode
+from mmdata.images.load import Load
+from mmdata.pairs.pairs import Pairs
+from mmdata.sampling.lookup import Lookup
+from mmdata.stages.resize import CenterCrop, Resize, Size
+
+_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """Takes a dataset of batches of files apart, into one of images, in the same order.
+
+    row: int64 [b]; path: string [b]; and what its stages want, [b, ...]
+      ->  image: uint8 [H, W, 3]; valid: bool []; the rest [...]
+
+    Attributes:
+      load: Reads what the graph cannot read; None where it can read all.
+      decode: Decodes.
+      resize: Makes one size of it.
+      crop: Cuts the middle out; None where `resize` makes the size that is wanted.
+    """
+
+    load: Load | None
+    decode: Decode
+    resize: Resize
+    crop: CenterCrop | None
+
+    @classmethod
+    def of(
+        cls, pairs: Pairs, scan: Scan, config: Config, *, fast: bool, strict: bool
+    ) -> "Decoding":
+        """What a config does with the images of pairs; see `Decode` for `fast` and `strict`."""
+        pixels = config.pixels
+        by_hand = pairs.blobs is not None or Format.PILLOW in scan.formats
+        cut = pixels.load_size is not None and not config.crops_at_random
+        return cls(
+            load=Load(resize=pixels.resize, blobs=pairs.blobs) if by_hand else None,
+            decode=Decode(background=pixels.background, fast=fast, plain=scan.plain, strict=strict),
+            resize=pixels.resize,
+            crop=CenterCrop(size=pixels.size) if cut else None,
+        )
+
+    def __call__(self, ds: Any) -> Any:
+        if self.load is not None:  # one call a batch into Python
+            ds = ds.map(self.load, num_parallel_calls=tf.data.AUTOTUNE)
+        ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
+        stages = chain([self.decode, self.resize, self.crop])
+        return ds.map(stages, num_parallel_calls=os.cpu_count())  # all cores, from the start
+
+    @property
+    def size(self) -> Size | None:
+        """(height, width) of what comes out; None where each example brings its own along."""
+        return self.resize.size if self.crop is None else self.crop.size
+
+    def to(self, size: Size) -> "Decoding":
+        """What it does with files that are to have this size."""
+        resize = self.resize if self.crop else dataclasses.replace(self.resize, size=size)
+        return dataclasses.replace(self, resize=resize)
+
+    def images(self, rows: NDArray[np.int64], look_up: Lookup) -> Any:
+        """A dataset of the images of rows, some at a time, but for those that are corrupt.
+
+        rows: int64 [n]  ->  place: int64 [b], ascending, in `rows`; image: uint8 [b, H, W, 3]
+        """
+        strict = dataclasses.replace(self, decode=dataclasses.replace(self.decode, strict=True))
+        ds = tf.data.Dataset.from_tensor_slices(rows).enumerate().batch(_BATCH)
+        ds = ds.map(lambda place, row: {"place": place, **look_up.of_rows(row)})
+        ds = strict(ds).ignore_errors().filter(lambda example: example["valid"])
+        ds = ds.map(lambda example: (example["place"], example["image"]))
+        return ds.batch(_BATCH).prefetch(tf.data.AUTOTUNE)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """All that pixels depend on, beside their file and what it runs on."""
+        decode = dataclasses.replace(self.decode, plain=False, strict=False)
+        return {"decode": repr(decode), "resize": repr(self.resize), "crop": repr(self.crop)}

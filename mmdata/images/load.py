@@ -1,0 +1,108 @@
+"""Files that the graph cannot read: members of tar shards, and formats that only Pillow decodes."""
+
+import dataclasses
+import io
+import os
+import pathlib
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from PIL import Image
+
+from mmdata.example import Example
+from mmdata.files.blobs import Blobs
+from mmdata.files.headers import Format
+from mmdata.images import decode as pillow
+from mmdata.stages.resize import Resize
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Load:
+    """Reads the images of a batch that the graph cannot read, in one call.
+
+    row: int64 [b]; path: string [b]; format: int8 [b]; size: int32 [b, 2], if `resize` needs it
+      ->  content: string [b]; format: int8 [b]
+
+    A member of a tar shard becomes its bytes. An image of format PILLOW becomes the bytes of a BMP
+    file, format BMP, already resized, so that a batch of large ones fits into memory; resizing it
+    again changes nothing. Where reading or Pillow fails, the format becomes UNKNOWN. The content of
+    all other files, and where the format is UNKNOWN, is "".
+
+    Attributes:
+      resize: What the images that Pillow decodes go through.
+      blobs: Where each row lies in tar shards, if the images do.
+    """
+
+    resize: Resize
+    blobs: Blobs | None = None
+
+    def __call__(self, example: Example) -> Example:
+        names = ["row", "path", "format", *(["size"] if self.resize.size is None else [])]
+        alive = weakref.proxy(self)  # TensorFlow never lets go of what it is given here
+        content, kind = tf.numpy_function(
+            lambda *columns: alive._load(*columns),
+            [example[name] for name in names],
+            [tf.string, tf.int8],
+            stateful=False,
+        )
+        shape = example["row"].shape
+        read = {"content": tf.ensure_shape(content, shape), "format": tf.ensure_shape(kind, shape)}
+        return {**example, **read}
+
+    def _load(
+        self,
+        rows: NDArray[np.int64],
+        paths: NDArray[Any],
+        formats: NDArray[np.int8],
+        sizes: NDArray[np.int32] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.int8]]:
+        contents, formats = np.full(len(rows), b"", np.object_), formats.copy()
+        by_pillow = formats == Format.PILLOW
+        if self.blobs is not None:
+            by_graph = ~by_pillow & (formats != Format.UNKNOWN)
+            contents[by_graph] = _read_many(self.blobs, rows[by_graph])
+
+        def convert(place: int) -> bytes:
+            size = {} if sizes is None else {"size": tf.constant(sizes[place])}
+            return self._converted(int(rows[place]), paths[place], size)
+
+        places = np.flatnonzero(by_pillow)
+        if places.size:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                contents[places] = list(pool.map(convert, places.tolist()))
+        formats[places] = np.where(contents[places] == b"", Format.UNKNOWN, Format.BMP)
+        return contents, formats
+
+    def _converted(self, row: int, path: bytes, size: Example) -> bytes:
+        """A BMP file; "" where reading or decoding fails."""
+        try:
+            if self.blobs is None:
+                content = pathlib.Path(os.fsdecode(path)).read_bytes()
+            else:
+                content = self.blobs.read(row)
+            pixels = pillow.decode(content, self.resize.background)
+        except (OSError, ValueError):
+            return b""
+        resized = self.resize({"image": tf.constant(pixels), **size})["image"]
+        file = io.BytesIO()
+        Image.fromarray(resized.numpy()).save(file, "BMP")
+        return file.getvalue()
+
+
+def _read_many(blobs: Blobs, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """The bytes of members, "" where one cannot be read."""
+    try:
+        return np.array([*blobs.read_many(rows), None], np.object_)[:-1]
+    except OSError:
+        return np.array([*(_read(blobs, row) for row in rows.tolist()), None], np.object_)[:-1]
+
+
+def _read(blobs: Blobs, row: int) -> bytes:
+    try:
+        return blobs.read(row)
+    except OSError:
+        return b""

@@ -1,0 +1,397 @@
+"""The arguments of `build` that are values of their own, and what a name stands for."""
+
+import dataclasses
+import itertools
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from mmdata.sampling.order import Remainder
+from mmdata.stages.clean import Clean
+from mmdata.stages.normalize import Normalize
+from mmdata.stages.pack import Pack, Padding, Side, require_padding, room_needed
+from mmdata.stages.resampling import Interpolation
+from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size
+from mmdata.storage.user_cache import user_cache
+from mmdata.tasks import TASKS, Task
+from mmdata.tokenizers import LEARNED, ClipBpe, Tokenizer
+from mmdata.tokenizers.learning import require_vocabulary_size
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
+_TOKENIZERS = (*LEARNED, "byte", "clip")
+_CLEANING = {"bytepair": "light", "clip": "clip", "sentencepiece": "light"}
+_LENGTH = 32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """How images become numbers.
+
+    Attributes:
+      size: (height, width) in pixels.
+      fit: "stretch", "crop" or "pad", see `Resize`.
+      interpolation: "bilinear" or "bicubic", both antialiased.
+      normalize: What pixels are scaled to; see `Normalize`.
+      background: RGB behind transparent pixels and of padding, 0-255.
+      load_size: (height, width), at least `size`: images are resized to this, and `size` is cut out
+        of the middle, or by `RandomCrop`. None is `size`; with `RandomCrop`, 8/7 of it (256 for
+        224).
+      buckets: Sizes, instead of one: each image goes to the size whose aspect ratio is nearest to
+        its own, and each batch holds images of one size; see `aspect_buckets`.
+      max_crop: The share of an image that fit="crop" may cut off; where it would be more, the image
+        is made smaller and padded. None is 1, or 0.25 with `buckets`.
+      quality: "exact"; or "fast", which decodes a JPEG at 1/2, 1/4 or 1/8 of its size where that is
+        still 1.5 times the size that is asked for. COCO photos at 80 x 80 differ from exact by 1
+        grey level on average, 66 at most.
+
+    Raises:
+      ValueError: A field is out of range, or two of them exclude each other.
+    """
+
+    size: Size = (224, 224)
+    fit: Fit = "stretch"
+    interpolation: Interpolation = "bilinear"
+    normalize: str = "unit"
+    background: Rgb = WHITE
+    load_size: Size | None = None
+    buckets: tuple[Size, ...] = ()
+    max_crop: float | None = None
+    quality: Literal["exact", "fast"] = "exact"
+
+    def __post_init__(self) -> None:
+        require_size("Pixels(size=...)", "size", self.size)
+        Normalize(to=self.normalize)
+        if self.quality not in ("exact", "fast"):
+            raise ValueError(
+                f'Pixels(quality=...) must be "exact" or "fast"; got {self.quality!r}.'
+            )
+        is_tuple = isinstance(self.buckets, tuple)
+        for size in self.buckets if is_tuple else ():
+            require_size("Pixels(buckets=...)", "size", size)
+        if not is_tuple or len(set(self.buckets)) < len(self.buckets):
+            raise ValueError(
+                "Pixels(buckets=...) must be a tuple of different sizes (height, width); got "
+                f"{self.buckets!r}."
+            )
+        if self.max_crop is not None and self.fit != "crop":
+            raise ValueError(
+                f'Pixels(max_crop=...) needs fit="crop"; got fit={self.fit!r}, '
+                f"max_crop={self.max_crop!r}."
+            )
+        if self.load_size is not None:
+            require_size("Pixels(load_size=...)", "load_size", self.load_size)
+            if self.buckets:
+                raise ValueError(
+                    f"Pixels(load_size=...) must be None with buckets=...; got {self.load_size!r}."
+                )
+            if self.load_size[0] < self.size[0] or self.load_size[1] < self.size[1]:
+                raise ValueError(
+                    f"Pixels(load_size=...) must be at least size={self.size!r}; got "
+                    f"{self.load_size!r}."
+                )
+        _ = self.resize
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> "Pixels":
+        """What a name that `build(pixels=)` takes stands for, with some fields changed.
+
+        >>> Pixels.preset("clip", quality="fast").fit
+        'crop'
+
+        Raises:
+          ValueError: There is no such name, or a change is out of range.
+          TypeError: A change is no field.
+        """
+        if name not in tuple(PRESETS):
+            raise ValueError(
+                f"pixels=... must be one of {list(PRESETS)} or a Pixels; got {name!r}."
+            )
+        return dataclasses.replace(PRESETS[name], **changes)
+
+    @property
+    def resize(self) -> Resize:
+        """The stage that does it; with `buckets`, each example brings its size along."""
+        most = 0.25 if self.buckets else 1.0
+        return Resize(
+            size=None if self.buckets else self.load_size or self.size,
+            fit=self.fit,
+            interpolation=self.interpolation,
+            background=self.background,
+            max_crop=most if self.max_crop is None else self.max_crop,
+        )
+
+    def resized(self, size: Size) -> "Pixels":
+        """The same for another size; `load_size` grows or shrinks with it."""
+        require_size("image_size=...", "image_size", size)
+        if self.load_size is None:
+            return dataclasses.replace(self, size=size)
+        load = zip(size, self.load_size, self.size, strict=True)
+        height, width = (round(new * loaded / old) for new, loaded, old in load)
+        return dataclasses.replace(self, size=size, load_size=(height, width))
+
+
+PRESETS: dict[str, Pixels] = {
+    **{name: Pixels(normalize=name) for name in ("unit", "signed", "raw", "uint8", "caffe")},
+    "clip": Pixels(fit="crop", interpolation="bicubic", normalize="clip"),
+    "siglip": Pixels(interpolation="bicubic", normalize="signed"),
+    "paligemma": Pixels(interpolation="bicubic", normalize="signed"),
+    "imagenet": Pixels(fit="crop", load_size=(256, 256), normalize="imagenet"),
+    "inception_v3": Pixels(size=(299, 299), normalize="signed"),
+    "resnet50": Pixels(normalize="caffe"),
+    "vgg16": Pixels(normalize="caffe"),
+    "efficientnet": Pixels(normalize="raw"),
+    "mobilenet_v3": Pixels(normalize="raw"),
+}
+"""What the names that `build(pixels=)` takes stand for.
+
+Sources: "clip": OpenAI's `clip.load`, `_transform(224)`; "siglip", "paligemma": the image
+processors `SiglipImageProcessor` of google/siglip-base-patch16-224 and google/paligemma-3b-pt-224;
+"imagenet": torchvision's weights, e.g. `ResNet50_Weights.IMAGENET1K_V1`; the others:
+`keras.applications`, default input sizes and `preprocess_input`, whose networks of "efficientnet"
+and "mobilenet_v3" scale pixels themselves.
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Text:
+    """How captions become ids.
+
+    Attributes:
+      clean: What runs before the tokenizer: a `Clean`, or the name of one of its presets; "auto" is
+        what the tokenizer was made for; None leaves captions as they are.
+      tokenizer: "word", "wordpiece", "character", "sentencepiece" or "bytepair", learned from the
+        training captions; "byte"; "clip", whose merges are looked for in installed packages and in
+        the cache of Hugging Face; or a `Tokenizer`.
+      vocabulary_size: Tokens at most, special ones included; for a tokenizer that is learned.
+      length: Tokens of a sequence, special ones included; longer captions are cut. None is that of
+        the tokenizer's model (CLIP: 77), else 32.
+      padding: "length" fills sequences up to `length`; "longest", to the longest of the batch.
+      padding_side: "right" fills up behind a sequence; "left", before it, as for writing on.
+      buckets: Lengths below `length`, instead of it alone: each caption goes to the shortest that
+        holds it, and each batch holds captions of one. A stage of your own in `augment` must not
+        make captions longer: they are cut there.
+      fix_text: Whether `mmdata.read(fix_text=True)` repaired the captions; `build` sets it. Repairs
+        nothing itself.
+
+    Raises:
+      ValueError: A field is none of these, or two of them exclude each other.
+    """
+
+    clean: Clean | str | None = "auto"
+    tokenizer: str | Tokenizer = "wordpiece"
+    vocabulary_size: int = 8000
+    length: int | None = None
+    padding: Padding = "length"
+    padding_side: Side = "right"
+    buckets: tuple[int, ...] = ()
+    # Not in the `repr`, by which `Resume` compares settings: it changes no batch.
+    fix_text: bool = dataclasses.field(default=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tokenizer, Tokenizer) and self.tokenizer not in _TOKENIZERS:
+            raise ValueError(
+                f"text=... must be one of {list(_TOKENIZERS)}, a Tokenizer or a Text; got "
+                f"{self.tokenizer!r}."
+            )
+        if not (self.clean is None or isinstance(self.clean, (str, Clean))):
+            raise ValueError(
+                f'Text(clean=...) must be a Clean, the name of one, "auto" or None; got '
+                f"{self.clean!r}."
+            )
+        _ = self.cleaner
+        if self.length is not None and not (isinstance(self.length, int) and self.length >= 3):
+            raise ValueError(
+                "sequence_length=... must be an int of at least 3, for start, a token and end; got "
+                f"{self.length!r}."
+            )
+        require_padding("Text", self.padding, self.padding_side)
+        are_ints = isinstance(self.buckets, tuple) and all(isinstance(n, int) for n in self.buckets)
+        lengths = (2, *self.buckets, self.sequence_length) if are_ints else ()
+        ascending = all(low < high for low, high in itertools.pairwise(lengths))
+        if not (are_ints and ascending) or (self.buckets and self.padding != "length"):
+            raise ValueError(
+                "Text(buckets=...) must be ascending lengths from 3 to below "
+                f'length={self.sequence_length!r}, with padding="length"; got {self.buckets!r}, '
+                f"padding={self.padding!r}."
+            )
+        require_vocabulary_size(self.vocabulary_size)
+
+    @property
+    def cleaner(self) -> Clean | None:
+        """The stage that cleans; None where captions stay as they are."""
+        if self.clean != "auto":
+            return Clean.preset(self.clean) if isinstance(self.clean, str) else self.clean
+        if isinstance(self.tokenizer, Tokenizer):
+            return Clean.preset(self.tokenizer.cleaning)
+        return Clean.preset(_CLEANING.get(self.tokenizer, "lower"))
+
+    @property
+    def sequence_length(self) -> int:
+        """Tokens of a sequence, as `length` has it, or the tokenizer's model."""
+        if self.length is not None:
+            return self.length
+        if isinstance(self.tokenizer, Tokenizer):
+            return self.tokenizer.sequence_length or _LENGTH
+        return (ClipBpe.sequence_length if self.tokenizer == "clip" else None) or _LENGTH
+
+    def pack(self, tokenizer: Tokenizer, *, lookahead: int = 0, prompt: str = "") -> Pack:
+        """The stage that packs.
+
+        Args:
+          tokenizer: What splits captions.
+          lookahead: By how many tokens sequences are longer than `length`.
+          prompt: What stands before each caption.
+
+        Raises:
+          ValueError: The length leaves no room for a token, or nothing stands before the first.
+        """
+        start, end = tokenizer.start_id, tokenizer.end_id
+        ids = tuple(tokenizer.tokenize(prompt).numpy().tolist()) if prompt else ()
+        if prompt and not ids:
+            raise ValueError(
+                f"prompt=... must hold a token; {tokenizer!r} finds none in {prompt!r}."
+            )
+        if lookahead and start is None and not ids:
+            raise ValueError(
+                "text=... must have a start token, or the task a prompt, for the first token to "
+                f"follow; got {tokenizer!r}, which has none. See Prefix(prompt=...)."
+            )
+        lengths = [*self.buckets, self.sequence_length]
+        least, words = room_needed(start, ids, end)
+        if lengths[0] < least - lookahead:
+            raise ValueError(
+                f"sequence_length=... and buckets=... must be at least {least - lookahead}, for "
+                f"{words}; got {lengths[0]!r}."
+            )
+        lengths = [length + lookahead for length in lengths]
+        return Pack(
+            length=lengths[-1],
+            start_id=start,
+            end_id=end,
+            pad_id=tokenizer.pad_id,
+            prompt=ids,
+            padding=self.padding,
+            padding_side=self.padding_side,
+            buckets=tuple(lengths) if self.buckets else (),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batching:
+    """How examples make batches.
+
+    Attributes:
+      size: Examples a batch, over all shards.
+      remainder: What becomes of the last, short batch of an epoch, or of each bucket: "keep" gives
+        it; "drop" leaves it out, which are other examples each epoch; "wrap" fills it up with those
+        that came first in the epoch. Where it is not kept, shapes are fixed. The splits
+        "validation" and "test" keep it: each example is measured once.
+
+    Raises:
+      ValueError: A field is none of these.
+    """
+
+    size: int = 32
+    remainder: Remainder = "keep"
+
+    def __post_init__(self) -> None:
+        if not (_is_int(self.size) and self.size >= 1):
+            raise ValueError(f"batch_size=... must be an int of at least 1; got {self.size!r}.")
+        if self.remainder not in get_args(Remainder):
+            raise ValueError(
+                f"Batching(remainder=...) must be one of {list(get_args(Remainder))}; got "
+                f"{self.remainder!r}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Blocks:
+    """Shuffling that stays near: for tar shards, slow disks and files far away.
+
+    Each epoch takes the blocks in another order, some at a time, and shuffles the examples of
+    these. A block is a tar shard, or so many files in the order of their paths.
+
+    Attributes:
+      window: Blocks that are shuffled together, >= 1.
+      rows: Images of a block, >= 1, where they do not lie in tar shards.
+
+    Raises:
+      ValueError: A field is out of range.
+    """
+
+    window: int = 8
+    rows: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("window", "rows"):
+            value = getattr(self, name)
+            if not (_is_int(value) and value >= 1):
+                raise ValueError(f"Blocks({name}=...) must be an int of at least 1; got {value!r}.")
+
+
+def batching_of(batch_size: int | Batching) -> Batching:
+    """What `build(batch_size=)` means."""
+    return batch_size if isinstance(batch_size, Batching) else Batching(size=batch_size)
+
+
+def shuffling_of(shuffle: bool | str | Blocks) -> bool | Blocks:
+    """What `build(shuffle=)` means."""
+    if isinstance(shuffle, (bool, Blocks)):
+        return shuffle
+    if shuffle != "blocks":
+        raise ValueError(f'shuffle=... must be True, False, "blocks" or a Blocks; got {shuffle!r}.')
+    return Blocks()
+
+
+def cache_of(cache: "StrPath | bool | None") -> pathlib.Path | None:
+    """What `build(cache=)` means: the folder; None is none."""
+    if cache is None or cache is False:
+        return None
+    if cache is True:
+        return user_cache() / "pixels"
+    if not isinstance(cache, (str, os.PathLike)) or not str(cache):
+        raise ValueError(f"cache=... must be a path, True or None; got {cache!r}.")
+    folder = pathlib.Path(cache).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"cache=... must be a folder; got the file {str(folder)!r}.")
+    return folder
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def pixels_of(pixels: str | Pixels, image_size: tuple[int, int] | None) -> Pixels:
+    """What `build(pixels=, image_size=)` means."""
+    if isinstance(pixels, Pixels):
+        _refuse_both("image_size", image_size, "pixels=Pixels(size=...)")
+        return pixels
+    preset = Pixels.preset(pixels)
+    return preset if image_size is None else preset.resized(image_size)
+
+
+def text_of(text: str | Tokenizer | Text, sequence_length: int | None) -> Text:
+    """What `build(text=, sequence_length=)` means."""
+    if isinstance(text, Text):
+        _refuse_both("sequence_length", sequence_length, "text=Text(length=...)")
+        return text
+    return Text(tokenizer=text, length=sequence_length)
+
+
+def task_of(task: str | Task) -> Task:
+    """What `build(task=)` means."""
+    if isinstance(task, Task):
+        return task
+    if task not in tuple(TASKS):
+        raise ValueError(
+            f"task=... must be one of {list(TASKS)}, or a Captioning, Prefix, Retrieval, "
+            f"References, TextToImage or Classification; got {task!r}."
+        )
+    return TASKS[task]
+
+
+def _refuse_both(name: str, value: object, other: str) -> None:
+    if value is not None:
+        raise ValueError(f"{name}={value!r} and {other} set the same; pass one of them.")

@@ -1,0 +1,41 @@
+"""HTML for Jupyter: thumbnails with their captions. Knows files and text, and nothing else."""
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from typing import BinaryIO
+
+from mmdata.images.thumbnails import thumbnail
+from mmdata.printable import printable
+
+_SIDE = 144
+_FIGURE = "display:inline-block;width:160px;margin:4px;vertical-align:top;font-size:12px"
+
+
+Picture = tuple[str, Callable[[], BinaryIO], Sequence[str]]
+"""An image: its name, what opens its file, its captions."""
+
+
+def gallery(images: Iterable[Picture]) -> str:
+    """One figure an image: its thumbnail, upright, above its captions.
+
+    Returns:
+      HTML without scripts or links; names and captions are escaped, printable and isolated: none
+      turns round the text beside it.
+    """
+    return "<div>" + "".join(_figure(*picture) for picture in images) + "</div>"
+
+
+def _figure(name: str, open_image: Callable[[], BinaryIO], captions: Sequence[str]) -> str:
+    text = "<br>".join(f"<bdi>{_escaped(caption)}</bdi>" for caption in captions)
+    alt = _escaped(captions[0] if captions else name)
+    shown = thumbnail(open_image, _SIDE)
+    picture = (
+        f'<img src="{shown.source}" alt="{alt}">'
+        if shown
+        else f"<em>unreadable: <bdi>{alt}</bdi></em>"
+    )
+    return f'<figure style="{_FIGURE}">{picture}<figcaption>{text}</figcaption></figure>'
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text), quote=True)

@@ -1,0 +1,548 @@
+"""`Pairs`: one row an image, with all its captions, in columns."""
+
+import array
+import dataclasses
+import functools
+import hashlib
+import html
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mmdata.files.blobs import Blobs
+from mmdata.files.links import Links
+from mmdata.files.scan import Scan
+from mmdata.files.scan import scan as scan_files
+from mmdata.pairs import columns, merging, splits
+from mmdata.pairs.columns import Column
+from mmdata.pairs.findings import Finding, PairingReport
+from mmdata.pairs.strings import Strings, StringsWriter
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from _typeshed import StrPath
+
+
+class Row(NamedTuple):
+    """An image and its captions, on the way into `Pairs`."""
+
+    image: str
+    captions: Sequence[str]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Pairs:
+    """Images and their captions: what `mmdata.read` returns and `mmdata.build` takes.
+
+    A row is an image with all its captions; a pair is an image with one of them. `len(pairs)`
+    counts rows. Holds names and captions only; `split` and `scanned` read the first and last bytes
+    of each image, and decode none.
+
+    Attributes:
+      root: The folder of images.
+      images: Paths relative to `root`, one a row, sorted.
+      captions: All captions, row by row.
+      offsets: int64 [rows + 1]; the captions of row i are `captions[offsets[i]:offsets[i + 1]]`.
+      split_names: Names that `split_of` indexes; empty where nothing was split.
+      split_of: int8 [rows], the row's split, -1 for none; None where nothing was split.
+      weights: float32 [rows], how much a row counts in training; None where all count the same.
+      columns: Further values by name: int64, float64 or bool [rows], or as many texts.
+      classes: The names of columns of labels, in the order of their numbers.
+      blobs: Where the images are in tar shards; None where they are files.
+      links: Whether symbolic links out of `root` were followed, see `mmdata.read`.
+      report: What paired, what did not, and why.
+      scan: Headers and content keys of the images; None until they are needed.
+      fix_text: Whether ftfy repaired captions when they were read; see `mmdata.read`.
+    """
+
+    root: str
+    images: Strings
+    captions: Strings
+    offsets: NDArray[np.int64]
+    split_names: tuple[str, ...] = ()
+    split_of: NDArray[np.int8] | None = None
+    weights: NDArray[np.float32] | None = None
+    columns: Mapping[str, Column] = dataclasses.field(default_factory=dict)
+    classes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    blobs: Blobs | None = None
+    links: Links = "inside"
+    report: PairingReport
+    scan: Scan | None = None
+    fix_text: bool = False
+
+    @classmethod
+    def of_rows(
+        cls, root: str, rows: Iterable[Row], *, layout: str, findings: Sequence[Finding] = ()
+    ) -> "Pairs":
+        """Builds `Pairs` from rows in the order of their paths, one at a time.
+
+        `findings` is looked at when the last row is taken, so `rows` may still add to it.
+        """
+        images, captions, offsets = StringsWriter(), StringsWriter(), array.array("q", [0])
+        for row in rows:
+            images.extend((row.image,))
+            captions.extend(row.captions)
+            offsets.append(len(captions))
+        return cls(
+            root=root,
+            images=images.strings(),
+            captions=captions.strings(),
+            offsets=np.array(offsets, np.int64),
+            report=PairingReport(layout, len(images), len(captions), tuple(findings)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def pair_count(self) -> int:
+        """Number of (image, caption) pairs, over all rows."""
+        return len(self.captions)
+
+    def path(self, row: int) -> str:
+        """The image file of a row, as `open` takes it; inside a shard, only a name to show."""
+        return os.path.join(self.root, self.images[row])
+
+    @property
+    def paths(self) -> list[str]:
+        """The image file of every row, see `path`."""
+        return [os.path.join(self.root, image) for image in self.images]
+
+    def open(self, row: int) -> BinaryIO:
+        """Opens the image of a row for reading, be it a file or a member of a shard."""
+        return open(self.path(row), "rb") if self.blobs is None else self.blobs.open(row)
+
+    def captions_of(self, row: int) -> list[str]:
+        """All captions of a row."""
+        row = range(len(self))[row]
+        return self.captions[int(self.offsets[row]) : int(self.offsets[row + 1])]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that training sees: names, contents, captions, splits, weights, columns.
+
+        Of the content of each image file, it covers the length, the first 4 KiB and the last 4 KiB;
+        of formats that may hold bare pixels, such as BMP and TIFF, all bytes. So a file of another
+        format that changes in the middle alone, and keeps its length, is not noticed here. A cache
+        notices it.
+
+        Does not depend on where the images lie, nor on their times. Scans them if that was not done
+        before; a file whose length, times and inode are as they were is not read again.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        scan, _ = self.scanned()
+        parts: list[Any] = [self.images, self.captions, self.offsets, scan.keys]
+        parts += [None if self.split_of is None else self.split_labels, self.weights]
+        parts += [part for name in sorted(self.columns) for part in (name, self.columns[name])]
+        for part in parts:
+            _digest(digest, part)
+        return digest.hexdigest()
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A table, one row an image.
+
+        Columns: image (path), captions (list); split and weight where there are some; the further
+        columns, but for those of these names; height, width (pixels as stored) and problem (why it
+        cannot be decoded, or "") where the images were scanned and no further column is so named.
+        """
+        import pandas as pd
+
+        table: dict[str, object] = {
+            "image": pd.Series(self.paths, dtype=object),  # names may not be UTF-8
+            "captions": [self.captions_of(row) for row in range(len(self))],
+        }
+        if self.split_of is not None:
+            table["split"] = pd.Series(self.split_labels, dtype=object)
+        if self.weights is not None:
+            table["weight"] = self.weights
+        for name, column in self.columns.items():
+            table.setdefault(name, columns.values(column))
+        if self.scan is not None:
+            table.setdefault("height", self.scan.heights)
+            table.setdefault("width", self.scan.widths)
+            problems = [self.scan.problems.get(row, "") for row in range(len(self))]
+            table.setdefault("problem", problems)
+        return pd.DataFrame(table)
+
+    @property
+    def split_labels(self) -> list[str | None]:
+        """The split of each row, None where it is in none."""
+        if self.split_of is None:
+            return [None] * len(self)
+        names = (*self.split_names, None)
+        return [names[place] for place in self.split_of.tolist()]
+
+    def split(
+        self,
+        ratios: Mapping[str, float] | None = None,
+        *,
+        groups: str | None = None,
+        near_duplicates: bool = False,
+    ) -> "Pairs":
+        """Assigns every image to a split by the content of its file.
+
+        All captions of an image, and all copies of a file, land on one side, and so does each
+        group. Adding files moves no other file, unless they join two groups. Pairs that are split
+        already, by their source for instance, keep their splits; `drop("split")` forgets them.
+
+        Args:
+          ratios: Share of the groups by name of the split, each above 0, together 1; None is 0.8
+            "train", 0.1 "validation", 0.1 "test".
+          groups: A column whose equal values stay together, e.g. a photographer or a scene.
+          near_duplicates: Whether images that look alike stay together too: those whose perceptual
+            hashes differ in few bits. Decodes every image; needs `pip install
+            "mmdata[duplicates]"`.
+
+        Returns:
+          The same rows, with `split_of` filled.
+
+        Raises:
+          ValueError: A ratio is not above 0, the ratios do not add up to 1, a split is empty,
+            there is no such column, or the pairs are split and an argument asks for other splits.
+        """
+        if self.split_of is not None:
+            if ratios is not None or groups is not None or near_duplicates:
+                raise ValueError(
+                    f"Pairs.split(...) cannot split again what is split into "
+                    f'{list(self.split_names)}. Pairs.drop("split") forgets these splits.'
+                )
+            return self
+        scan, pairs = self.scanned()
+        groupings = [scan.keys]
+        if groups is not None:
+            groupings.insert(0, self._groups(groups, scan.keys))
+        if near_duplicates:
+            from mmdata.pairs.near_duplicates import clusters
+
+            groupings.append(clusters(self.open, len(self)))
+        shares = splits.DEFAULT if ratios is None else ratios
+        names, split_of = splits.assign(splits.group_keys(groupings), shares)
+        return dataclasses.replace(pairs, split_names=names, split_of=split_of)
+
+    def _groups(self, name: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Hashes of a column; where it has no value, a row is a group by itself."""
+        column = self._column(name, "groups")
+        missing = [value == "" or value != value for value in columns.values(column)]
+        return np.where(missing, keys, splits.hashes(column))
+
+    def leaks(self) -> list[Finding]:
+        """Every image, by content, and every caption that stands in more than one split.
+
+        Empty where nothing was split. Captions are compared without case and white space.
+        """
+        if self.split_of is None:
+            return []
+        scan, _ = self.scanned()
+        return splits.leaks(
+            self.split_of, self.split_names, self.images, scan.keys, self.captions, self.offsets
+        )
+
+    def scanned(self) -> tuple[Scan, "Pairs"]:
+        """The scan of the images, made now if it was not before, and the pairs that keep it.
+
+        Images that must not be decoded, and copies of others, are then findings of the report.
+        """
+        if self.scan is not None:
+            return self.scan, self
+        scan = scan_files(self.root, list(self.images), self.blobs)
+        return scan, self.with_scan(scan)
+
+    def with_scan(self, scan: Scan) -> "Pairs":
+        """The pairs with another scan, and the report with what that scan found."""
+        told = [f for f in self.report.findings if f.kind not in ("corrupt", "duplicate_image")]
+        told += [Finding("corrupt", self.images[row], why) for row, why in scan.problems.items()]
+        told += splits.duplicates(self.images, scan.keys)
+        report = dataclasses.replace(self.report, findings=tuple(told))
+        return dataclasses.replace(self, scan=scan, report=report)
+
+    @property
+    def corrupt(self) -> list[Finding]:
+        """What the report says of images that cannot be decoded."""
+        return [found for found in self.report.findings if found.kind == "corrupt"]
+
+    def subset(self, split: str) -> "Pairs":
+        """The rows of one split.
+
+        Raises:
+          ValueError: There is no such split.
+        """
+        if self.split_of is None or split not in self.split_names:
+            raise ValueError(
+                f"split=... must be one of {list(self.split_names)}; got {split!r}. "
+                "Pairs.split({...}) makes splits of other names."
+            )
+        return self.take(np.flatnonzero(self.split_of == self.split_names.index(split)))
+
+    def filter(self, keep: Callable[["pd.DataFrame"], ArrayLike] | ArrayLike) -> "Pairs":
+        """The rows for which `keep` is true.
+
+        Args:
+          keep: bool [rows], or a function that makes it of `frame`.
+
+        Raises:
+          ValueError: There are not as many bools as rows.
+
+        >>> pairs.filter(lambda frame: frame.captions.str.len() >= 5)  # doctest: +SKIP
+        """
+        kept = np.asarray(keep(self.to_pandas()) if callable(keep) else keep)
+        if kept.shape != (len(self),) or (kept.size and kept.dtype != np.bool_):
+            raise ValueError(
+                f"Pairs.filter(...) must be a bool for each of {len(self):,} rows; got "
+                f"{kept.dtype} {list(kept.shape)}."
+            )
+        return self.take(np.flatnonzero(kept))
+
+    def sample(self, count: int, *, seed: int = 0) -> "Pairs":
+        """`count` rows at random, in their order; all where there are no more.
+
+        Raises:
+          ValueError: `count` is below 0.
+        """
+        if not isinstance(count, int) or count < 0:
+            raise ValueError(f"Pairs.sample(...) takes an int of at least 0; got {count!r}.")
+        rows = np.random.default_rng(seed).permutation(len(self))[:count]
+        return self.take(np.sort(rows))
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> "Pairs":
+        """The rows at `rows`, ints [k], in that order.
+
+        Raises:
+          ValueError: `rows` are no ints; `filter` takes bools.
+          IndexError: There is no such row.
+        """
+        given = np.asarray(rows)
+        if given.ndim != 1 or (given.size and not np.issubdtype(given.dtype, np.integer)):
+            raise ValueError(f"Pairs.take(...) must be ints [k]; got {given.dtype} {given.shape}.")
+        places = np.arange(len(self))[given.astype(np.int64)]
+        counts = np.diff(self.offsets)[places]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        shift = np.repeat(self.offsets[places] - offsets[:-1], counts)
+        captions = self.captions.take(np.arange(offsets[-1]) + shift)
+        return dataclasses.replace(
+            self,
+            images=self.images.take(places),
+            captions=captions,
+            offsets=offsets,
+            split_of=None if self.split_of is None else self.split_of[places],
+            weights=None if self.weights is None else self.weights[places],
+            columns={name: columns.take(kept, places) for name, kept in self.columns.items()},
+            blobs=None if self.blobs is None else self.blobs.take(places),
+            scan=None if self.scan is None else self.scan.take(places),
+            report=PairingReport(
+                self.report.layout, len(places), len(captions), self._findings(places)
+            ),
+        )
+
+    def _findings(self, rows: NDArray[np.int64]) -> tuple[Finding, ...]:
+        """The findings, without those of images that are not among `rows`."""
+        told = {finding.path for finding in self.report.findings if finding.count == 1}
+        kept = np.zeros(len(self), np.bool_)
+        kept[rows] = True
+        gone = {image for row, image in enumerate(self.images) if image in told and not kept[row]}
+        return tuple(found for found in self.report.findings if found.path not in gone)
+
+    def drop(self, *names: str) -> "Pairs":
+        """The pairs without the columns of these names; "split" and "weight" are names too.
+
+        Raises:
+          ValueError: There is no such column.
+        """
+        kept, classes = dict(self.columns), dict(self.classes)
+        changes: dict[str, Any] = {"columns": kept, "classes": classes}
+        for name in names:
+            if name == "split":
+                changes |= {"split_names": (), "split_of": None}
+            elif name == "weight":
+                changes["weights"] = None
+            elif name not in self.columns:
+                raise ValueError(
+                    'Pairs.drop(...) must name columns, or "split" or "weight"; got '
+                    f"{name!r}, and they are {list(self.columns)}."
+                )
+            kept.pop(name, None)
+            classes.pop(name, None)
+        return dataclasses.replace(self, **changes)
+
+    def merge(self, other: "Pairs") -> "Pairs":
+        """Both sets in one; an image that both have gets the captions of both, each once.
+
+        Raises:
+          ValueError: The two cannot be one: they have different columns, one lies in shards and the
+            other does not, or they disagree about the split, weight or columns of an image.
+        """
+        if not isinstance(other, Pairs):
+            raise TypeError(f"Pairs.merge(...) takes Pairs; got a {type(other).__name__}.")
+        return merging.merge(self, other)
+
+    def to_csv(self, path: "StrPath") -> None:
+        """Writes a CSV file, a row a caption: file_name, caption, then split, weight and columns.
+
+        What `mmdata.read(pairs.root, path)` makes of it was compared before the file is there; of
+        pairs without captions, with `caption_column=None`; without weights, with
+        `weight_column=None`; with links that were followed, with `links="follow"`.
+
+        Raises:
+          ValueError: The format cannot hold these pairs, e.g. texts that would read as numbers,
+            images with and without captions, or images in shards.
+          FileNotFoundError: The folder of images is gone.
+          IsADirectoryError: There is a folder at `path`.
+        """
+        from mmdata.export import tables
+
+        tables.to_csv(self, path)
+
+    def to_jsonl(self, path: "StrPath") -> None:
+        """Writes a JSONL file, a line an image: file_name, captions, then split, weight, columns.
+
+        Reads back as the same pairs, or is not written; see `to_csv`.
+        """
+        from mmdata.export import tables
+
+        tables.to_jsonl(self, path)
+
+    def to_parquet(self, path: "StrPath") -> None:
+        """Writes a Parquet file, a row an image: file_name, captions, split, weight, columns.
+
+        Reads back as the same pairs, or is not written; see `to_csv`. Needs `pip install
+        "mmdata[parquet]"`.
+        """
+        from mmdata.export import tables
+
+        tables.to_parquet(self, path)
+
+    def to_sidecar(self, folder: "StrPath", *, lines: Literal["each", "one"] = "each") -> None:
+        """Writes a `.txt` file an image into a new folder, with the folders of the images.
+
+        Reads back as the same pairs, or is not written; see `to_csv`. Copies no image.
+
+        Args:
+          folder: Where to; must not exist, or be empty.
+          lines: "each" writes a caption a line; "one" a caption a file, which may have several
+            lines, and is read by `mmdata.read(..., lines="one")`.
+
+        Raises:
+          ValueError: Text files cannot hold these pairs, e.g. columns or splits.
+          FileExistsError: `folder` is neither new nor empty.
+        """
+        from mmdata.export import tables
+
+        tables.to_sidecar(self, folder, lines=lines)
+
+    def to_webdataset(self, folder: "StrPath", *, images_per_shard: int = 1000) -> None:
+        """Writes images and captions into tar shards `shard-00000.tar`, ... in a new folder.
+
+        Reads back as the same pairs, or is not written; see `to_csv`. An image `a/b.jpg` is then
+        called `shard-00000.tar/a/b.jpg`.
+        """
+        from mmdata.export import tables
+
+        tables.to_webdataset(self, folder, images_per_shard=images_per_shard)
+
+    def to_croissant(
+        self,
+        path: "StrPath",
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        license: str | None = None,  # noqa: A002 - as both formats call it
+    ) -> None:
+        """Writes Croissant metadata, `croissant.json`, and beside it `croissant.pairs.parquet`.
+
+        `mlcroissant.Dataset(path).records("pairs")` yields a row a record, in order:
+        "pairs/file_name", captions, split, weight, columns (names quoted as in URLs), image; texts
+        as bytes, NaN as None. `.records("captions")` yields the same without the image,
+        `.records("images")` name and picture of each image file. Paths are relative: what lies in
+        the folder of `path` can be moved, or uploaded, as a whole. Replaces files that are there.
+        Needs `pip install "mmdata[card]"`.
+
+        Left to fill in by hand: creator, url, datePublished, citeAs, version; mlcroissant warns of
+        the last three and of the license where they are missing.
+
+        mlcroissant holds all images decoded while it yields "pairs", but one at a time of "images".
+        It ends at an image that it cannot decode, and opens what is neither JPEG nor PNG only in a
+        set that has some of these too.
+
+        Args:
+          path: A `.json` file in the folder of images, or in one above it.
+          name: Of the dataset; None is the name of the folder that `path` lies in.
+          description: Text; None tells the numbers of images and captions.
+          license: Best its URL, e.g. of https://spdx.org/licenses; None leaves it out.
+
+        Raises:
+          ValueError: Croissant, or Parquet, cannot hold these pairs, e.g. images in shards; or
+            `path` is not above the images.
+          IsADirectoryError: There is a folder at `path`.
+
+        Source: https://docs.mlcommons.org/croissant/docs/croissant-spec.html
+        """
+        from mmdata.export import cards
+
+        cards.to_croissant(self, path, name, description, license)
+
+    def to_card(
+        self,
+        path: "StrPath",
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        license: str | None = None,  # noqa: A002 - as both formats call it
+    ) -> None:
+        """Writes a card for the Hugging Face Hub, `README.md`: counts, findings, how to load.
+
+        Scans the images. Ends with a list of what is left to fill in by hand, so it never replaces
+        a file. Says nothing of the files that the Hub's loaders read (`configs`, `dataset_info`):
+        pairs do not know them.
+
+        Args:
+          path: A `.md` file.
+          name: Of the dataset; None is the name of the folder that `path` lies in.
+          description: Markdown; None tells the numbers of images and captions.
+          license: As the Hub spells it, e.g. "cc-by-4.0"; None is "unknown".
+
+        Raises:
+          ValueError: `path` does not end in `.md`.
+          FileExistsError: There is a file at `path`.
+          IsADirectoryError: There is a folder at `path`.
+
+        Source: https://huggingface.co/docs/hub/datasets-cards
+        """
+        from mmdata.export import cards
+
+        cards.to_card(self, path, name, description, license)
+
+    def _column(self, name: str, argument: str) -> Column:
+        if name not in self.columns:
+            raise ValueError(
+                f"{argument}=... must be one of the columns {list(self.columns)}; got {name!r}."
+            )
+        return self.columns[name]
+
+    def __repr__(self) -> str:
+        return f"<mmdata.Pairs: {len(self):,} images, {self.pair_count:,} captions, {self.root!r}>"
+
+    def gallery(self, count: int = 8) -> str:
+        """HTML that shows `count` images, from all over the set, above their captions."""
+        from mmdata.pairs import notebook
+
+        shown = range(0, len(self), max(len(self) // max(count, 1), 1))[:count]
+        return notebook.gallery(
+            (self.images[row], functools.partial(self.open, row), self.captions_of(row))
+            for row in shown
+        )
+
+    def _repr_html_(self) -> str:
+        return f"{self.gallery()}<pre>{html.escape(str(self.report))}</pre>"
+
+
+def _digest(digest: "hashlib.blake2b", part: Any) -> None:
+    if isinstance(part, Strings):
+        _digest(digest, part.offsets)
+        _digest(digest, part.data)
+    elif isinstance(part, np.ndarray):
+        digest.update(f"{part.dtype}{part.shape}".encode() + part.tobytes())
+    else:
+        content = part if isinstance(part, bytes) else repr(part).encode()
+        digest.update(len(content).to_bytes(8, "little") + content)

@@ -1,0 +1,241 @@
+"""Splits that cannot leak: what belongs together lands on one side, and nothing moves later."""
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.pairs.findings import Finding
+from mmdata.pairs.strings import Strings
+
+DEFAULT: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+_MOST = np.iinfo(np.int8).max
+
+
+def assign(
+    keys: NDArray[np.int64], ratios: Mapping[str, float]
+) -> tuple[tuple[str, ...], NDArray[np.int8]]:
+    """Assigns each file to a split by the key of its group, int64 [n].
+
+    The key is a hash, so key / 2**64 is uniform in [0, 1); the split is the part of the cumulated
+    ratios that it falls into. Files of one key fall into one split.
+
+    Returns:
+      The names of the splits; int8 [n], the index of each file's split.
+
+    Raises:
+      ValueError: See `Pairs.split`.
+    """
+    _require_ratios(ratios)
+    names = tuple(ratios)
+    bounds = np.cumsum([ratios[name] for name in names])[:-1]
+    fractions = keys.view(np.uint64) / 2.0**64
+    split_of = np.searchsorted(bounds, fractions, side="right").astype(np.int8)
+    counts = np.bincount(split_of, minlength=len(names))
+    empty = [name for name, count in zip(names, counts, strict=True) if not count]
+    if empty:
+        raise ValueError(
+            f"Pairs.split(...) must leave no split empty; got no image in {empty} of {len(keys)} "
+            f"image(s) with ratios {dict(ratios)}. Add images or give larger shares to {empty}."
+        )
+    return names, split_of
+
+
+def _require_ratios(ratios: Mapping[str, float]) -> None:
+    if not isinstance(ratios, Mapping):
+        raise TypeError(
+            f"Pairs.split(...) takes shares by name, e.g. {dict(DEFAULT)}; got {ratios!r}."
+        )
+    if not ratios or any(not ratio > 0 for ratio in ratios.values()):
+        raise ValueError(f"Pairs.split(...) takes shares above 0; got {dict(ratios)!r}.")
+    if not math.isclose(sum(ratios.values()), 1.0, abs_tol=1e-6):
+        raise ValueError(
+            f"Pairs.split(...) takes shares that add up to 1; got {dict(ratios)!r}, in all "
+            f"{sum(ratios.values()):g}."
+        )
+    if len(ratios) > _MOST:
+        raise ValueError(f"Pairs.split(...) takes at most {_MOST} splits; got {len(ratios)}.")
+
+
+def group_keys(groupings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The key of each row's group, where rows that any grouping links are one group.
+
+    The key of a group is one of its values of `groupings[0]`: the one that comes first in a
+    shuffled order of all integers. Thus
+
+    - a group of a single value has that value as its key, so that one grouping is its own keys;
+    - rows that are added to a group move nothing as long as they bring no new value of
+      `groupings[0]`, and rows that link to nothing never do;
+    - groups that become one take the split of one of them, and only the others move;
+    - keys stay uniform. The least value would not do: the least of k hashes lies near 0, and the
+      first split would get more than its share.
+
+    Args:
+      groupings: At least one, each int64 [n]: hashes, equal within a group. 0, the content key of
+        a file that cannot be read, links nothing.
+
+    Returns:
+      int64 [n], for `assign`.
+    """
+    values = groupings[0]
+    labels = np.arange(len(values))
+    for grouping in groupings:
+        _, first, inverse = np.unique(grouping, return_index=True, return_inverse=True)
+        linked = np.flatnonzero(grouping)
+        labels = connect(labels, linked, first[inverse[linked]])
+    ranks = shuffled(values) - np.uint64(1)  # shuffled(0) is 0: what was not read comes last
+    least = np.full(len(values), np.iinfo(np.uint64).max)
+    np.minimum.at(least, labels, ranks)
+    chosen = np.flatnonzero(ranks == least[labels])
+    keys = np.zeros_like(values)
+    keys[labels[chosen]] = values[chosen]
+    return keys[labels]
+
+
+def connect(
+    labels: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Joins the components of a graph along edges that are new.
+
+    A component's label is its least node. Each round hooks every component onto the least of its
+    neighbours, so a component has grown or was hooked itself after two: O(log n) rounds.
+
+    Args:
+      labels: int64 [n], the label of each node; `np.arange(n)` where nothing is connected.
+      left: int64 [edges], one end of each.
+      right: int64 [edges], the other end.
+
+    Returns:
+      The new labels, int64 [n].
+    """
+    labels = labels.copy()
+    while True:
+        left, right = labels[left], labels[right]
+        apart = left != right
+        left, right = left[apart], right[apart]
+        if not len(left):
+            return labels
+        np.minimum.at(labels, np.maximum(left, right), np.minimum(left, right))
+        while not np.array_equal(further := labels[labels], labels):
+            labels = further
+
+
+def shuffled(values: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Maps integers one to one to integers, [n], that keep nothing of their order; 0 stays 0.
+
+    Source: The finalizer of SplitMix64, in Steele, Lea and Flood, "Fast splittable pseudorandom
+    number generators", OOPSLA 2014.
+    """
+    bits = values.view(np.uint64)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def hashes(values: Strings | NDArray[Any]) -> NDArray[np.int64]:
+    """The 64-bit blake2b of each value of a column, the same on every machine.
+
+    A text is hashed as its UTF-8 bytes; any other value as what `str` makes of it, so that 7 and
+    "7" are one group and 7.0 another. NaN and the empty text are values like any other.
+
+    Returns:
+      int64 [n].
+    """
+    if isinstance(values, Strings):
+        bounds = itertools.pairwise(values.offsets.tolist())
+        return _joined(_digest(values.data[start:end]) for start, end in bounds)
+    texts = map(str, values.tolist())
+    return _joined(_digest(text.encode("utf-8", "surrogateescape")) for text in texts)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=8).digest()
+
+
+def _joined(digests: Iterable[bytes]) -> NDArray[np.int64]:
+    return np.frombuffer(b"".join(digests), "<i8").astype(np.int64)
+
+
+def leaks(
+    split_of: NDArray[np.int8],
+    split_names: Sequence[str],
+    images: Strings,
+    content_keys: NDArray[np.int64],
+    captions: Strings,
+    offsets: NDArray[np.int64],
+) -> list[Finding]:
+    """Finds images and captions that occur in more than one split.
+
+    Captions are the same where they differ in case and white space only; an empty one is none.
+
+    Args:
+      split_of: int8 [n], the split of each image; -1 where it is in none, and leaks nothing.
+      split_names: What `split_of` indexes.
+      images: Path of each image.
+      content_keys: int64 [n]; 0 where the file cannot be read, and leaks nothing.
+      captions: All captions, image by image.
+      offsets: int64 [n + 1]; the captions of image i are `captions[offsets[i]:offsets[i + 1]]`.
+
+    Returns:
+      A finding for each content of an image, then one for each caption, under the path of the
+      first image that has it; it names the first image of each other split.
+    """
+
+    def where(rows: Sequence[int]) -> str:
+        names = [repr(split_names[split_of[row]]) for row in rows]
+        also = [f"{images[row]!r} in {name}" for row, name in zip(rows, names, strict=True)]
+        return f"in {names[0]}, also {', '.join(also[1:])}"
+
+    image_of = np.repeat(np.arange(len(images)), np.diff(offsets))
+    found = [
+        Finding("leaked_image", images[rows[0]], where(rows))
+        for rows in _in_several_splits(content_keys, split_of)
+    ]
+    for entries in _in_several_splits(caption_keys(captions), split_of[image_of]):
+        rows = image_of[entries].tolist()
+        detail = f"{captions[entries[0]]!r} {where(rows)}"
+        found.append(Finding("leaked_caption", images[rows[0]], detail))
+    return found
+
+
+def caption_keys(captions: Strings) -> NDArray[np.int64]:
+    """Hashes, int64 [n], equal for captions that differ in case and white space only; 0: empty."""
+    texts = (" ".join(text.casefold().split()) for text in captions)
+    return _joined(
+        _digest(text.encode("utf-8", "surrogateescape")) if text else bytes(8) for text in texts
+    )
+
+
+def _in_several_splits(keys: NDArray[np.int64], split_of: NDArray[np.int8]) -> list[list[int]]:
+    """The first entry of each split, for every key but 0 that occurs in more than one split."""
+    known = np.flatnonzero((keys != 0) & (split_of >= 0))
+    if not len(known):
+        return []
+    order = known[np.lexsort((split_of[known], keys[known]))]
+    new_key, new_split = np.diff(keys[order]) != 0, np.diff(split_of[order]) != 0
+    firsts = order[np.append(True, new_key | new_split)]
+    same = np.diff(keys[firsts]) == 0
+    firsts = firsts[np.append(same, False) | np.append(False, same)]
+    parts = np.split(firsts, np.flatnonzero(np.diff(keys[firsts])) + 1)
+    return sorted(sorted(part.tolist()) for part in parts if len(part))
+
+
+def duplicates(images: Strings, content_keys: NDArray[np.int64]) -> list[Finding]:
+    """Finds copies of images: one finding for each but the first, in the order of `images`.
+
+    Args:
+      images: Path of each image.
+      content_keys: int64 [n]; 0 where the file cannot be read, which is a copy of nothing.
+    """
+    _, first, inverse = np.unique(content_keys, return_index=True, return_inverse=True)
+    original = first[inverse]
+    copies = np.flatnonzero((original != np.arange(len(images))) & (content_keys != 0))
+    return [
+        Finding("duplicate_image", images[row], f"a copy of {images[first_row]!r}")
+        for row, first_row in zip(copies.tolist(), original[copies].tolist(), strict=True)
+    ]

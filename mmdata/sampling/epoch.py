@@ -1,0 +1,90 @@
+"""What an epoch takes: pairs, or images with some of their captions; an index each."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.pairs.pairs import Pairs
+from mmdata.pairs.strings import Strings
+from mmdata.tasks import Captioned, Classification, References, Task
+
+Ints = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class EpochIndex:
+    """The indices of an epoch, and which captions each of them has.
+
+    Attributes:
+      count: Number of indices.
+      first: int64 [count + 1]; index i has the places `first[i]` to `first[i + 1]`, and a step
+        takes one of them, or all. None: index i has place i alone.
+      pairs: int64 [places], the pair at each place. None: place i is pair i.
+      captioned: Whether captions are read; else index i is row i.
+    """
+
+    count: int
+    first: Ints | None = None
+    pairs: Ints | None = None
+    captioned: bool = True
+
+    @classmethod
+    def of(cls, task: Task, pairs: Pairs, keys: Ints) -> "EpochIndex":
+        """What a task epoch_index.
+
+        Args:
+          task: Which captions it takes, and whether copies of a file are one image.
+          pairs: Images, each with a caption at least, unless the task reads none.
+          keys: int64 [rows], equal for copies of a file, 0 where the file was not read.
+        """
+        if isinstance(task, Classification):
+            return cls(count=len(pairs), captioned=False)
+        if task.captions == "all":
+            return cls(count=pairs.pair_count)
+        first, of_place = _by_file(pairs, keys) if task.once_a_file else (pairs.offsets, None)
+        if task.captions in ("first", "longest"):
+            places = first[:-1] if task.captions == "first" else _longest(pairs, first, of_place)
+            chosen = places if of_place is None else of_place[places]
+            return cls(count=len(chosen), pairs=chosen)
+        return cls(count=len(first) - 1, first=first, pairs=of_place)
+
+    def said(self, task: Captioned | References, pairs: Pairs) -> Strings:
+        """Each text that an example may have: one an index, where it is always the same."""
+        if task.captions == "join" and self.first is not None:
+            texts = pairs.captions if self.pairs is None else pairs.captions.take(self.pairs)
+            ends = zip(self.first, self.first[1:], strict=False)
+            return Strings.of(" ".join(texts[begin:end]) for begin, end in ends)
+        if self.first is None and self.pairs is not None:
+            return pairs.captions.take(self.pairs)
+        return pairs.captions
+
+    def rows(self, pairs: Pairs) -> Ints:
+        """The row of each index, int64 [count]: of its first caption, where it has several."""
+        if not self.captioned:
+            return np.arange(self.count)
+        places = np.arange(self.count) if self.first is None else self.first[:-1]
+        chosen = places if self.pairs is None else self.pairs[places]
+        return np.searchsorted(pairs.offsets, chosen, side="right").astype(np.int64) - 1
+
+
+def _by_file(pairs: Pairs, keys: Ints) -> tuple[Ints, Ints | None]:
+    """Where the captions of each file begin, and the pairs in that order; copies are one file."""
+    rows = np.arange(len(keys))
+    _, leaders, number = np.unique(keys, return_index=True, return_inverse=True)
+    leader = np.where(keys == 0, rows, leaders[number])
+    if np.array_equal(leader, rows):
+        return pairs.offsets, None
+    file = np.repeat(np.unique(leader, return_inverse=True)[1], np.diff(pairs.offsets))
+    first = np.concatenate([[0], np.cumsum(np.bincount(file))]).astype(np.int64)
+    return first, np.argsort(file, kind="stable")
+
+
+def _longest(pairs: Pairs, first: Ints, of_place: Ints | None) -> Ints:
+    """The place of the longest caption of each index; among equals, the first."""
+    lengths = np.diff(pairs.captions.offsets)
+    if of_place is not None:
+        lengths = lengths[of_place]
+    index = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    ranked = np.lexsort((np.arange(len(lengths)), -lengths, index))
+    return ranked[first[:-1]]

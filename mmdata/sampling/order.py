@@ -1,0 +1,192 @@
+"""The order of an epoch: step -> indices of its batch. A pure function of integers; no buffer.
+
+A step counts batches from the beginning of training, so epoch = step // steps_per_epoch.
+"""
+
+import dataclasses
+import reprlib
+from typing import Any, Literal, get_args
+
+import numpy as np
+import tensorflow as tf
+
+from mmdata.seeding import as_it_is, permuted, random_words
+
+Remainder = Literal["keep", "drop", "wrap"]
+
+_ROUNDS = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Order:
+    """Which indices out of `range(count)` each step takes. Every epoch takes each of them once.
+
+    The last batch of an epoch, or of each bucket, is short where `batch_size` does not divide its
+    indices. Unless `remainder` keeps that batch, an epoch does not take each index just once.
+
+    Attributes:
+      count: Number of indices, >= 1.
+      batch_size: Indices a step, over all shards together, >= 1.
+      shuffle: Whether each epoch has a permutation of its own; False counts up.
+      seed: The permutations are a function of (seed, epoch).
+      shard: (k, w): this worker takes slice k of the w equal slices of each batch.
+      buckets: Numbers of indices, `count` in all, that go together: no batch mixes the first
+        `buckets[0]` with the next `buckets[1]`, and so on. Empty is one bucket.
+      remainder: "keep" takes a short batch as it is. "drop" leaves it out: other indices each
+        epoch, if shuffled. "wrap" fills it up with those of its bucket that come first in the same
+        epoch.
+      blocks: Numbers of indices, `count` in all, that lie together on disk, each >= 1. If shuffled,
+        an epoch takes the blocks in an order of its own, `window` of them at a time, and permutes
+        the indices of these. Empty permutes all. A step costs 0.2 ms with 10,000 blocks, 1.3 ms
+        with 100,000.
+      window: Number of blocks that are permuted together, >= 1.
+
+    Raises:
+      ValueError: A field is out of range; two exclude each other; `batch_size`, or a last batch,
+        cannot be shared; "drop" leaves no batch; "wrap" would take an index twice in one batch.
+    """
+
+    count: int
+    batch_size: int
+    shuffle: bool = True
+    seed: int = 0
+    shard: tuple[int, int] = (0, 1)
+    buckets: tuple[int, ...] = ()
+    remainder: Remainder = "keep"
+    blocks: tuple[int, ...] = ()
+    window: int = 8
+
+    def __post_init__(self) -> None:
+        self._require_fields()
+        self._require_parts()
+        self._require_batches()
+
+    def _require_fields(self) -> None:
+        if not self.count >= 1:
+            raise ValueError(f"count=... must be at least 1; got {self.count!r}.")
+        worker, workers = self.shard
+        if not 0 <= worker < workers:
+            raise ValueError(
+                f"shard=... must be (index, count) with 0 <= index < count; got {self.shard!r}."
+            )
+        for name in ("batch_size", "window"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"{name}=... must be an int of at least 1; got {value!r}.")
+        if self.batch_size % workers:
+            raise ValueError(
+                f"batch_size=... is shared by all {workers} shards and must be a multiple of their "
+                f"number; got {self.batch_size!r}."
+            )
+        if self.remainder not in get_args(Remainder):
+            raise ValueError(
+                f"remainder=... must be one of {list(get_args(Remainder))}; got {self.remainder!r}."
+            )
+
+    def _require_parts(self) -> None:
+        for name in ("buckets", "blocks"):
+            sizes = getattr(self, name)
+            if sizes and not (min(sizes) >= 1 and sum(sizes) == self.count):
+                raise ValueError(
+                    f"{name}=... must be numbers of at least 1, {self.count:,} in all; got "
+                    f"{reprlib.repr(sizes)}, {sum(sizes):,} in all."
+                )
+        if self.buckets and self.blocks:
+            raise ValueError(
+                "buckets=... and blocks=... exclude each other, so leave one empty; got "
+                f"{len(self.buckets):,} buckets and {len(self.blocks):,} blocks."
+            )
+
+    def _require_batches(self) -> None:
+        workers, of_one = self.shard[1], " of one bucket" if self.buckets else ""
+        instead = 'choose a smaller batch_size, or remainder="keep".'
+        for size in self._sizes:
+            rest = size % self.batch_size
+            if self.remainder == "keep" and 0 < rest < workers:
+                raise ValueError(
+                    f"the last batch of {rest} cannot be shared by {workers} shards; choose "
+                    f"another batch_size than {self.batch_size!r} for {size:,} indices{of_one}, or "
+                    "shard=(0, 1), as for a small split that is measured."
+                )
+            if self.remainder == "wrap" and size < self.batch_size:
+                raise ValueError(
+                    'remainder="wrap" would take an index twice in one batch of '
+                    f"{self.batch_size!r}: there are {size:,} indices{of_one}; {instead}"
+                )
+        if not self.steps_per_epoch:
+            raise ValueError(
+                f'remainder="drop" leaves no batch of {self.batch_size!r} out of '
+                f"{max(self._sizes):,} indices{of_one}; {instead}"
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches of an epoch."""
+        return sum(self._steps())
+
+    @property
+    def full(self) -> bool:
+        """Whether batches are of one, static size: not for "keep", even where none is short."""
+        return self.remainder != "keep"
+
+    @as_it_is
+    def epoch(self, step: Any) -> Any:
+        """The epoch that a step (int64 []) falls into, int64 []."""
+        return step // self.steps_per_epoch
+
+    @as_it_is
+    def indices(self, step: Any) -> Any:
+        """The indices of a step (int64 []) for this shard, int64 [b], each in [0, count)."""
+        batch, epoch = step % self.steps_per_epoch, self.epoch(step)
+        if self.blocks and self.shuffle:
+            return self._permuted_in_windows(self._places(batch, self.count), epoch)
+        if not self.buckets:
+            return self._permuted(self._places(batch, self.count), epoch, self.count)
+        batch = self._permuted(batch, epoch, self.steps_per_epoch)
+        ends = tf.constant(np.cumsum(self._steps()))
+        bucket = tf.searchsorted(ends, batch[tf.newaxis], side="right")[0]
+        size = tf.gather(tf.constant(self.buckets, tf.int64), bucket)
+        places = self._places(batch - tf.gather(ends - self._steps(), bucket), size)
+        first = tf.gather(np.cumsum(self.buckets) - self.buckets, bucket)
+        return first + self._permuted(places, epoch, size)
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        return self.buckets or (self.count,)
+
+    def _steps(self) -> list[int]:
+        """Number of batches of each bucket."""
+        short = 0 if self.remainder == "drop" else self.batch_size - 1
+        return [(size + short) // self.batch_size for size in self._sizes]
+
+    def _places(self, batch: Any, count: Any) -> Any:
+        """Where a batch out of `count` indices lies, as far as it is this shard's."""
+        worker, workers = self.shard
+        begin, size = batch * self.batch_size, self.batch_size
+        if not self.full:
+            size = tf.minimum(begin + size, count) - begin
+        ours = tf.range(size * worker // workers, size * (worker + 1) // workers, dtype=tf.int64)
+        return (begin + ours) % count
+
+    def _permuted(self, places: Any, epoch: Any, count: Any) -> Any:
+        if not self.shuffle:
+            return places
+        words = random_words([3], [self.seed, epoch])
+        return permuted(places, words, tf.cast(count, tf.int64) - 1, _ROUNDS)
+
+    def _permuted_in_windows(self, places: Any, epoch: Any) -> Any:
+        keys = tf.random.experimental.stateless_split([self.seed, epoch], 2)
+        sizes = np.array(self.blocks, np.int64)
+        # Not RandomIndexShuffle: all blocks are wanted, and this is up to ten times as fast.
+        blocks = tf.random.experimental.stateless_shuffle(tf.range(len(sizes)), keys[0])
+        begins = tf.cumsum(tf.gather(sizes, blocks), exclusive=True)
+
+        borders = tf.concat([begins[:: self.window], [self.count]], 0)
+        window = tf.searchsorted(borders, places, side="right") - 1
+        begin, end = tf.gather(borders, window), tf.gather(borders, window + 1)
+        words = tf.gather(random_words([-(-len(sizes) // self.window), 3], keys[1]), window)
+        places = begin + permuted(places - begin, words, end - begin - 1, _ROUNDS)
+
+        turn = tf.searchsorted(begins, places, side="right") - 1
+        first = tf.gather(np.cumsum(sizes) - sizes, tf.gather(blocks, turn))
+        return first + places - tf.gather(begins, turn)

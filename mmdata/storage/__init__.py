@@ -1,0 +1,1 @@
+"""What mmdata writes for itself: rows by key, in one form."""

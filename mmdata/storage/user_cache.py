@@ -1,0 +1,65 @@
+"""Where mmdata keeps what it learned once: `$MMDATA_HOME`, else the user's cache folder."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import pathlib
+import tempfile
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from mmdata.printable import printable
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def user_cache() -> pathlib.Path:
+    """The folder of learned vocabularies, scans and indexes; it need not exist yet."""
+    chosen = os.environ.get("MMDATA_HOME")
+    return pathlib.Path(chosen) if chosen else platformdirs.user_cache_path("mmdata")
+
+
+def fingerprint(settings: object, *contents: bytes) -> str:
+    """32 hex digits that differ where settings, contents or this software do: a name for a file."""
+    versions = [importlib.metadata.version(name) for name in ("mmdata", "tensorflow-text")]
+    digest = hashlib.blake2b(repr((settings, versions)).encode(), digest_size=16)
+    for content in contents:
+        digest.update(b"%d:" % len(content))
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def save_arrays(path: pathlib.Path, arrays: Arrays) -> None:
+    """Writes arrays in one step, so that no half-written file is ever seen.
+
+    Warns where that is not possible: what is kept there can be found out again.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            try:
+                np.savez(file, **dict[str, Any](arrays))
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(file.name)
+                raise
+    except OSError as err:
+        message = f"{path}: cannot be kept for the next time ({err})."
+        warnings.warn(printable(message), stacklevel=2)
+
+
+def load_arrays(path: pathlib.Path) -> Arrays:
+    """The arrays at `path`; none where there is no such file, or it cannot be trusted."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception:  # a damaged or foreign archive fails in more ways than a list would hold
+        return {}

@@ -1,0 +1,249 @@
+"""The command line, as a person would type it."""
+
+import io
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+import click
+import hostile  # type: ignore[import-not-found]
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from mmdata.cli import main
+from mmdata.cli.options import ImageSize
+
+SAMPLES = pathlib.Path(__file__).parents[2] / "sample_data"
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+COMMANDS = ("pair", "verify", "report", "show", "train", "cache", "bench")
+
+
+def test_help_names_every_command_in_order() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    told = result.output.partition("Commands:")[2].splitlines()
+    listed = [line.split()[0] for line in told if line.startswith("  ")][: len(COMMANDS)]
+    assert tuple(listed) == COMMANDS
+    assert "..." not in "".join(told)  # click cuts what is too long for a line
+    assert "Exit status: 0 if all went well; 1" in result.output
+
+
+def options(command: click.Command) -> Iterator[click.Option]:
+    """All options of a command, and of those in it."""
+    yield from (option for option in command.params if isinstance(option, click.Option))
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from options(inner)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_is_for(name: str) -> None:
+    found = list(options(main.commands[name]))
+    assert found
+    assert [option.name for option in found if not option.help] == []
+    flags = {flag: option.type for option in options(main) for flag in option.opts}
+    for option in found:  # one name is one thing everywhere
+        for flag in option.opts:
+            assert type(flags[flag]) is type(option.type), flag
+
+
+@pytest.mark.parametrize(
+    ("typed", "size"), [("64", (64, 64)), ("48x96", (48, 96)), ("224X320", (224, 320))]
+)
+def test_image_size(typed: str, size: tuple[int, int]) -> None:
+    assert ImageSize().convert(typed, None, None) == size
+
+
+@pytest.mark.parametrize("typed", ["", "x", "0", "64x", "64x0", "6.5", "-3", "1x2x3", "big"])
+def test_what_is_no_image_size(typed: str) -> None:
+    result = run("show", SAMPLES / "messy", "--image-size", typed)
+    assert result.exit_code == 2
+    assert f"{typed!r} is no size; give 224, or HEIGHTxWIDTH" in result.output
+
+
+def test_show_draws_what_the_model_sees(tmp_path: pathlib.Path) -> None:
+    words = ("show", SAMPLES / "messy", "-n", 3, "--image-size", "32x48")
+    result = run(*words, "-o", tmp_path / "batch.png")
+    assert result.exit_code == 1  # something is lost
+    assert "IMG_2042.jpg" in result.output
+    assert list(tmp_path.iterdir()) == []
+    options = ("--on-problem", "drop", "--augment", "flip", "--augment", "crop")
+    result = run(*words, *options, "-o", tmp_path / "batch.png")
+    assert result.exit_code == 0, result.output
+    assert "24 captions of 7 images" in result.output
+    with Image.open(tmp_path / "batch.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 200
+
+
+@pytest.mark.parametrize("command", ["report", "show"])
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("nowhere/file.png", "no such folder"),
+        ("folder.png", "there is a folder"),
+        ("device.png", "is no regular file"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_the_work(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, command: str, place: str, why: str
+) -> None:
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "device.png")
+    monkeypatch.setattr("mmdata.pairing.read.read", lambda *_, **__: pytest.fail("works first"))
+    result = run(command, SAMPLES / "messy", "-o", tmp_path / place)
+    assert result.exit_code == 1
+    assert why in result.output
+
+
+def test_show_writes_png_alone(tmp_path: pathlib.Path) -> None:
+    result = run("show", SAMPLES / "messy", "-o", tmp_path / "batch.jpg")
+    assert result.exit_code == 2
+    assert "must end in .png" in result.output
+
+
+def test_text_to_image_is_shown_with_its_own_pixels(tmp_path: pathlib.Path) -> None:
+    words = ("show", SAMPLES / "messy", "--on-problem", "drop", "--image-size", 32, "-n", 2)
+    result = run(*words, "--task", "text_to_image", "-o", tmp_path / "batch.png")
+    assert result.exit_code == 0, result.output
+
+
+def test_json_alone_writes_no_page(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("report", SAMPLES / "messy", "--image-size", 32, "--json")
+    assert json.loads(result.stdout)["images"] == 7
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["report", "show"])
+def test_an_interrupt_leaves_nothing(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "written.png"
+    path.write_text("before")
+    monkeypatch.setattr(os, "replace", interrupt)
+    words = (command, SAMPLES / "messy", "-o", path, "--image-size", "32")
+    result = run(*words, *(("--on-problem", "drop") if command == "show" else ()))
+    assert (result.exit_code, "Aborted!" in result.output) == (1, True)
+    assert [file.name for file in tmp_path.iterdir()] == ["written.png"]
+    assert path.read_text() == "before"
+
+
+def test_pair_prints_what_pairs() -> None:
+    result = run("pair", SAMPLES / "images", SAMPLES / "captions")
+    assert result.exit_code == 0
+    assert "640 image" in result.output
+
+
+def test_pair_exits_with_1_when_something_is_lost() -> None:
+    result = run("pair", SAMPLES / "messy")
+    assert result.exit_code == 1
+    for name in ("IMG_2039.txt", "IMG_2042.jpg", "untitled.png"):
+        assert name in result.output
+
+
+@pytest.fixture
+def pictures(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Two pictures with captions; the second one has no end."""
+    buffer = io.BytesIO()
+    Image.effect_noise((16, 16), 80).save(buffer, "PNG")
+    for name, content in (("a.png", buffer.getvalue()), ("b.png", buffer.getvalue()[:-50])):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).with_suffix(".txt").write_text("a caption")
+    return tmp_path
+
+
+def test_verify_names_what_cannot_be_decoded(pictures: pathlib.Path) -> None:
+    assert run("pair", pictures).exit_code == 0
+    result = run("verify", pictures)
+    assert result.exit_code == 1
+    assert "1 image(s) that cannot be decoded (corrupt): 'b.png' (premature end" in result.output
+    (pictures / "b.png").write_bytes((pictures / "a.png").read_bytes())
+    result = run("verify", pictures)
+    assert (result.exit_code, "corrupt" in result.output) == (0, False)
+    assert "2 image(s) with 2 caption(s), layout sidecar" in result.output
+
+
+def test_verify_takes_captions_of_their_own(pictures: pathlib.Path) -> None:
+    for image in ("a", "b"):
+        (pictures / f"{image}.txt").unlink()
+    table = pictures / "captions.csv"
+    table.write_text("file_name,caption,split\na.png,a caption,train\nb.png,another,test\n")
+    assert run("verify", pictures, table).exit_code == 1
+    assert run("verify", pictures, table, "--split", "train").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "counts"),
+    [("pair", {"missing_caption": 1}), ("verify", {"missing_caption": 1, "corrupt": 1})],
+)
+def test_json(pictures: pathlib.Path, command: str, counts: dict[str, int]) -> None:
+    shutil.copy(pictures / "a.png", pictures / "caf\u00e9.png")
+    result = run(command, pictures, "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.output)
+    assert {k: n for k, n in report["counts"].items() if k != "duplicate_image"} == counts
+    assert (report["layout"], report["images"], report["pairs"]) == ("sidecar", 2, 2)
+    first = report["findings"][0]
+    assert (first["kind"], first["path"]) == ("missing_caption", "caf\u00e9.png")
+    (pictures / "caf\u00e9.png").unlink()
+    (pictures / "b.png").write_bytes((pictures / "a.png").read_bytes())
+    result = run(command, pictures, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.output)["images"] == 2
+
+
+@pytest.mark.parametrize("command", ["pair", "verify", "train"])
+def test_a_folder_that_is_not_there(tmp_path: pathlib.Path, command: str) -> None:
+    result = run(command, tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert "nowhere" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_train_stops_at_a_mess(tmp_path: pathlib.Path) -> None:
+    result = run("train", SAMPLES / "messy", "-o", tmp_path / "runs")
+    assert result.exit_code == 1
+    assert "IMG_2042.jpg" in result.output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path) -> None:
+    for kind in ("images", "captions"):
+        shutil.copytree(SAMPLES / kind / "night", tmp_path / kind)
+        for path in (tmp_path / kind).iterdir():
+            path.rename(path.with_stem(f"{path.stem}\x1b[2J"))
+    for path in (tmp_path / "captions").iterdir():
+        path.write_text(f"\u202e\x9b31m {path.read_text('utf-8')}", "utf-8")
+    table = (SAMPLES / "attributes.csv").read_text("utf-8").replace("night/", "")
+    table = table.replace(".", "\x1b[2J.")
+    (tmp_path / "attributes.csv").write_text(table, "utf-8")
+    result = run(
+        *("train", tmp_path / "images", tmp_path / "captions", "-o", tmp_path / "runs"),
+        *("--task", "captioning", "--task", "retrieval", "--epochs", 1, "--image-size", 32),
+        *("--batch-size", 16, "--attributes", tmp_path / "attributes.csv"),
+    )
+    assert result.exit_code == 0, result.output
+    for words in ("BLEU-4", "all attributes right", "caption to image, recall@1", "baseline"):
+        assert words in result.output
+    for words in (r"\x1b[2J.png", r"person: \u202e\x9b31m "):
+        assert words in result.output
+    assert hostile.obeyed(result.output) == set()
+    assert "part-" not in " ".join(path.name for path in (tmp_path / "runs").iterdir())
+    written = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert written == [
+        f"{task}{ending}"
+        for task in ("captioning", "retrieval")
+        for ending in ("-vocabulary.txt", ".keras", ".png")
+    ]
