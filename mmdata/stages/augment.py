@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.seeding import random_keys
+from mmdata.settings import as_dict
 from mmdata.stages.english import (
     ENGLISH_COLORS,
     ENGLISH_SIDE_PHRASES,
@@ -42,6 +43,8 @@ class Seed:
 
     seed: int
 
+    to_dict = as_dict
+
     def __call__(self, example: Example) -> Example:
         epoch = tf.reshape(example["epoch"], [-1])[0]
         return {**example, "seed": random_keys(example["index"], self.seed, epoch)}
@@ -75,6 +78,8 @@ class RandomCrop:
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interpolation: Interpolation = "bilinear"
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -150,6 +155,8 @@ class Flip:
     within: Patterns | None = None
     skip: Patterns = ENGLISH_WRITING
 
+    to_dict = as_dict
+
     def __post_init__(self) -> None:
         _require_number("Flip(p=...)", self.p, 0, 1)
         require_pairs("Flip(swap=...)", self.swap)
@@ -207,6 +214,8 @@ class Color:
     captions_aware: bool = True
     skip: Patterns = ENGLISH_COLORS
 
+    to_dict = as_dict
+
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation"):
             _require_number(f"Color({name}=...)", getattr(self, name), 0, math.inf)
@@ -259,6 +268,8 @@ class Grayscale:
     p: float = 0.1
     captions_aware: bool = True
     skip: Patterns = ENGLISH_COLORS
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         _require_number("Grayscale(p=...)", self.p, 0, 1)

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from mmdata.example import Example
+from mmdata.settings import as_dict
 
 _SPACE = r"\p{Z}\t-\r\x1c-\x1f\x{85}"  # as Python's str.strip
 
@@ -18,6 +19,8 @@ class TidyTags:
 
     Spaces around tags and empty tags go. A caption without a tag stays as it is.
     """
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         caption = example["caption"]
@@ -39,6 +42,8 @@ class ShuffleTags:
     """
 
     keep: int = 0
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         key, rest = tf.unstack(tf.random.split(example["seed"], 2))
@@ -65,6 +70,8 @@ class Template:
 
     text: str
 
+    to_dict = as_dict
+
     def __call__(self, example: Example) -> Example:
         before, after = self.text.split("{caption}")
         return {**example, "caption": tf.strings.join([before, example["caption"], after])}
@@ -82,6 +89,8 @@ class DropCaption:
 
     rate: float
 
+    to_dict = as_dict
+
     def __call__(self, example: Example) -> Example:
         key, rest = tf.unstack(tf.random.split(example["seed"], 2))
         dropped: Any = tf.random.stateless_uniform([], key) < self.rate
@@ -90,16 +99,18 @@ class DropCaption:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Gathered:
-    """Takes captions apart that were joined.
+class SplitCaptions:
+    """Splits captions that were joined.
 
     caption: string [b]  ->  caption, references: string [b, n], ragged, the same
 
     Attributes:
-      separator: What stands between two captions, and in none.
+      separator: What is between two captions, and in none.
     """
 
     separator: bytes
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         captions = tf.strings.split(example["caption"], self.separator)

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from mmdata.example import Example
+from mmdata.settings import as_dict
 
 _Triple = tuple[float, float, float]
 
@@ -67,6 +68,8 @@ class Normalize:
     """
 
     to: str
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         if self.to not in NORMALIZATIONS:
