@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+_LARGEST = 2**53
+
 
 def as_dict(value: Any) -> dict[str, Any]:
     """A dataclass as plain data: its name under "type", then its fields; see `plain`.
@@ -22,12 +24,17 @@ def as_dict(value: Any) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """A value as None, bools, numbers, texts, lists and dicts.
 
-    Of what has another type, and no `to_dict`, the name of the type is left: code is not compared.
+    Bytes become hex digits, and integers beyond 2^53, which JavaScript rounds, become texts. Of
+    anything else without a `to_dict`, the name of the type is left: code is not compared.
     """
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, bytes):
+        return value.hex()
     if isinstance(value, np.generic):
-        return value.item()
+        return plain(value.item())
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (tuple, list)):

@@ -45,15 +45,18 @@ def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
 def by_loop(
     captions: Sequence[str], text: Text, tokenizer: Tokenizer, template: str
 ) -> dict[str, list[int] | list[bool]]:
+    def ids_of(caption: str) -> list[int | None]:
+        example = {"caption": tf.constant([caption])}
+        clean = example if text.cleaner is None else text.cleaner(example)
+        ids: list[int | None] = tokenizer.tokenize(clean["caption"])[0].numpy().tolist()
+        return ids
+
     tokens, unknown, empty = [], [], []
     for caption in captions:
-        said = tf.constant([template.replace("{caption}", caption)])
-        if text.cleaner is not None:
-            said = text.cleaner({"caption": said})["caption"]
-        ids = tokenizer.tokenize(said)[0].numpy().tolist()
+        ids = ids_of(template.replace("{caption}", caption))
         tokens.append(len(ids))
         unknown.append(ids.count(tokenizer.unknown_id))
-        empty.append(not ids and bool(caption.strip()))
+        empty.append(not ids_of(caption) and bool(caption.strip()))  # without the template
     return {"tokens": tokens, "unknown": unknown, "empty": empty}
 
 
