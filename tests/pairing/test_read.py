@@ -738,8 +738,8 @@ def test_error_says_how_many_which_and_what_next(tmp_path: pathlib.Path, write: 
         "'0.jpg', '1.jpg', '2.jpg', '3.jpg', '4.jpg', ...\n"
         "  1 caption(s) without an image (missing_image): 'a.txt'\n"
         "  1 image(s) whose caption is empty (empty_caption): 'b.jpg' ('b.txt' has no text)\n"
-        'Fix the files, or pass on_problem="drop" to go on without them: the report keeps the '
-        "list.\nThis error's .findings has every one."
+        'Fix the files, or pass on_problem="drop" to continue without them; the report lists '
+        "them.\nAll problems are in .findings of this error."
     )
 
     assert [finding.path for finding in caught.value.findings] == [

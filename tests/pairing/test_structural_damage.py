@@ -413,7 +413,7 @@ def member(name: str, content: bytes) -> bytes:
 
 # What is wrong with what was read.
 
-_WHOLE = re.compile(r"line feed|newline|cut|ends|tar header|behind its end|damaged")
+_WHOLE = re.compile(r"line feed|newline|cut|ends|tar header|after its end|damaged")
 
 
 def faults(pairs: Pairs, case: Case) -> list[str]:
