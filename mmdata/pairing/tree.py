@@ -1,4 +1,4 @@
-"""`Tree`: the image files under a folder, and a count of everything else that lies there."""
+"""`Tree`: the image files under a folder, and a count of all other files in it."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ from mmdata.pairs.findings import Finding
 
 
 class Ignored:
-    """Counts the files that are no image and no caption, by extension, so that none is lost."""
+    """Counts the files that are neither image nor caption, by extension."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -30,7 +30,7 @@ class Ignored:
         self._hidden += count
 
     def findings(self) -> list[Finding]:
-        """One notice an extension, and one for all that is hidden."""
+        """One notice per extension, and one for all hidden files."""
         found = [
             Finding(
                 "ignored", self._first[extension], f"files {extension or 'without extension'}", n
@@ -44,14 +44,14 @@ class Ignored:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tree:
-    """Image files to choose from.
+    """The image files that names can match.
 
     Attributes:
-      root: The folder that they are relative to.
+      root: The folder that their paths are relative to.
       images: Paths with `/`, sorted.
-      outside: Where images, and folders, lead that leave `root` by a symbolic link.
+      outside: Targets of images and folders that leave `root` by a symbolic link, by their paths.
       aliases: Linked folders whose images are listed under other names, see `Walk`.
-      findings: Folders that cannot be read, and how much was ignored.
+      findings: Folders that cannot be read, and counts of ignored files.
     """
 
     root: str
@@ -61,8 +61,10 @@ class Tree:
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def walk(cls, root: str, *, besides: Collection[str] = (), links: Links = "inside") -> "Tree":
-        """Lists the images under `root`; paths in `besides` are not counted as ignored."""
+    def walk(
+        cls, root: str, *, not_ignored: Collection[str] = (), links: Links = "inside"
+    ) -> "Tree":
+        """Lists the images under `root`; paths in `not_ignored` are not counted."""
         images: list[str] = []
         outside: dict[str, str] = {}
         walk, ignored = Walk(root, links), Ignored()
@@ -73,7 +75,7 @@ class Tree:
                 path = folder.path + name
                 if is_image(name):
                     images.append(path)
-                elif path not in besides:
+                elif path not in not_ignored:
                     ignored.add(path)
         findings = walk.findings + ignored.findings()
         return cls(
@@ -85,13 +87,13 @@ class Tree:
         )
 
     def unaliased(self, name: str) -> str:
-        """A name without the links to folders that are on its way."""
+        """A name with linked folders replaced by the folders that they link to."""
         path = posixpath.normpath(name) if self.aliases else name
         found = next((alias for alias in self.aliases if path.startswith(alias)), None)
         return name if found is None else self.aliases[found] + path.removeprefix(found)
 
-    def leaves(self, path: str) -> str | None:
-        """Where a symbolic link leads that is on the way to a path, if it leaves the root."""
+    def target_outside(self, path: str) -> str | None:
+        """The target of a symbolic link in a path, if it leaves the root; else None."""
         if not self.outside:
             return None
         ends = [place for place, letter in enumerate(path) if letter == "/"]
@@ -99,7 +101,7 @@ class Tree:
 
 
 def index(files: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
-    """The files by a key."""
+    """Groups files by a key."""
     grouped: dict[str, list[str]] = {}
     for file in files:
         grouped.setdefault(key(file), []).append(file)

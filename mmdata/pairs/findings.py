@@ -241,7 +241,7 @@ def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = F
                 "Nothing pairs at all: do images and captions belong together? Is captions=... the "
                 "file that holds them?"
                 if nothing_left
-                else 'Fix the files, or pass on_problem="drop" to continue without them: the '
+                else 'Fix the files, or pass on_problem="drop" to continue without them; the '
                 "report lists them.",
                 "All problems are in .findings of this error.",
             ]

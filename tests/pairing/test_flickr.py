@@ -132,13 +132,13 @@ OTHERS = {
 @pytest.mark.parametrize("content", OTHERS.values(), ids=OTHERS)
 def test_other_files(tmp_path: pathlib.Path, write: Write, content: str) -> None:
     assert not flickr.recognise(content)
-    with pytest.raises(PairingError, match=r"no captions in .*f\.txt; got .* Required: "):
+    with pytest.raises(PairingError, match=r"f\.txt: must hold captions; got .* Required: "):
         read(write(tmp_path, {"f.txt": content}) / "f.txt")
 
 
 def test_no_line_in_form(tmp_path: pathlib.Path, write: Write) -> None:
     path = write(tmp_path, {"f.txt": "image,caption\nx\ny\n"}) / "f.txt"
-    with pytest.raises(PairingError, match=r"no captions in .*; got 2 line") as caught:
+    with pytest.raises(PairingError, match=r"must hold captions; got 2 line") as caught:
         read(path)
     assert [found.path for found in caught.value.findings] == ["f.txt:2", "f.txt:3"]
 

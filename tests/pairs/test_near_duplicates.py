@@ -1,4 +1,4 @@
-"""Near duplicates: copies that were saved anew are one cluster, different images are not.
+"""Near duplicates: copies that were saved again are one cluster, different images are not.
 
 Colours: what is seen of an image is the mean of its pixels.
 """

@@ -147,7 +147,7 @@ def test_drop(pairs: Pairs) -> None:
 
 
 def merged(left: Pairs, right: Pairs) -> Pairs:
-    """Both in one, however they stand, up to the order of captions."""
+    """Merges both ways; the results are equal except for the order of captions."""
     one, other = left.merge(right), right.merge(left)
     assert [*map(set, rows_of(one).values())] == [*map(set, rows_of(other).values())]
     assert (table := one.to_pandas().drop(columns="captions")).equals(other.to_pandas()[[*table]])
