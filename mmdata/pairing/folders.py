@@ -157,6 +157,11 @@ def stem(path: str) -> str:
     return os.path.splitext(path)[0]
 
 
+def extension(path: str) -> str:
+    """The last extension of a path, in lower case, with its dot; "" if it has none."""
+    return os.path.splitext(path)[1].lower()
+
+
 def canonical(path: str) -> str:
     """The path in Unicode NFC, so that names from different systems match."""
     return path if path.isascii() else unicodedata.normalize("NFC", path)

@@ -1,7 +1,7 @@
 """`Listing` + a folder of images -> `Pairs`."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +40,7 @@ def match(
     Returns:
       The pairs; every image and every entry without a match is a finding in its report.
     """
-    _require_splits(listing, chosen)
+    require_splits(listing.splits or (), chosen, listing.source or "these files")
     names = map(tree.unaliased, relative_to(tree.root, listing.names))
     listing = dataclasses.replace(listing, names=list(names))
     entries: dict[str, list[int]] = {}
@@ -52,9 +52,17 @@ def match(
     return _Matching(listing, tree, entries, resolve(ids, tree.images), problems, chosen).pairs()
 
 
-def _require_splits(listing: Listing, chosen: Collection[str] | None) -> None:
-    given = {name for name in listing.splits or () if name}
-    source = listing.source or "these files"
+def require_splits(
+    splits: Iterable[str | None], chosen: Collection[str] | None, source: str
+) -> None:
+    """Raises ValueError unless the chosen splits are among those of a source.
+
+    Args:
+      splits: The splits of its entries.
+      chosen: See `match`.
+      source: Its name, for the message.
+    """
+    given = {name for name in splits if name}
     if chosen is None or (not given and isinstance(chosen, IfAny)):
         return
     if not given:

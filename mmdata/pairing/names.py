@@ -4,11 +4,12 @@ import dataclasses
 import functools
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 from mmdata.pairing.folders import canonical, folded, is_image, stem
 from mmdata.pairing.moved_folders import is_absolute, move_of
+from mmdata.pairing.tree import index
 from mmdata.pairs.findings import Finding, Kind
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -50,7 +51,7 @@ def resolve(names: Mapping[str, str | None], files: Sequence[str]) -> Names:
     - that differs by an extension that the name lacks;
     - in another folder, if one change of folder fits all names, see `move_of`;
     - in another folder, by its file name alone;
-    - whose stem ends in the name's id, unless another match has a different id.
+    - whose stem ends in the name's id, unless the file of a matched name has another id.
 
     "Only" means among all names and all files, including matched ones: a name whose file is missing
     never gets the file of another name that is not listed. If the folder of a name exists, its file
@@ -124,12 +125,12 @@ class _Search:
         waiting = [name for name in self._waiting if not is_absolute(_forward(name))]
         if not waiting or not self._free:
             return
-        names_of, files_of = _grouped(waiting, of_name), _grouped(self._free, of_file)
+        names_of, files_of = index(waiting, of_name), index(self._free, of_file)
         keys = names_of.keys() & files_of.keys()
         if not keys:
             return
-        all_names, all_files = _grouped(self._ids, of_name), _grouped(self._every_file, of_file)
-        stems = _grouped(self._ids, _stem) if how == "extension" else {}
+        all_names, all_files = index(self._ids, of_name), index(self._every_file, of_file)
+        stems = index(self._ids, _stem) if how == "extension" else {}
         matched: list[tuple[str, str]] = []
         for key in sorted(keys):
             names, files = names_of[key], files_of[key]
@@ -152,13 +153,13 @@ class _Search:
         """Matches all names by one change of folder, if none of their files and folders exists."""
         if self._files or not self._waiting or not self._free:
             return
-        files_of = _grouped(self._free, canonical)
+        files_of = index(self._free, canonical)
         paths = {name: canonical(_forward(plain(name))) for name in self._waiting}
         move = move_of(set(paths.values()), files_of)
         if move is None or any(posixpath.dirname(path) in self._folders for path in paths.values()):
             return
         self._has_moved = True
-        names_of = _grouped(paths, lambda name: move(paths[name]))
+        names_of = index(paths, lambda name: move(paths[name]))
         self._take(
             str(move),
             [
@@ -215,15 +216,6 @@ class _Search:
     def _update_waiting(self) -> None:
         done = self._refused | self._files.keys()
         self._waiting = {name: None for name in self._waiting if name not in done}
-
-
-def _grouped(texts: Iterable[str], key: Callable[[str], str | None]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for text in texts:
-        of_text = key(text)
-        if of_text:
-            grouped.setdefault(of_text, []).append(text)
-    return grouped
 
 
 def plain(name: str) -> str:

@@ -17,7 +17,7 @@ _POLICIES = ("error", "drop", "blank", "folder", "file")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problems:
-    """What to do with files that do not pair or decode: more detailed than `on_problem="drop"`.
+    """How to handle each kind of problem: the detailed form of `on_problem="error"` and `"drop"`.
 
     The report lists everything that is dropped or filled.
 

@@ -20,6 +20,7 @@ from mmdata.pairing.layouts import (
     flickr,
     frames,
     karpathy,
+    shards,
     sidecar,
     tables,
     webdataset,
@@ -27,7 +28,7 @@ from mmdata.pairing.layouts import (
 from mmdata.pairing.layouts.documents import Document
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import IfAny, Listing, concatenated
-from mmdata.pairing.matching import match
+from mmdata.pairing.matching import match, require_splits
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairing.tree import Tree
@@ -122,8 +123,7 @@ def read(
     ftfy = require("ftfy", extra="text") if fix_text else None
     if layout not in ("auto", *LAYOUTS):
         raise ValueError(f'layout=... must be "auto" or one of {list(LAYOUTS)}; got {layout!r}.')
-    if key not in ("last_dot", "first_dot"):
-        raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
+    shards.require_key(key)
     require_links(links)
     reading = _Reading(
         decoder=TextDecoder(encoding, encoding_errors),
@@ -200,7 +200,7 @@ class _Reading:
     decoder: TextDecoder
     columns: Columns
     sidecar: sidecar.Settings
-    key: Literal["last_dot", "first_dot"]
+    key: shards.Key
     links: Links
     chosen: Collection[str] | None
     problems: Problems
@@ -238,11 +238,7 @@ class _Reading:
         return match(listing, tree, problems=self.problems, chosen=self.chosen)
 
     def _sidecar(self, images: str, captions: str) -> Pairs:
-        if self.chosen is not None and not isinstance(self.chosen, IfAny):
-            raise ValueError(
-                f"split=... must name splits of the source; got {sorted(self.chosen)}, but layout "
-                "'sidecar' has no splits. Read all, and call Pairs.split()."
-            )
+        require_splits((), self.chosen, "layout 'sidecar'")
         settings = dataclasses.replace(self.sidecar, decoder=self.decoder, links=self.links)
         return sidecar.read(images, captions, problems=self.problems, settings=settings)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Literal
 
-from mmdata.pairs.findings import Finding
+from mmdata.pairs.findings import Finding, PairingError
 
 Lines = Literal["auto", "each", "one"]
 
@@ -99,6 +99,24 @@ class TextDecoder:
             raise failure
         coerced = content[len(bom) :].decode(self.encoding or declared, "replace")
         return coerced.replace("\0", "\ufffd"), "bytes that do not decode became U+FFFD"
+
+
+def read_text(path: str, decoder: TextDecoder) -> tuple[str, str | None]:
+    """Reads and decodes a file, see `TextDecoder.decode`.
+
+    Raises:
+      PairingError: The file cannot be decoded.
+      OSError: The file cannot be read.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        return decoder.decode(content)
+    except UnicodeDecodeError as err:
+        raise PairingError(
+            f"{path}: must be UTF-8; got {explain(err)}. Pass encoding=... or "
+            'encoding_errors="replace".'
+        ) from err
 
 
 def explain(err: UnicodeDecodeError) -> str:

@@ -1,13 +1,12 @@
 """`Tree`: the image files under a folder, and a count of all other files in it."""
 
 import dataclasses
-import os
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from mmdata.files.links import Links
-from mmdata.pairing.folders import Walk, is_image
+from mmdata.pairing.folders import Walk, extension, is_image
 from mmdata.pairs.findings import Finding
 
 
@@ -21,9 +20,9 @@ class Ignored:
 
     def add(self, path: str) -> None:
         """Counts one file."""
-        extension = os.path.splitext(path)[1].lower()
-        self._counts[extension] += 1
-        self._first.setdefault(extension, path)
+        end = extension(path)
+        self._counts[end] += 1
+        self._first.setdefault(end, path)
 
     def hide(self, count: int) -> None:
         """Counts hidden and system files."""
@@ -32,10 +31,8 @@ class Ignored:
     def findings(self) -> list[Finding]:
         """One notice per extension, and one for all hidden files."""
         found = [
-            Finding(
-                "ignored", self._first[extension], f"files {extension or 'without extension'}", n
-            )
-            for extension, n in sorted(self._counts.items())
+            Finding("ignored", self._first[end], f"files {end or 'without extension'}", count)
+            for end, count in sorted(self._counts.items())
         ]
         if self._hidden:
             found.append(Finding("ignored", ".", "hidden and system files", self._hidden))
@@ -100,9 +97,11 @@ class Tree:
         return next((to for end in (*ends, None) if (to := self.outside.get(path[:end]))), None)
 
 
-def index(files: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
-    """Groups files by a key."""
+def index(names: Iterable[str], key: Callable[[str], str | None]) -> dict[str, list[str]]:
+    """Groups names by a key; names whose key is None or "" are left out."""
     grouped: dict[str, list[str]] = {}
-    for file in files:
-        grouped.setdefault(key(file), []).append(file)
+    for name in names:
+        of_name = key(name)
+        if of_name:
+            grouped.setdefault(of_name, []).append(name)
     return grouped

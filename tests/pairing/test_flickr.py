@@ -157,9 +157,11 @@ def test_numbered_names(tmp_path: pathlib.Path, write: Write) -> None:
 
 def test_encoding(tmp_path: pathlib.Path, write: Write) -> None:
     path = write(tmp_path, {"f.txt": LATIN}) / "f.txt"
-    with pytest.raises(PairingError, match=r"f\.txt: not UTF-8: byte 0xe9 .* Pass encoding="):
+    with pytest.raises(
+        PairingError, match=r"f\.txt: must be UTF-8; got byte 0xe9 .* Pass encoding="
+    ):
         read(path)
-    with pytest.raises(PairingError, match="not UTF-8"):
+    with pytest.raises(PairingError, match="must be UTF-8"):
         read(tmp_path)
     listing = read(tmp_path, TextDecoder("latin-1"))
     assert entries(listing) == [(A, "Un caf\xe9 .")]

@@ -711,7 +711,7 @@ def test_no_annotation_gets_lost(
     assert disk == set(pairs.images) | (disk & set(reported))
     assert not set(pairs.images) & set(reported)
 
-    # Every annotation is a caption of an image, once, or reported, or a caption of a reported image.
+    # Every annotation is a caption of an image, once, or is reported, or its image is reported.
     names = dict([*listed, (0, "keep.jpg")])
     report_text = " ".join([*reported, details(pairs)])
     for number, (id_, text) in enumerate([(0, "keep"), *captions]):

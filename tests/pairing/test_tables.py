@@ -294,7 +294,7 @@ REFUSED: list[tuple[str, str | bytes, dict[str, Any], str]] = [
     ("m.csv", "id,raw1,raw2,text1\n", {}, r"'raw2', 'text1'.*caption_column=\('raw1', 'raw2'\)"),
     ("m.csv", HEAD, {"image": "x"}, "image_column=.*; got 'x'.* are 'image', 'caption'"),
     ("m.csv", HEAD, {"captions": ["caption", "x"]}, "caption_column=.*; got 'x'"),
-    ("m.csv", b"a\xe9", {}, "not UTF-8: byte 0xe9 at offset 1. Pass encoding="),
+    ("m.csv", b"a\xe9", {}, "must be UTF-8; got byte 0xe9 at offset 1. Pass encoding="),
     ("m.json", "[", {}, "must be a JSON file.*named .jsonl"),
     ("m.json", "[" * 100_000, {}, "must be a JSON file"),
     ("m.json", "{}", {}, "must be a JSON list of objects; got {}"),

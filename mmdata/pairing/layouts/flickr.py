@@ -11,9 +11,10 @@ import re
 from collections.abc import Container, Iterator
 
 from mmdata.files.links import Boundary, Links, outside_detail
+from mmdata.pairing.folders import stem
 from mmdata.pairing.layouts.documents import one_line, shown
 from mmdata.pairing.listing import Listing
-from mmdata.pairing.texts import TextDecoder, cut_off, explain
+from mmdata.pairing.texts import TextDecoder, cut_off, read_text
 from mmdata.pairs.findings import Finding, PairingError
 
 _HEAD = 4096
@@ -205,14 +206,7 @@ def _sniff(path: str, decoder: TextDecoder) -> bool:
 
 
 def _text(path: str, decoder: TextDecoder, findings: list[Finding]) -> str:
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        text, note = decoder.decode(content)
-    except UnicodeDecodeError as err:
-        raise PairingError(
-            f'{path}: not UTF-8: {explain(err)}. Pass encoding=... or encoding_errors="replace".'
-        ) from err
+    text, note = read_text(path, decoder)
     if note is not None:
         findings.append(Finding("coerced", os.path.basename(path), note))
     return text
@@ -309,7 +303,7 @@ def _lists(
 ) -> dict[str, set[str]]:
     """The names of each split, from lists next to a caption file, with or without extension."""
     folder, source = os.path.split(path)
-    known = names | set(map(_stem, names))
+    known = names | set(map(stem, names))
     lists: dict[str, set[str]] = {}
     for file in texts:
         match = _LIST.fullmatch(file)
@@ -335,14 +329,10 @@ def _splits(
     """The split of each name, or None for no split; without the names that have two splits."""
     splits: dict[str, str | None] = {}
     for name in sorted(names):
-        found = [split for split, listed in lists.items() if {name, _stem(name)} & listed]
+        found = [split for split, listed in lists.items() if {name, stem(name)} & listed]
         if len(found) > 1:
             detail = "in both " + " and ".join(map(repr, sorted(found)))
             findings.append(Finding("disagreement", name, detail))
         else:
             splits[name] = found[0] if found else None
     return splits
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]

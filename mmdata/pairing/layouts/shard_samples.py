@@ -1,13 +1,12 @@
 """Members of a tar shard -> samples: an image, and the other members with its key."""
 
 import dataclasses
-import posixpath
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from mmdata.files.blobs import read_at
-from mmdata.pairing.folders import canonical, is_image
+from mmdata.pairing.folders import canonical, extension, is_image
 from mmdata.pairing.layouts import sample_json
 from mmdata.pairing.layouts.sample_json import SampleInfo
 from mmdata.pairing.layouts.shard_index import Index
@@ -106,7 +105,7 @@ class SampleReader:
         grouped: dict[str, Parts] = {}
         for entry, name in enumerate(shard.index.names):
             folder, slash, base = name.rpartition("/")
-            end = _end(base)
+            end = extension(base)
             if is_image(base):
                 end = "image"
             elif end not in known:
@@ -169,7 +168,7 @@ class SampleReader:
         return captions or [""]
 
     def _disagreement(self, shard: Shard, entry: int, other: int) -> _LeftOutError:
-        ends = sorted(_end(shard.index.names[each]) for each in (entry, other))
+        ends = sorted(extension(shard.index.names[each]) for each in (entry, other))
         return _LeftOutError(
             "disagreement",
             entry,
@@ -204,10 +203,6 @@ class SampleReader:
         if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
             raise _LeftOutError("malformed", entry, f"must be an int; got {text[:20]!r}")
         return int(text)
-
-
-def _end(name: str) -> str:
-    return posixpath.splitext(name)[1].lower()
 
 
 def _one_each(shard: Shard, parts: Parts) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -18,6 +18,12 @@ from mmdata.pairs.findings import Finding, Notes, PairingError
 from mmdata.progress import progress
 
 Key = Literal["last_dot", "first_dot"]
+
+
+def require_key(key: object) -> None:
+    """Raises ValueError unless `key` is a value of `Key`."""
+    if key not in get_args(Key):
+        raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,8 +82,7 @@ def read(
       ValueError: A brace pattern is malformed, `path` names a shard twice, or `key` has another
         value.
     """
-    if key not in ("last_dot", "first_dot"):
-        raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
+    require_key(key)
     shards, findings = shards_at(path, links)
     columns = Columns() if columns is None else columns
     if columns.named_captions and extensions not in (None, (".json",)):

@@ -253,7 +253,7 @@ class _Reading:
         """The captions in the first file of a group; None, and a finding, if they are not clear."""
         if len(group) == 1:
             return self._read(image, group[0])
-        group.sort(key=lambda text: self._extensions.index(_extension(text)))
+        group.sort(key=lambda text: self._extensions.index(folders.extension(text)))
         if self._settings.extensions is not None:
             for text in group[1:]:
                 self._ignored.add(text)
@@ -264,8 +264,8 @@ class _Reading:
         for other, captions in zip(group, read, strict=True):
             if captions != read[0]:
                 detail = (
-                    f"{group[0]!r} and {other!r} differ; extensions=({_extension(other)!r}, "
-                    f"{_extension(group[0])!r}) uses the first one"
+                    f"{group[0]!r} and {other!r} differ; extensions=({folders.extension(other)!r}, "
+                    f"{folders.extension(group[0])!r}) uses the first one"
                 )
                 self._notes.add(Finding("disagreement", image, detail))
                 return None
@@ -324,7 +324,7 @@ def _similar(folder: Folder, known: Mapping[str, list[str]]) -> dict[str, list[s
 
 
 def _have_own_ends(group: list[str]) -> bool:
-    return len(group) == 1 or len(set(map(_extension, group))) == len(group)
+    return len(group) == 1 or len(set(map(folders.extension, group))) == len(group)
 
 
 def _open_without_blocking(path: str, flags: int) -> int:
@@ -339,10 +339,6 @@ def _unpacked(pool: list[tuple[str, str]]) -> Iterator[str]:
 
 def _is_extension(end: str) -> bool:
     return len(end) > 1 and os.path.splitext("a" + end)[1] == end and not folders.is_image(end)
-
-
-def _extension(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
 
 
 def _weights(

@@ -6,12 +6,12 @@ Source: https://jsonlines.org for JSON Lines; see `delimited` for CSV.
 import dataclasses
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdata.optional import require
 from mmdata.pairing import texts
+from mmdata.pairing.folders import extension
 from mmdata.pairing.layouts.delimited import Record, delimiter_of, records, stray_quotes
 from mmdata.pairing.layouts.documents import Document, decode, load, shown
 from mmdata.pairing.layouts.table_columns import require_different, require_few
@@ -44,6 +44,10 @@ class Table:
     classes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
+    def where(self, row: int) -> str:
+        """The place of a row, e.g. "captions.csv:17"."""
+        return self.source + self.place.format(self.places[row])
+
 
 def read(
     path: str, source: str, decoder: texts.TextDecoder, document: Document | None = None
@@ -61,12 +65,12 @@ def read(
       OSError: The file cannot be read.
       ImportError: The file is Parquet, and pyarrow is not installed.
     """
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = extension(path)
     if suffix == ".parquet":
         return _parquet(path, source)
     if suffix == ".json":
         return _json_list(load(path, decoder) if document is None else document)
-    text, note = _decoded(path, decoder)
+    text, note = texts.read_text(path, decoder)
     if suffix in (".jsonl", ".ndjson"):
         table = _json_lines(path, source, text)
     else:
@@ -77,18 +81,6 @@ def read(
     if note:
         table.findings.insert(0, Finding("coerced", source, note))
     return table
-
-
-def _decoded(path: str, decoder: texts.TextDecoder) -> tuple[str, str | None]:
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        return decoder.decode(content)
-    except UnicodeDecodeError as err:
-        raise PairingError(
-            f"{path}: not UTF-8: {texts.explain(err)}. Pass encoding=... or "
-            'encoding_errors="replace".'
-        ) from err
 
 
 def _delimited(path: str, source: str, lines: list[str], delimiter: str) -> Table:

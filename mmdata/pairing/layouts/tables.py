@@ -60,15 +60,15 @@ def of_table(table: Table, columns: Columns, prefix: str = "") -> Listing:
     Raises:
       PairingError: The table does not have the columns that the user named.
     """
-    of = roles(columns, list(table.cells), table.path)
-    _require_readable(table, of)
+    role = roles(columns, list(table.cells), table.path)
+    _require_readable(table, role)
 
     faults: cells.Faults = {}
-    names = cells.names(table.cells[of.image], of.image, faults)
-    captions = _captions(table, of.captions, faults) if of.captions else None
-    splits = None if of.split is None else cells.splits(table.cells[of.split], faults)
-    weights = None if of.weight is None else cells.weights(table.cells[of.weight], faults)
-    for name in of.others:
+    names = cells.names(table.cells[role.image], role.image, faults)
+    captions = _captions(table, role.captions, faults) if role.captions else None
+    splits = None if role.split is None else cells.splits(table.cells[role.split], faults)
+    weights = None if role.weight is None else cells.weights(table.cells[role.weight], faults)
+    for name in role.others:
         cells.add_surrogate_faults(faults, table.cells[name], f"column {name!r}")
 
     left_out = _rejected(table)
@@ -77,10 +77,7 @@ def of_table(table: Table, columns: Columns, prefix: str = "") -> Listing:
     def kept(values: Sequence[Any]) -> list[Any]:
         return list(values if all(valid) else itertools.compress(values, valid))
 
-    malformed = [
-        Finding("malformed", table.source + table.place.format(table.places[row]), why)
-        for row, why in sorted(faults.items())
-    ]
+    malformed = [Finding("malformed", table.where(row), why) for row, why in sorted(faults.items())]
     listing = Listing(
         layout="metadata",
         source=table.source,
@@ -93,7 +90,7 @@ def of_table(table: Table, columns: Columns, prefix: str = "") -> Listing:
         classes=dict(table.classes),
         findings=table.findings + malformed + _rejections(table, left_out),
     )
-    for name in of.others:
+    for name in role.others:
         why = _add_column(listing, table, name, kept(table.cells[name]))
         if why:
             listing.findings.append(Finding("ignored", table.source, f"column {name!r}: {why}"))
@@ -115,20 +112,19 @@ def _rejected(table: Table) -> dict[int, str]:
 def _rejections(table: Table, left_out: Mapping[int, str]) -> list[Finding]:
     notes = Notes()
     for row, mark in sorted(left_out.items()):
-        where = table.source + table.place.format(table.places[row])
-        notes.count("rejected", f"marked as {mark}", where)
+        notes.count("rejected", f"marked as {mark}", table.where(row))
     return notes.findings()
 
 
-def _require_readable(table: Table, of: Roles) -> None:
+def _require_readable(table: Table, role: Roles) -> None:
     """Raises unless the columns of images and of captions were read."""
-    if of.image in table.opaque and not any(table.cells[of.image]):
+    if role.image in table.opaque and not any(table.cells[role.image]):
         raise PairingError(
-            f"{table.path}: the column {of.image!r} must name image files; got "
-            f"{table.opaque[of.image]}. Images inside a table cannot be read: write them to "
+            f"{table.path}: the column {role.image!r} must name image files; got "
+            f"{table.opaque[role.image]}. Images inside a table cannot be read: write them to "
             "files first, or pass image_column=... with a column that names files."
         )
-    for name in of.captions:
+    for name in role.captions:
         if name in table.opaque:
             raise PairingError(
                 f"{table.path}: the column {name!r} must hold captions; got {table.opaque[name]}. "
