@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.settings import as_dict
+from mmdata.tokenizers.words import SPACE
 
-_SPACE = r"\p{Z}\t-\r\x1c-\x1f\x{85}"  # as Python's str.strip
+_SPACE = rf"{SPACE}\x1c-\x1f"  # as Python's str.strip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import tensorflow_text as tf_text
 from mmdata.example import Example
 from mmdata.settings import as_dict
 from mmdata.stages.html_entities import on_some, unescape
+from mmdata.tokenizers.words import WIDE
 
 Policy = Literal["keep", "remove"]
 
@@ -26,7 +27,6 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 
 # RE2's "." takes encoded surrogates, overlong forms and what is beyond U+10FFFF too.
 _VALID = r"[\x00-\x{d7ff}\x{e000}-\x{10ffff}]*"
-_ODD_SPACES = r"\t-\r\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 _CONTROLS = r"\x00-\x1f\x7f-\x{9f}"
 _UNSEEN = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\p{Cf}\p{Co}\x{fffd}]+"
 _ENDS = r"^[\x1c-\x1f ]+|[\x1c-\x1f ]+$"  # Python's str.strip takes these four for spaces
@@ -171,7 +171,7 @@ class Clean:
         return tf.strings.strip(text)
 
     def _single_spaces(self, text: Any) -> Any:
-        odd = _ODD_SPACES
+        odd = WIDE
         if self.controls == "remove":
             text = tf.strings.regex_replace(text, _UNSEEN, "")
         if self.controls == "space":

@@ -19,8 +19,9 @@ from mmdata.optional import require
 from mmdata.tokenizers.files import read, write
 from mmdata.tokenizers.learning import NO_TEXT, watched
 from mmdata.tokenizers.merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
-from mmdata.tokenizers.merging import MARK, SPACE, WIDE, Merger, spell
+from mmdata.tokenizers.merging import MARK, Merger, spell
 from mmdata.tokenizers.tokenizer import Tokenizer
+from mmdata.tokenizers.words import SPACE, WIDE
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
 """The first three tokens of each learned vocabulary."""

@@ -14,8 +14,9 @@ from typing_extensions import Self
 
 from mmdata.tokenizers.files import write
 from mmdata.tokenizers.merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
-from mmdata.tokenizers.merging import MARK, SPACE, Merger, spell
+from mmdata.tokenizers.merging import MARK, Merger, spell
 from mmdata.tokenizers.tokenizer import Tokenizer
+from mmdata.tokenizers.words import SPACE
 
 _END_OF_WORD = "</w>"
 _LETTERS = (*ALPHABET.values(), *(letter + _END_OF_WORD for letter in ALPHABET.values()))

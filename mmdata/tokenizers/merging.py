@@ -13,15 +13,6 @@ from mmdata.tokenizers.merges import Merge, to_bytes
 MARK = b"\xff"
 """Stands behind each word. No valid UTF-8 holds this byte."""
 
-WIDE = r"\t-\r\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-"""White space but U+0020, for a class of RE2, whose own white space is ASCII's.
-
-Source: Unicode, property White_Space.
-"""
-
-SPACE = f" {WIDE}"
-"""White space, for a class of RE2."""
-
 _NEVER = "\u0100"  # No byte is spelled so: pieces with this character are never met.
 
 # A table of no entries, as SentencePiece logs a line where there is no table: its size in bytes,

@@ -4,6 +4,15 @@ from typing import Any
 
 import tensorflow as tf
 
+WIDE = r"\t-\r\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+"""White space except U+0020, for a character class of RE2, whose own white space is ASCII only.
+
+Source: Unicode, property White_Space.
+"""
+
+SPACE = f" {WIDE}"
+"""White space, for a character class of RE2."""
+
 _WORD = r"[\p{L}\p{M}\p{N}]+(?:['\x{2019}-][\p{L}\p{M}\p{N}]+)*|[^\s]"
 _PART = r"[\p{L}\p{M}\p{N}]+|[^\s]"
 _HAN = (
