@@ -151,17 +151,26 @@ def read(
     with _without_garbage_collection():
         pairs = dataclasses.replace(reading.pairs(source), links=source.links or links)
         if ftfy is not None:
-            # If ftfy removes all text of a caption, it stays unchanged: no caption is empty.
-            fixed = Strings.of(ftfy.fix_text(caption) or caption for caption in pairs.captions)
-            pairs = dataclasses.replace(pairs, captions=fixed, fix_text=True)
+            pairs = _with_fixed_text(pairs, ftfy)
     problems.check(pairs.report.findings, rows=len(pairs), where=source.where)
+    _require_rows(pairs, source.where)
+    return pairs
+
+
+def _with_fixed_text(pairs: Pairs, ftfy: Any) -> Pairs:
+    """The pairs with repaired captions; if nothing is left of one, it stays: none is empty."""
+    fixed = Strings.of(ftfy.fix_text(caption) or caption for caption in pairs.captions)
+    return dataclasses.replace(pairs, captions=fixed, fix_text=True)
+
+
+def _require_rows(pairs: Pairs, where: str) -> None:
+    """Raises PairingError if nothing pairs."""
     if not len(pairs):
-        raise_for(pairs.report.findings, where=source.where, nothing_left=True)
+        raise_for(pairs.report.findings, where=where, nothing_left=True)
         raise PairingError(
             f"images=... must hold image files ({', '.join(folders.DECODED)}) that have captions; "
-            f"got none in {source.where}."
+            f"got none in {where}."
         )
-    return pairs
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
