@@ -15,7 +15,7 @@ from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size
 from mmdata.storage.user_cache import user_cache
 from mmdata.tasks import TASKS, Task
 from mmdata.tokenizers import LEARNED, ClipBpe, Tokenizer
-from mmdata.tokenizers.learning import require_vocabulary_size
+from mmdata.tokenizers.vocabulary_learning import require_vocabulary_size
 
 if TYPE_CHECKING:
     from _typeshed import StrPath

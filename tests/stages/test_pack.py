@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mmdata.stages.pack import Pack, Padding, Side, Tokenize
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
-from mmdata.tokenizers.listed import SPECIAL_TOKENS
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS
 
 VOCABULARY = (*SPECIAL_TOKENS, "a", "red", "boat", "s")
 TOKENIZERS: list[Tokenizer] = [Word(VOCABULARY), WordPiece(VOCABULARY), Byte()]

@@ -162,7 +162,7 @@ def test_equals_sentencepiece(tokenizer: SentencePiece, peer: Any, kind: str) ->
     assert has_unknown == (not KINDS[kind].get("byte_fallback"))
 
 
-def test_any_ids_are_said_as_sentencepiece_does(tokenizer: SentencePiece, peer: Any) -> None:
+def test_any_ids_detokenize_as_in_sentencepiece(tokenizer: SentencePiece, peer: Any) -> None:
     rng = random.Random(2)
     places = range(tokenizer.vocabulary_size)
     controls = [place for place in places if peer.is_control(place)]
@@ -201,7 +201,7 @@ def test_one_by_one_equals_batched_in_a_graph(models: dict[str, bytes]) -> None:
     assert [fresh.detokenize(ids).numpy() for ids in alone] == again.numpy().tolist()
 
 
-def test_special_ids_that_are_no_control_pieces_are_none(models: dict[str, bytes]) -> None:
+def test_special_ids_of_other_pieces_are_none(models: dict[str, bytes]) -> None:
     model = model_proto.Model.FromString(models["t5"])
     model.trainer_spec.eos_id = 500
     model.trainer_spec.bos_id = 2  # unknown, and so not control
@@ -225,10 +225,10 @@ def test_save_writes_the_same_bytes(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "got none"),
-        (b"[PAD]\n[UNK]\n[START]\n[END]\na\n", "got 28 bytes that are cut short or of another"),
-        (b'{"version": "1.0"}', "got 18 bytes that are cut short or of another kind"),
-        (b"\0" * 64, "got 64 bytes that are cut short or of another kind"),
+        (b"", "got no bytes"),
+        (b"[PAD]\n[UNK]\n[START]\n[END]\na\n", "got 28 bytes, truncated or in another"),
+        (b'{"version": "1.0"}', "got 18 bytes, truncated or in another format"),
+        (b"\0" * 64, "got 64 bytes, truncated or in another format"),
     ],
     ids=["empty", "vocabulary", "json", "zeros"],
 )
@@ -242,7 +242,7 @@ def test_files_that_are_refused(content: bytes, message: str, tmp_path: Path) ->
         SentencePiece.load(path)
 
 
-def test_a_model_cut_short_is_refused(models: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_truncated_model_is_refused(models: dict[str, bytes], tmp_path: Path) -> None:
     model = models["unigram"]
     part = model_proto.Model.FromString(model)
     part.ClearField("normalizer_spec")
@@ -257,11 +257,11 @@ def test_a_model_cut_short_is_refused(models: dict[str, bytes], tmp_path: Path) 
         *range(ends, len(model), 97),
         len(model) - 1,
     ]:
-        with pytest.raises(ValueError, match=r"cut short|end before its normalizer") as caught:
+        with pytest.raises(ValueError, match=r"truncated|end before its normalizer") as caught:
             SentencePiece(model[:length])
         messages.add("end before" in str(caught.value))
     assert messages == {True, False}
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(ValueError, match="truncated"):
         SentencePiece.load(_written(tmp_path / "cut.model", model[:-1]))
 
 
@@ -278,11 +278,11 @@ def test_a_model_without_an_unknown_piece_is_refused(models: dict[str, bytes]) -
 
 
 PIECES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "empty": (lambda m: put(m, piece=""), "piece 300 must be of 1 to 7,999 bytes; got 0"),
-    "long": (lambda m: put(m, piece="a" * 8000), "piece 300 must be of 1 to 7,999 .* got 8,000"),
+    "empty": (lambda m: put(m, piece=""), "piece 300 must have 1 to 7,999 bytes; got 0"),
+    "long": (lambda m: put(m, piece="a" * 8000), "piece 300 must have 1 to 7,999 .* got 8,000"),
     "NUL": (lambda m: put(m, piece="a\0"), r"piece 300 must hold no NUL; got 'a\\x00'"),
-    "twice": (lambda m: put(m, piece=m.pieces[301].piece), "each piece must be there once; got"),
-    "no type": (lambda m: put(m, type=0), "piece 300 must be of a type from 1 to 6; got 0"),
+    "twice": (lambda m: put(m, piece=m.pieces[301].piece), "each piece must occur once; got"),
+    "no type": (lambda m: put(m, type=0), "piece 300 must have a type from 1 to 6; got 0"),
     "NaN": (lambda m: put(m, score=math.nan), "piece 300 must have a finite score; got nan"),
     "infinite": (lambda m: put(m, score=-math.inf), "must have a finite score; got -inf"),
     "two unknown": (lambda m: put(m, type=2), "there must be one unknown piece; got 2"),
@@ -295,7 +295,7 @@ PIECES: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "nested": (
         lambda m: [m.pieces.add(piece="x" * n, type=4) for n in range(2, 67)],
-        "at most 64 user-defined pieces must begin each other; got 65",
+        "at most 64 user-defined pieces may be nested prefixes; got 65",
     ),
 }
 
@@ -395,7 +395,7 @@ def trie_of(rules: int) -> bytes:
         (trie_with(1 << 31 | 5), "units point into it and into its texts"),
         (trie_with(1 << 31 | 2), "units point to where a character begins"),
         (trie_with(1 << 8), "a trie with a text for each rule"),
-        (trie_of(33), "at most 32 rules that begin each other"),
+        (trie_of(33), "at most 32 rules, each a prefix of the next"),
     ],
     ids=[
         "size",

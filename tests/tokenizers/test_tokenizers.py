@@ -22,8 +22,8 @@ from mmdata.stages.clean import Clean
 from mmdata.stages.pack import Pack
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece, sentence_piece
 from mmdata.tokenizers.character import Character
-from mmdata.tokenizers.listed import SPECIAL_TOKENS, Listed
 from mmdata.tokenizers.sentence_piece import SentencePiece
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS, VocabularyTokenizer
 
 KINDS = ["word", "wordpiece", "byte", "character", "sentencepiece"]
 Learned = type[Word | WordPiece | Character | SentencePiece]
@@ -75,7 +75,7 @@ def tokenizer(request: pytest.FixtureRequest, tokenizers: dict[str, Tokenizer]) 
 
 
 def test_special_tokens(tokenizer: Tokenizer) -> None:
-    is_listed = isinstance(tokenizer, Listed)
+    is_listed = isinstance(tokenizer, VocabularyTokenizer)
     expected = SPECIAL_TOKENS if is_listed else ("<pad>", "<unk>", "<s>", "</s>")
     assert tokenizer.vocabulary[:4] == expected
     assert tokenizer.vocabulary_size == len(set(tokenizer.vocabulary))
@@ -162,13 +162,13 @@ def test_reserved_tokens(kind: Learned, captions: list[str], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("reserved", "message"),
     [
-        (("IMG",), r"must stand in brackets .*; got \['IMG'\]"),
+        (("IMG",), r"must be in brackets .*; got \['IMG'\]"),
         (
             ("##a", "[]", "[a b]", "<a", "a>"),
-            r"must stand in brackets .*; got \['##a', '<a', '\[\]', '\[a b\]', 'a>'\]",
+            r"must be in brackets .*; got \['##a', '<a', '\[\]', '\[a b\]', 'a>'\]",
         ),
-        (("[A]\n",), "must stand in brackets"),
-        (("[A]", "[A]"), r"must differ .*; got more of \['\[A\]'\]"),
+        (("[A]\n",), "must be in brackets"),
+        (("[A]", "[A]"), r"must differ .*; got duplicates of \['\[A\]'\]"),
         ("[A]", r"must be a tuple of strings; got '\[A\]'"),
     ],
 )
@@ -181,7 +181,7 @@ def test_reserved_tokens_that_are_refused(kind: Learned, reserved: Any, message:
 def test_special_tokens_cannot_be_reserved(kind: Learned) -> None:
     special = sentence_piece.SPECIAL_TOKENS if kind is SentencePiece else SPECIAL_TOKENS
     for token in special:
-        with pytest.raises(ValueError, match=r"must differ .* and from .*; got more of"):
+        with pytest.raises(ValueError, match=r"must differ .* and from .*; got duplicates of"):
             kind.learn(["a boat"], reserved_tokens=(token,))
 
 
@@ -191,7 +191,7 @@ def test_reserved_tokens_count(kind: Learned) -> None:
         kind.learn(["a boat"], vocabulary_size=6, reserved_tokens=RESERVED)
 
 
-def test_detokenize_leaves_out_special_tokens_and_stops_at_none(tokenizer: Tokenizer) -> None:
+def test_detokenize_leaves_out_special_tokens_but_the_unknown(tokenizer: Tokenizer) -> None:
     words = tokenizer.tokenize("the red boat").numpy().tolist()
     mixed = [2, 0, *words, 3, 0, 0, 2, *words, 3]
     expected = texts_of(tokenizer.detokenize(words + words))
@@ -275,11 +275,11 @@ def test_differ_by_class_and_vocabulary() -> None:
     ("vocabulary", "message"),
     [
         ((), r"must begin with \[PAD\], \[UNK\], \[START\], \[END\]"),
-        (SPECIAL_TOKENS, "go on with tokens; got 4 token"),
+        (SPECIAL_TOKENS, "followed by other tokens; got 4 token"),
         (("a", *SPECIAL_TOKENS), "must begin with"),
         (("[UNK]", "[PAD]", "[START]", "[END]", "a"), "must begin with"),
-        ((*SPECIAL_TOKENS, "a", "b", "a"), r"each token once; got more of \['a'\]"),
-        ((*SPECIAL_TOKENS, "a", "[PAD]"), r"each token once; got more of \['\[PAD\]'\]"),
+        ((*SPECIAL_TOKENS, "a", "b", "a"), r"each token once; got duplicates of \['a'\]"),
+        ((*SPECIAL_TOKENS, "a", "[PAD]"), r"each token once; got duplicates of \['\[PAD\]'\]"),
         ((*SPECIAL_TOKENS, "a", "b\nc"), r"line feed, .*; got 'b\\nc'.*vocabulary\[5\]"),
         ((*SPECIAL_TOKENS, "", "b"), r"no empty token, .*; got ''.*vocabulary\[4\]"),
         ((*SPECIAL_TOKENS, "\ud800"), r"half of a surrogate pair, .*; got '\\ud800'"),
@@ -307,7 +307,7 @@ def test_save_and_load(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert type(tokenizer).load(path) == tokenizer
     assert type(tokenizer).load(str(path)) == tokenizer
     assert os.listdir(path.parent) == ["vocabulary.txt"]
-    if isinstance(tokenizer, Listed):
+    if isinstance(tokenizer, VocabularyTokenizer):
         assert path.read_bytes().decode().split("\n") == [*tokenizer.vocabulary, ""]
 
 
@@ -321,9 +321,7 @@ def test_unusual_tokens_survive_a_file(last: str, tmp_path: Path) -> None:
     assert Word.load(tmp_path / "odd.txt") == tokenizer
 
 
-def test_save_that_fails_leaves_the_old_file_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
@@ -462,7 +460,7 @@ def test_sizes_that_are_refused(kind: Learned, size: Any) -> None:
 
 
 def words_of(text: str) -> list[str]:
-    """What `Word` calls words: by the categories of their characters."""
+    """The words of `Word`, by the categories of their characters."""
 
     def kind(character: str) -> str:
         if unicodedata.category(character)[0] in "LMN":
