@@ -55,8 +55,8 @@ class WordPiece(LearnedVocabulary):
         cut = [token for token in self.vocabulary if "\0" in token]
         if cut:
             raise ValueError(
-                "WordPiece(vocabulary=...) must hold no U+0000, which tensorflow-text cannot read; got "
-                f"{cut[:5]}."
+                "WordPiece(vocabulary=...) must hold no U+0000, which ends a token in "
+                f"tensorflow-text; got {cut[:5]}."
             )
         sizes = ((len(token.removeprefix("##").encode()), token) for token in self.vocabulary)
         longer = [token for size, token in sizes if size > _LONGEST_TOKEN]

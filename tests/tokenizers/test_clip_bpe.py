@@ -254,10 +254,10 @@ def test_any_leading_shape(tokenizer: ClipBpe, shape: tuple[int, ...]) -> None:
         assert ids.shape[1:-1] == shape[1:]
         flat = ids.merge_dims(0, -2) if len(shape) > 1 else ids if shape else ids[tf.newaxis]
         assert [row.numpy().tolist() for row in flat] == alone
-        said = tokenizer.detokenize(ids)
-        said = said.to_tensor() if isinstance(said, tf.RaggedTensor) else said
-        assert said.shape[: len(shape)] == shape or not texts
-        assert texts_of(said) == [texts_of(tokenizer.detokenize(row))[0] for row in alone]
+        decoded = tokenizer.detokenize(ids)
+        decoded = decoded.to_tensor() if isinstance(decoded, tf.RaggedTensor) else decoded
+        assert decoded.shape[: len(shape)] == shape or not texts
+        assert texts_of(decoded) == [texts_of(tokenizer.detokenize(row))[0] for row in alone]
 
 
 def test_one_by_one_equals_batched(tokenizer: ClipBpe) -> None:

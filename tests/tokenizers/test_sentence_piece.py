@@ -82,9 +82,9 @@ def captions_of(count: int) -> list[str]:
     words = ["".join(rng.choices(syllables, k=rng.randint(1, 4))) for _ in range(400)]
 
     def caption() -> str:
-        said = rng.choices(words, [1 / place for place in range(1, 401)], k=rng.randint(3, 12))
+        chosen = rng.choices(words, [1 / place for place in range(1, 401)], k=rng.randint(3, 12))
         end = rng.choice([".", "!", f", {rng.randint(0, 999)}", ""])
-        return " ".join(said).capitalize() + end
+        return " ".join(chosen).capitalize() + end
 
     return [caption() for _ in range(count)]
 
@@ -142,7 +142,7 @@ def tokenizer(kind: str, models: dict[str, bytes]) -> SentencePiece:
     return SentencePiece(models[kind])
 
 
-def said(tokenizer: SentencePiece, rows: list[list[int]]) -> list[str]:
+def detokenized(tokenizer: SentencePiece, rows: list[list[int]]) -> list[str]:
     flat = tf.constant([place for row in rows for place in row], tf.int32)
     ids = tf.RaggedTensor.from_row_lengths(flat, [len(row) for row in rows])
     return [text.decode() for text in tokenizer.detokenize(ids).numpy()]
@@ -157,7 +157,7 @@ def test_equals_sentencepiece(tokenizer: SentencePiece, peer: Any, kind: str) ->
     rows = peer.encode(texts)
     assert ids.dtype == tf.int32
     assert ids.to_list() == rows
-    assert said(tokenizer, rows) == peer.decode(rows)
+    assert detokenized(tokenizer, rows) == peer.decode(rows)
     has_unknown = tokenizer.unknown_id in ids.flat_values.numpy()
     assert has_unknown == (not KINDS[kind].get("byte_fallback"))
 
@@ -171,7 +171,7 @@ def test_any_ids_detokenize_as_in_sentencepiece(tokenizer: SentencePiece, peer: 
         [rng.choice(special if rng.random() < 0.5 else places) for _ in range(rng.randint(0, 7))]
         for _ in range(3000)
     ]
-    assert said(tokenizer, rows) == peer.decode(rows)
+    assert detokenized(tokenizer, rows) == peer.decode(rows)
 
 
 def test_the_vocabulary_and_special_ids(tokenizer: SentencePiece, peer: Any, kind: str) -> None:
@@ -186,7 +186,7 @@ def test_the_vocabulary_and_special_ids(tokenizer: SentencePiece, peer: Any, kin
 def test_is_lossless_with_bytes_and_without_normalizer(tokenizer: SentencePiece) -> None:
     texts = [text for text in strings_of(3000) if "\u2581" not in text and "\0" not in text]
     assert len(texts) > 1000
-    assert said(tokenizer, tokenizer.tokenize(texts).to_list()) == texts
+    assert detokenized(tokenizer, tokenizer.tokenize(texts).to_list()) == texts
 
 
 def test_one_by_one_equals_batched_in_a_graph(models: dict[str, bytes]) -> None:
@@ -338,7 +338,7 @@ def test_pieces_that_no_text_becomes(kind: str, models: dict[str, bytes]) -> Non
     rows = peer.encode(texts)
     assert tokenizer.tokenize(texts).to_list() == rows
     rows += [[400, place, 400] for place in range(4, 450)]
-    assert said(tokenizer, rows) == peer.decode(rows)
+    assert detokenized(tokenizer, rows) == peer.decode(rows)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "llama"])
@@ -448,7 +448,7 @@ def test_a_few_captions_are_enough(captions: list[str]) -> None:
     learned = SentencePiece.learn(captions)
     ids = learned.tokenize(captions)
     assert learned.unknown_id not in ids.flat_values.numpy()
-    assert said(learned, ids.to_list()) == [text.replace("\u200b", "") for text in captions]
+    assert detokenized(learned, ids.to_list()) == [text.replace("\u200b", "") for text in captions]
 
 
 def test_each_character_and_each_caption_counts() -> None:

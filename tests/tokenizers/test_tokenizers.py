@@ -91,7 +91,7 @@ def test_any_leading_shape(tokenizer: Tokenizer, shape: tuple[int, ...]) -> None
     texts = ["three red boats", "", "a boat, at night", "the", "a umbrella zebra", "red"]
     texts = texts[: int(np.prod(shape))]
     alone = [tokenizer.tokenize(text).numpy().tolist() for text in texts]
-    said_alone = [texts_of(tokenizer.detokenize(row))[0] for row in alone]
+    decoded_alone = [texts_of(tokenizer.detokenize(row))[0] for row in alone]
     given = tf.reshape(tf.constant(texts, tf.string), shape)
     ds = tf.data.Dataset.from_tensors(given).map(tokenizer.tokenize)
     for ids in (tokenizer.tokenize(given), next(iter(ds))):
@@ -100,10 +100,10 @@ def test_any_leading_shape(tokenizer: Tokenizer, shape: tuple[int, ...]) -> None
         assert ids.shape[1:-1] == shape[1:]
         flat = ids.merge_dims(0, -2) if len(shape) > 1 else ids
         assert (flat.to_list() if shape else [flat.numpy().tolist()]) == alone
-        said = tokenizer.detokenize(ids)
-        said = said.to_tensor() if isinstance(said, tf.RaggedTensor) else said
-        assert said.shape[: len(shape)] == shape or not texts
-        assert texts_of(said) == said_alone
+        decoded = tokenizer.detokenize(ids)
+        decoded = decoded.to_tensor() if isinstance(decoded, tf.RaggedTensor) else decoded
+        assert decoded.shape[: len(shape)] == shape or not texts
+        assert texts_of(decoded) == decoded_alone
 
 
 def test_one_by_one_equals_batched(tokenizer: Tokenizer, captions: list[str]) -> None:
@@ -140,8 +140,8 @@ def test_special_tokens_in_captions_are_learned_as_text(kind: Learned) -> None:
     assert not set(ids.flat_values.numpy().tolist()) & {0, 2, 3, 4, 5}
     if kind is SentencePiece:  # learns nothing from what looks like its own special tokens
         ids, forged = ids[: len(FORGED)], FORGED
-    said = [text.replace(" ", "") for text in texts_of(tokenizer.detokenize(ids))]
-    assert said == [text.replace(" ", "") for text in forged]
+    decoded = [text.replace(" ", "") for text in texts_of(tokenizer.detokenize(ids))]
+    assert decoded == [text.replace(" ", "") for text in forged]
 
 
 @pytest.mark.parametrize("kind", LEARNED)
@@ -150,7 +150,7 @@ def test_reserved_tokens(kind: Learned, captions: list[str], tmp_path: Path) -> 
     tokenizer = kind.learn(captions, vocabulary_size=62, reserved_tokens=RESERVED)
     assert tokenizer.vocabulary[4:6] == RESERVED
     assert tokenizer.vocabulary_size == plain.vocabulary_size + 2 <= 62
-    if kind is not SentencePiece:  # which weighs its pieces anew
+    if kind is not SentencePiece:  # which scores its pieces again
         assert tokenizer.vocabulary == (*plain.vocabulary[:4], *RESERVED, *plain.vocabulary[4:])
     tokenizer.save(tmp_path / "some")
     again = kind.load(tmp_path / "some")
