@@ -382,7 +382,7 @@ def test_learning_does_not_depend_on_the_order_of_captions(captions: list[str]) 
     assert learned.vocabulary[:259] == (*SPECIAL_TOKENS, *LETTERS)
 
 
-def test_learns_the_commonest_pairs() -> None:
+def test_learns_the_most_common_pairs() -> None:
     learned = BytePair.learn(["hug hug hug", "pug pug", "", "h"], vocabulary_size=261)
     assert learned.merges == (("u", "g"), ("h", "ug"))
     assert learned.vocabulary[259:] == ("ug", "hug")

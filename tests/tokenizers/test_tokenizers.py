@@ -403,7 +403,7 @@ def test_learning_reaches_the_asked_size(kind: Learned, coco_captions: list[str]
 
 
 @pytest.mark.parametrize("size", [5, 6, 7, 8, 1000])
-def test_word_learns_the_commonest_first_and_ties_by_alphabet(size: int) -> None:
+def test_word_learns_the_most_common_first_and_ties_by_alphabet(size: int) -> None:
     captions = ["b b b", "d a", "a d", "zoo c", ""]
     tokens = ("b", "a", "d", "c", "zoo")
     assert Word.learn(captions, vocabulary_size=size).vocabulary == (
@@ -412,7 +412,7 @@ def test_word_learns_the_commonest_first_and_ties_by_alphabet(size: int) -> None
     )
 
 
-def test_wordpiece_learns_characters_then_the_commonest_first_and_ties_by_alphabet() -> None:
+def test_wordpiece_learns_characters_then_the_most_common_first_and_ties_by_alphabet() -> None:
     captions = ["the the the cat", "cat bad ace", "the"]
     characters = list("abcdeht")
     assert WordPiece.learn(captions).vocabulary == (
