@@ -14,9 +14,10 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmdata import explore, tokenizers
+    from mmdata import explore, stages, tokenizers
     from mmdata.captions.length_report import LengthReport
     from mmdata.dataset import Dataset
+    from mmdata.example import Example, Stage
     from mmdata.explore.report import report
     from mmdata.export.serving import ImageDecoder, TextEncoder, export_preprocessing
     from mmdata.features import precompute_features
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         Prefix,
         References,
         Retrieval,
+        Task,
         TextToImage,
     )
     from mmdata.training.resume import Resume
@@ -53,6 +55,7 @@ __all__ = [
     "Color",
     "Dataset",
     "DualEncoder",
+    "Example",
     "Finding",
     "Flip",
     "Grayscale",
@@ -68,6 +71,8 @@ __all__ = [
     "References",
     "Resume",
     "Retrieval",
+    "Stage",
+    "Task",
     "Text",
     "TextEncoder",
     "TextToImage",
@@ -81,6 +86,7 @@ __all__ = [
     "read",
     "recall_at_k",
     "report",
+    "stages",
     "tokenizers",
     "verify",
 ]
@@ -95,6 +101,7 @@ _HOMES = {
     "Color": "mmdata.stages.augment",
     "Dataset": "mmdata.dataset",
     "DualEncoder": "mmdata.models",
+    "Example": "mmdata.example",
     "Finding": "mmdata.pairs.findings",
     "LengthReport": "mmdata.captions.length_report",
     "Flip": "mmdata.stages.augment",
@@ -110,6 +117,8 @@ _HOMES = {
     "PairingReport": "mmdata.pairs.findings",
     "Resume": "mmdata.training.resume",
     "Retrieval": "mmdata.tasks",
+    "Stage": "mmdata.example",
+    "Task": "mmdata.tasks",
     "Text": "mmdata.options",
     "TextEncoder": "mmdata.export.serving",
     "TextToImage": "mmdata.tasks",
@@ -127,7 +136,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("explore", "tokenizers"):
+    if name in ("explore", "stages", "tokenizers"):
         return importlib.import_module(f"mmdata.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
@@ -135,4 +144,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*__all__, "__version__"])

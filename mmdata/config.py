@@ -1,26 +1,33 @@
-"""The arguments of `build`, as values that fit together."""
+"""The arguments of `build`, with names resolved and checked together, as plain data."""
 
 import dataclasses
-import importlib.metadata
+import os
 import pathlib
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from mmdata.example import Stage
 from mmdata.options import Batching, Blocks, Pixels, Text
-from mmdata.pairing.problems import Problems
-from mmdata.stages.augment import Flip, RandomCrop
-from mmdata.stages.captions import Template, TidyTags
-from mmdata.tasks import Captioned, References, Task, TextToImage
+from mmdata.pairing.problems import OnProblem, Problems, problems_of
+from mmdata.settings import as_dict
+from mmdata.stages.augment import RandomCrop
+from mmdata.storage.user_cache import user_cache
+from mmdata.tasks import TASKS, Task
+from mmdata.tokenizers import Tokenizer
+from mmdata.versions import ORDER_VERSION, PIXELS_VERSION, TEXT_VERSION
 
-_FIXED = ("all", "first", "longest", "join")
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
+_EVALUATION = ("validation", "test")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """What holds for each dataset that `build` makes, with names resolved.
+    """What holds for each dataset that `build` makes.
 
     Attributes:
-      measured: Whether this is of a split that is measured; see `measuring`.
+      evaluation: Whether this is for evaluation, so each epoch is the same; see `for_split`.
       encoder: The fingerprint of what images are encoded by; "" where they stay pixels.
 
     Raises:
@@ -34,43 +41,50 @@ class Config:
     batching: Batching
     shuffle: bool | Blocks
     seed: int
-    shard: tuple[int, int]
-    cache: pathlib.Path | None
-    problems: Problems
-    measured: bool = False
     encoder: str = ""
+    evaluation: bool = False
+    # Not in the `repr`, as they change no batch: which part of it, where it is kept, what stops.
+    shard: tuple[int, int] = dataclasses.field(repr=False)
+    cache: pathlib.Path | None = dataclasses.field(repr=False)
+    problems: Problems = dataclasses.field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        task: str | Task,
+        pixels: str | Pixels,
+        image_size: tuple[int, int] | None,
+        text: str | Tokenizer | Text,
+        sequence_length: int | None,
+        augment: Sequence[Stage],
+        batch_size: int | Batching,
+        shuffle: bool | str | Blocks,
+        cache: "StrPath | bool | None",
+        on_problem: OnProblem,
+        **others: Any,
+    ) -> "Config":
+        """The arguments of `build` as users give them."""
+        return cls(
+            task=task_of(task),
+            pixels=pixels_of(pixels, image_size),
+            text=text_of(text, sequence_length),
+            augment=augment_of(augment),
+            batching=batch_size if isinstance(batch_size, Batching) else Batching(size=batch_size),
+            shuffle=shuffle_of(shuffle),
+            cache=cache_of(cache),
+            problems=problems_of(on_problem),
+            **others,
+        )
 
     def __post_init__(self) -> None:
-        task, normalize = self.task, self.pixels.normalize
-        if isinstance(task, TextToImage) and normalize != "signed":
-            raise ValueError(
-                'task=TextToImage(...) takes pixels from -1 to 1, pixels="signed"; got '
-                f"pixels={normalize!r}."
-            )
-        if isinstance(task, References) and self.augment:
-            raise ValueError(
-                f"augment=... must be empty with task=References(...); got {self.augment!r}."
-            )
-        if self.text.buckets and isinstance(task, References):
-            raise ValueError(
-                f"Text(buckets=...) must be empty with task=References(...); got {self.text!r}."
-            )
-        if self.text.buckets and isinstance(task, Captioned):
-            self._require_same_captions(task)
+        buckets = self.text.buckets
+        self.task.check(normalize=self.pixels.normalize, text_buckets=buckets, augment=self.augment)
         self._require_one_crop()
-        if isinstance(self.shuffle, Blocks) and (self.pixels.buckets or self.text.buckets):
+        if isinstance(self.shuffle, Blocks) and (self.pixels.buckets or buckets):
             raise ValueError(
                 'shuffle="blocks" excludes Pixels(buckets=...) and Text(buckets=...), whose '
                 f"batches come from everywhere; got {self.shuffle!r}."
-            )
-
-    def _require_same_captions(self, task: Captioned) -> None:
-        flips = [stage for stage in self.augment if isinstance(stage, Flip)]
-        if task.captions not in _FIXED or task.shuffle_tags or any(f.captions_aware for f in flips):
-            raise ValueError(
-                "Text(buckets=...) needs captions that stay the same from epoch to epoch: "
-                f"captions=... one of {list(_FIXED)}, no shuffle_tags and no "
-                f"Flip(captions_aware=True); got {task!r}, augment={self.augment!r}."
             )
 
     def _require_one_crop(self) -> None:
@@ -88,34 +102,33 @@ class Config:
                 f"{self.pixels.size!r}; got {crops!r}."
             )
 
+    def to_dict(self) -> dict[str, Any]:
+        """What decides over batches, as plain data."""
+        versions = {"pixels": PIXELS_VERSION, "text": TEXT_VERSION, "order": ORDER_VERSION}
+        return {**as_dict(self), "versions": versions}
+
+    def for_split(self, name: str | None) -> "Config":
+        """The config of a split; None is all pairs."""
+        config = self.for_evaluation() if name in _EVALUATION else self
+        return config.with_load_size()
+
     def for_evaluation(self) -> "Config":
-        """The config of a split that is measured: all of it, as it is, the same each epoch."""
-        task = self.task
-        if isinstance(task, Captioned):
-            task = dataclasses.replace(task, dropout=0.0, shuffle_tags=False, keep_tags=0)
-        batching = dataclasses.replace(self.batching, remainder="keep")
-        changes: dict[str, Any] = {"augment": (), "shuffle": False, "measured": True}
-        return dataclasses.replace(self, task=task, batching=batching, **changes)
+        """The config of a split for evaluation: all of it, as it is, the same each epoch."""
+        return dataclasses.replace(
+            self,
+            task=self.task.for_evaluation(),
+            batching=dataclasses.replace(self.batching, remainder="keep"),
+            augment=(),
+            shuffle=False,
+            evaluation=True,
+        )
 
-    @property
-    def settings(self) -> dict[str, str]:
-        """By name, what decides over batches: not where pixels are kept, nor who takes which."""
-        decisive = ("task", "pixels", "text", "augment", "batching", "shuffle", "seed", "encoder")
-        said = {name: repr(getattr(self, name)) for name in decisive}
-        said["augment"] = repr([_named(stage) for stage in self.augment])
-        for name in ("mmdata", "tensorflow", "tensorflow-text"):
-            said[name] = importlib.metadata.version(name)
-        return said
-
-    @property
-    def before_cleaning(self) -> tuple[Stage, ...]:
-        """What puts captions into other words that are the same in each epoch."""
-        task = self.task
-        if not isinstance(task, Captioned):
-            return ()
-        tidy = (TidyTags(),) if task.shuffle_tags else ()
-        template = (Template(text=task.template),) if task.template != "{caption}" else ()
-        return (*tidy, *template)
+    def with_tokenizer(self, tokenizer: Tokenizer, *, fix_text: bool) -> "Config":
+        """The config with the tokenizer itself, and what cleans, in the place of names."""
+        text = dataclasses.replace(
+            self.text, clean=self.text.cleaner, tokenizer=tokenizer, fix_text=fix_text
+        )
+        return dataclasses.replace(self, text=text)
 
     @property
     def crops_at_random(self) -> bool:
@@ -136,8 +149,71 @@ class Config:
         return dataclasses.replace(self, pixels=pixels, augment=augment)
 
 
-def _named(stage: Stage) -> str:
-    """A stage as it is called in every process: of a function, not where it lies in memory."""
-    if dataclasses.is_dataclass(stage):
-        return repr(stage)
-    return f"{stage.__module__}.{getattr(stage, '__qualname__', type(stage).__qualname__)}"
+def augment_of(augment: Sequence[Stage]) -> tuple[Stage, ...]:
+    """What `build(augment=)` means."""
+    stages = tuple(augment) if isinstance(augment, Sequence) else (augment,)
+    if not isinstance(augment, Sequence) or any(
+        isinstance(stage, type) or not callable(stage) for stage in stages
+    ):
+        raise ValueError(
+            "augment=... must be a sequence of stages that map an example to an example, e.g. "
+            f"[RandomCrop(), Flip()]; got {augment!r}."
+        )
+    return stages
+
+
+def shuffle_of(shuffle: bool | str | Blocks) -> bool | Blocks:
+    """What `build(shuffle=)` means."""
+    if isinstance(shuffle, (bool, Blocks)):
+        return shuffle
+    if shuffle != "blocks":
+        raise ValueError(f'shuffle=... must be True, False, "blocks" or a Blocks; got {shuffle!r}.')
+    return Blocks()
+
+
+def cache_of(cache: "StrPath | bool | None") -> pathlib.Path | None:
+    """What `build(cache=)` means: the folder; None is none."""
+    if cache is None or cache is False:
+        return None
+    if cache is True:
+        return user_cache() / "pixels"
+    if not isinstance(cache, (str, os.PathLike)) or not str(cache):
+        raise ValueError(f"cache=... must be a path, True or None; got {cache!r}.")
+    folder = pathlib.Path(cache).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"cache=... must be a folder; got the file {str(folder)!r}.")
+    return folder
+
+
+def pixels_of(pixels: str | Pixels, image_size: tuple[int, int] | None) -> Pixels:
+    """What `build(pixels=, image_size=)` means."""
+    if isinstance(pixels, Pixels):
+        _refuse_both("image_size", image_size, "pixels=Pixels(size=...)")
+        return pixels
+    preset = Pixels.preset(pixels)
+    return preset if image_size is None else preset.resized(image_size)
+
+
+def text_of(text: str | Tokenizer | Text, sequence_length: int | None) -> Text:
+    """What `build(text=, sequence_length=)` means."""
+    if isinstance(text, Text):
+        _refuse_both("sequence_length", sequence_length, "text=Text(length=...)")
+        return text
+    return Text(tokenizer=text, length=sequence_length)
+
+
+def task_of(task: str | Task) -> Task:
+    """What `build(task=)` means."""
+    if isinstance(task, Task) and not isinstance(task, type):
+        return task
+    if task not in tuple(TASKS):
+        raise ValueError(
+            f"task=... must be one of {list(TASKS)}, or a Captioning, Prefix, Retrieval, "
+            f"References, TextToImage or Classification; got {task!r}."
+        )
+    return TASKS[task]
+
+
+def _refuse_both(name: str, value: object, other: str) -> None:
+    if value is not None:
+        raise ValueError(f"{name}={value!r} and {other} set the same; pass one of them.")

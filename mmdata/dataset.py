@@ -4,17 +4,20 @@ import dataclasses
 import html
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
+from mmdata.batches import Plan, batches
 from mmdata.captions.length_report import LengthReport
 from mmdata.config import Config
-from mmdata.images.corrupt import Corrupt
+from mmdata.images.decoders import decoders_fingerprint
+from mmdata.options import Pixels, Text
 from mmdata.pairs.findings import PairingReport
 from mmdata.pairs.pairs import Pairs
-from mmdata.tasks import Classification
+from mmdata.stages.resize import Size
+from mmdata.tasks import Task
 from mmdata.tokenizers import Tokenizer
 
 
@@ -24,42 +27,52 @@ class Dataset(tf.data.Dataset):
     Each iteration is the next epoch, in an order of its own. `take(1)` counts as an iteration.
 
     Attributes:
-      plan: What makes its batches, step by step; see `mmdata.pipeline.Plan`.
-      config: The arguments of `build` that it was made with.
+      plan: What its batches are made of.
       pairs: The images and captions behind the batches.
-      task: What a batch holds.
-      pixels: How images become numbers.
-      text: How captions become ids.
       image_sizes: (height, width) of the images: of a batch, one of these.
       position: Where the next iteration begins.
     """
 
     def __init__(
         self,
-        plan: Any,
+        plan: Plan,
         *,
-        config: Config,
         pairs: Pairs,
         tokenizer: Tokenizer | None,
         length_report: LengthReport | None,
-        corrupt: Corrupt,
-        steps_per_epoch: int,
-        image_sizes: tuple[tuple[int, int], ...],
+        image_sizes: tuple[Size, ...],
         position: int = 0,
+        make: Callable[[Any, Plan], Any] = batches,
     ) -> None:
         self.plan = plan
-        self.config = config
         self.pairs = pairs
         self.image_sizes = image_sizes
-        self.task = config.task
-        self.pixels = config.pixels
-        self.text = config.text
         self._tokenizer = tokenizer
-        self._fit_report = length_report
-        self._corrupt = corrupt
-        self.position = Position(position, steps_per_epoch)
-        self._batches = plan(self.position.epochs())
+        self._length_report = length_report
+        self._make = make
+        self.position = Position(position, plan.order.steps_per_epoch)
+        self._batches = make(self.position.epochs(), plan)
         super().__init__(self._batches._variant_tensor)
+
+    @property
+    def config(self) -> Config:
+        """The arguments of `build` that it was made with."""
+        return self.plan.config
+
+    @property
+    def task(self) -> Task:
+        """What a batch holds."""
+        return self.config.task
+
+    @property
+    def pixels(self) -> Pixels:
+        """How images become numbers."""
+        return self.config.pixels
+
+    @property
+    def text(self) -> Text:
+        """How captions become ids."""
+        return self.config.text
 
     def _inputs(self) -> list[Any]:
         return [self._batches]
@@ -93,20 +106,22 @@ class Dataset(tf.data.Dataset):
         Raises:
           AttributeError: The task has no text.
         """
-        if self._fit_report is None:
+        if self._length_report is None:
             raise AttributeError(f"a Dataset of {self.task} has no text, and no lengths.")
-        return self._fit_report
+        return self._length_report
 
     @property
     def class_names(self) -> list[str]:
         """The classes in the order of their labels; empty unless they were texts."""
-        return list(self.task.classes or ()) if isinstance(self.task, Classification) else []
+        return list(self.task.class_names)
 
     @property
     def report(self) -> PairingReport:
         """What paired, what did not, and the corrupt images met so far."""
         report = self.pairs.report
-        return dataclasses.replace(report, findings=(*report.findings, *self._corrupt.findings()))
+        return dataclasses.replace(
+            report, findings=(*report.findings, *self.plan.corrupt.findings())
+        )
 
     def at(self, step: int) -> "Dataset":
         """The same batches from a global step on; does not touch this dataset's position.
@@ -126,26 +141,26 @@ class Dataset(tf.data.Dataset):
         """Another one, at its beginning, with some arguments of `__init__` changed."""
         arguments: dict[str, Any] = {
             "plan": self.plan,
-            "config": self.config,
             "pairs": self.pairs,
             "tokenizer": self._tokenizer,
-            "length_report": self._fit_report,
-            "corrupt": self._corrupt,
-            "steps_per_epoch": self.position.steps_per_epoch,
+            "length_report": self._length_report,
             "image_sizes": self.image_sizes,
+            "make": self._make,
         }
         return Dataset(**(arguments | changes))
 
     @property
-    def settings(self) -> dict[str, str]:
-        """By name, all that batches depend on: they are the same where these are.
+    def settings(self) -> dict[str, Any]:
+        """By name, all that batches depend on, as plain data: they are the same where these are.
 
         The number of shards is not among them: together, these have the same batches.
         """
-        settings = {"pairs": self.pairs.fingerprint, **self.config.settings}
-        if self._tokenizer is not None:
-            settings["tokenizer"] = self._tokenizer.fingerprint
-        return settings
+        return {
+            "pairs": self.pairs.fingerprint,
+            **self.config.to_dict(),
+            "tokenizer": None if self._tokenizer is None else self._tokenizer.to_dict(),
+            "decoders": decoders_fingerprint(),
+        }
 
     def __str__(self) -> str:
         what = self.task if self._tokenizer is None else self._tokenizer

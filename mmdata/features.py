@@ -12,10 +12,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdata.config import cache_of
 from mmdata.dataset import Dataset
-from mmdata.images.cache import Cached, fill_rows, versions
+from mmdata.images.cache import Cached, fill_rows, pixels_key
 from mmdata.images.checksums import Checksums
-from mmdata.options import cache_of
 from mmdata.storage.row_store import Store
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _encoded(ds: Dataset, encoder: Any, folder: pathlib.Path) -> Dataset:
     blank = np.zeros((1, *images.shape[1:]), images.dtype.as_numpy_dtype)
     output = _call(encoder, blank)  # builds it, if need be, so that it has weights to compare
     fingerprint = _fingerprint(encoder)
-    pixels = {"normalize": ds.pixels.normalize, **plan.decoding.settings, **versions()}
+    pixels = {"normalize": ds.pixels.normalize, **pixels_key(plan.decoding)}
     store = Store(
         folder,
         settings={"encoder": fingerprint, "keras": keras.__version__, **pixels},
@@ -104,7 +104,7 @@ def _encoded(ds: Dataset, encoder: Any, folder: pathlib.Path) -> Dataset:
     config = dataclasses.replace(ds.config, encoder=fingerprint)
     corrupt = plan.corrupt.of(pairs, scan)
     plan = dataclasses.replace(plan, config=config, cached=cached, corrupt=corrupt)
-    return ds.replace(plan=plan, config=config, pairs=pairs, corrupt=corrupt)
+    return ds.replace(plan=plan, pairs=pairs)
 
 
 def _call(encoder: Any, images: NDArray[Any]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""From the arguments of `build` to pairs that are scanned and judged."""
+"""Paths -> pairs: read, scanned, split, and their problems checked."""
 
 import dataclasses
 from typing import Any
@@ -11,40 +11,73 @@ from mmdata.pairing.listing import IfAny
 from mmdata.pairing.read import read
 from mmdata.pairs.findings import Finding, PairingError
 from mmdata.pairs.pairs import Pairs
-from mmdata.tasks import Classification, Task
+from mmdata.tasks import Task
 from mmdata.tokenizers import LEARNED
 
 
-def paired(
-    images: Any, captions: Any, splits: tuple[str, ...] | None, config: Config
-) -> tuple[Pairs, list[Finding]]:
+@dataclasses.dataclass(kw_only=True)
+class Inputs:
+    """The pairs that datasets are made of, and all that is wrong with them.
+
+    Attributes:
+      pairs: All pairs that were read.
+      parts: The pairs of each dataset: one for each split, or all.
+      configs: The config of each part.
+      findings: What was found so far, and `check` judges.
+      other_rows: Images of `pairs` that are in no part.
+    """
+
+    pairs: Pairs
+    parts: list[Pairs]
+    configs: list[Config]
+    findings: list[Finding]
+    other_rows: int
+
+    @property
+    def rows(self) -> int:
+        """Images that were read, and are left."""
+        return self.other_rows + sum(map(len, self.parts))
+
+    def check(self, step: str = "") -> None:
+        """Raises one `PairingError` for all findings that `on_problem` does not accept.
+
+        It is called after each step that may find problems: reading, cleaning, decoding.
+
+        Args:
+          step: What was done to the pairs, for the message.
+        """
+        where = f"{self.pairs.root!r}, {step}" if step else repr(self.pairs.root)
+        self.configs[0].problems.check(self.findings, rows=self.rows, where=where)
+
+    def check_decoded(self, corrupt: list[Finding]) -> None:
+        """Checks again, when all images have been decoded and these were found corrupt."""
+        self.findings = [found for found in self.findings if found.kind != "corrupt"] + corrupt
+        self.check()
+
+    @property
+    def corrupt_allowed(self) -> int | None:
+        """How many images may be corrupt, beside what was found; None is any number."""
+        return self.configs[0].problems.corrupt_allowed(self.findings, rows=self.rows)
+
+
+def open_inputs(
+    images: Any, captions: Any, split: str | tuple[str, ...] | None, config: Config
+) -> Inputs:
     """Reads and scans; one error names what does not pair together with what is no image.
 
-    What does not pair was accepted by whoever made `Pairs`; what is no image was not.
+    What did not pair in `Pairs` was accepted when they were read; what is no image was not.
 
-    Returns:
-      The pairs, and the findings of which `config.problems` judges.
+    Raises:
+      PairingError: See `Inputs.check`.
+      ValueError: The pairs lack what the task needs.
     """
-    problems = config.problems
-    if isinstance(images, Pairs):
-        if captions is not None:
-            raise ValueError(f"captions=... must be None beside Pairs; got {captions!r}.")
-        if config.cache is not None:  # what is kept must be of the files as they are now
-            images = dataclasses.replace(images, scan=None)
-        pairs = _without_bombs(images, problems.max_pixels)
-        findings = pairs.corrupt
-    else:
-        pairs = read(
-            images,
-            captions,
-            split=_needed(splits, config),
-            caption_column="auto" if config.task.has_text else None,
-            on_problem=problems.without_errors(),
-        )
-        pairs = _without_bombs(pairs, problems.max_pixels)
-        findings = list(pairs.report.findings)
+    splits = (split,) if isinstance(split, str) else split
+    pairs, findings = _read(images, captions, splits, config)
+    everything = Inputs(
+        pairs=pairs, parts=[pairs], configs=[config], findings=findings, other_rows=0
+    )
     try:
-        problems.check(findings, rows=len(pairs), where=repr(pairs.root))
+        everything.check()
     except PairingError as err:
         if splits is None or "train" in splits or "train" not in pairs.split_names:
             raise
@@ -53,16 +86,50 @@ def paired(
             '"clip" or "byte" needs none.',
             err.findings,
         ) from err
-    return pairs, findings
+    if splits is not None:
+        pairs = pairs.split()
+    config = dataclasses.replace(config, task=config.task.with_pairs(pairs))
+    parts = [pairs] if splits is None else [pairs.subset(name) for name in splits]
+    for part in parts:
+        _require_captions(part, config.task)
+    return Inputs(
+        pairs=pairs,
+        parts=parts,
+        configs=[config.for_split(name) for name in splits or (None,)],
+        findings=findings,
+        other_rows=len(pairs) - sum(map(len, parts)),
+    )
 
 
-def require_captions(pairs: Pairs, task: Task) -> None:
+def _read(
+    images: Any, captions: Any, splits: tuple[str, ...] | None, config: Config
+) -> tuple[Pairs, list[Finding]]:
+    max_pixels = config.problems.max_pixels
+    if isinstance(images, Pairs):
+        if captions is not None:
+            raise ValueError(f"captions=... must be None beside Pairs; got {captions!r}.")
+        if config.cache is not None:  # what is kept must be of the files as they are now
+            images = dataclasses.replace(images, scan=None)
+        pairs = _without_bombs(images, max_pixels)
+        return pairs, list(pairs.corrupt)
+    pairs = read(
+        images,
+        captions,
+        split=_needed(splits, config),
+        caption_column="auto" if config.task.has_text else None,
+        on_problem=config.problems.without_errors(),
+    )
+    pairs = _without_bombs(pairs, max_pixels)
+    return pairs, list(pairs.report.findings)
+
+
+def _require_captions(pairs: Pairs, task: Task) -> None:
     """Raises a ValueError where a task reads captions and an image has none."""
     without = np.flatnonzero(np.diff(pairs.offsets) == 0)
     if task.has_text and len(without):
         raise ValueError(
             f"task={task!r} needs a caption for each image; got {len(without):,} image(s) without, "
-            f"e.g. {pairs.images[int(without[0])]!r}. Pairs.filter() takes rows away."
+            f"e.g. {pairs.images[int(without[0])]!r}. Pairs.filter() removes rows."
         )
 
 
@@ -81,13 +148,11 @@ def _without_bombs(pairs: Pairs, max_pixels: int) -> Pairs:
 
 
 def _needed(splits: tuple[str, ...] | None, config: Config) -> IfAny | None:
-    """The splits to read: also "train" where a vocabulary is to be learned from its captions.
+    """The splits to read; None is all.
 
-    And all (None) where classes are to be found, so that each split has the same.
+    Also "train", where a vocabulary is to be learned from its captions.
     """
-    if isinstance(config.task, Classification):
-        return None if config.task.classes is None or splits is None else IfAny(splits)
-    if splits is None:
+    if splits is None or config.task.reads_all_splits:
         return None
-    learned = config.text.tokenizer in tuple(LEARNED)
+    learned = config.task.has_text and config.text.tokenizer in tuple(LEARNED)
     return IfAny((*splits, "train")) if learned else IfAny(splits)

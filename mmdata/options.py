@@ -2,23 +2,17 @@
 
 import dataclasses
 import itertools
-import os
-import pathlib
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from mmdata.sampling.order import Remainder
+from mmdata.settings import as_dict
 from mmdata.stages.clean import Clean
 from mmdata.stages.normalize import Normalize
 from mmdata.stages.pack import Pack, Padding, Side, require_padding, room_needed
 from mmdata.stages.resampling import Interpolation
 from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size
-from mmdata.storage.user_cache import user_cache
-from mmdata.tasks import TASKS, Task
 from mmdata.tokenizers import LEARNED, ClipBpe, Tokenizer
 from mmdata.tokenizers.vocabulary_learning import require_vocabulary_size
-
-if TYPE_CHECKING:
-    from _typeshed import StrPath
 
 _TOKENIZERS = (*LEARNED, "byte", "clip")
 _CLEANING = {"bytepair": "light", "clip": "clip", "sentencepiece": "light"}
@@ -59,6 +53,8 @@ class Pixels:
     buckets: tuple[Size, ...] = ()
     max_crop: float | None = None
     quality: Literal["exact", "fast"] = "exact"
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         require_size("Pixels(size=...)", "size", self.size)
@@ -189,6 +185,8 @@ class Text:
     # Not in the `repr`, by which `Resume` compares settings: it changes no batch.
     fix_text: bool = dataclasses.field(default=False, repr=False)
 
+    to_dict = as_dict
+
     def __post_init__(self) -> None:
         if not isinstance(self.tokenizer, Tokenizer) and self.tokenizer not in _TOKENIZERS:
             raise ValueError(
@@ -296,6 +294,8 @@ class Batching:
     size: int = 32
     remainder: Remainder = "keep"
 
+    to_dict = as_dict
+
     def __post_init__(self) -> None:
         if not (_is_int(self.size) and self.size >= 1):
             raise ValueError(f"batch_size=... must be an int of at least 1; got {self.size!r}.")
@@ -324,6 +324,8 @@ class Blocks:
     window: int = 8
     rows: int = 1000
 
+    to_dict = as_dict
+
     def __post_init__(self) -> None:
         for name in ("window", "rows"):
             value = getattr(self, name)
@@ -331,67 +333,5 @@ class Blocks:
                 raise ValueError(f"Blocks({name}=...) must be an int of at least 1; got {value!r}.")
 
 
-def batching_of(batch_size: int | Batching) -> Batching:
-    """What `build(batch_size=)` means."""
-    return batch_size if isinstance(batch_size, Batching) else Batching(size=batch_size)
-
-
-def shuffling_of(shuffle: bool | str | Blocks) -> bool | Blocks:
-    """What `build(shuffle=)` means."""
-    if isinstance(shuffle, (bool, Blocks)):
-        return shuffle
-    if shuffle != "blocks":
-        raise ValueError(f'shuffle=... must be True, False, "blocks" or a Blocks; got {shuffle!r}.')
-    return Blocks()
-
-
-def cache_of(cache: "StrPath | bool | None") -> pathlib.Path | None:
-    """What `build(cache=)` means: the folder; None is none."""
-    if cache is None or cache is False:
-        return None
-    if cache is True:
-        return user_cache() / "pixels"
-    if not isinstance(cache, (str, os.PathLike)) or not str(cache):
-        raise ValueError(f"cache=... must be a path, True or None; got {cache!r}.")
-    folder = pathlib.Path(cache).expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"cache=... must be a folder; got the file {str(folder)!r}.")
-    return folder
-
-
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def pixels_of(pixels: str | Pixels, image_size: tuple[int, int] | None) -> Pixels:
-    """What `build(pixels=, image_size=)` means."""
-    if isinstance(pixels, Pixels):
-        _refuse_both("image_size", image_size, "pixels=Pixels(size=...)")
-        return pixels
-    preset = Pixels.preset(pixels)
-    return preset if image_size is None else preset.resized(image_size)
-
-
-def text_of(text: str | Tokenizer | Text, sequence_length: int | None) -> Text:
-    """What `build(text=, sequence_length=)` means."""
-    if isinstance(text, Text):
-        _refuse_both("sequence_length", sequence_length, "text=Text(length=...)")
-        return text
-    return Text(tokenizer=text, length=sequence_length)
-
-
-def task_of(task: str | Task) -> Task:
-    """What `build(task=)` means."""
-    if isinstance(task, Task):
-        return task
-    if task not in tuple(TASKS):
-        raise ValueError(
-            f"task=... must be one of {list(TASKS)}, or a Captioning, Prefix, Retrieval, "
-            f"References, TextToImage or Classification; got {task!r}."
-        )
-    return TASKS[task]
-
-
-def _refuse_both(name: str, value: object, other: str) -> None:
-    if value is not None:
-        raise ValueError(f"{name}={value!r} and {other} set the same; pass one of them.")

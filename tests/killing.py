@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import mmdata
+from mmdata.batches import batches
 from mmdata.training.resume import Resume
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
@@ -193,7 +194,7 @@ def distribute(folder: pathlib.Path) -> None:
     tf.config.set_logical_device_configuration(cpu, two)
     copy_pictures(folder / "pictures", STEPS * BATCH - 1)
     ds = _dataset(folder / "pictures")
-    ds = ds.replace(plan=lambda steps, plan=ds.plan: plan(steps).map(_without_bools))
+    ds = ds.replace(make=lambda steps, plan: batches(steps, plan).map(_without_bools))
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = _model(ds)

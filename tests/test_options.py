@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mmdata.options import PRESETS, Pixels, Text, pixels_of, task_of, text_of
+from mmdata.config import pixels_of, task_of, text_of
+from mmdata.options import PRESETS, Pixels, Text
 from mmdata.stages.clean import Clean
 from mmdata.stages.normalize import NORMALIZATIONS
 from mmdata.stages.pack import Pack

@@ -117,7 +117,7 @@ def test_same_batches_as_from_files(shards: pathlib.Path, files: mmdata.Pairs, t
     assert corrupt(packed.report) == {}
 
 
-def test_same_batching_of_upright_jpegs(tmp_path: pathlib.Path, files: mmdata.Pairs) -> None:
+def test_same_batches_of_upright_jpegs(tmp_path: pathlib.Path, files: mmdata.Pairs) -> None:
     shard = pack(tmp_path / "s.tar", JPEGS)
     jpegs = files.filter(np.array([name in JPEGS for name in files.images]))
     assert_same(mmdata.build(shard, **SMALL), mmdata.build(jpegs, **SMALL))

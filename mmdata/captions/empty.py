@@ -1,4 +1,4 @@
-"""Captions of which no token is left: found before training, and told like empty ones."""
+"""Captions of which no token is left: dropped before training, and reported like empty ones."""
 
 import dataclasses
 
@@ -11,10 +11,10 @@ from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.strings import Strings
 
 
-def without_emptied(
+def drop_empty(
     pairs: Pairs, empty: NDArray[np.bool_], problems: Problems
 ) -> tuple[Pairs, list[Finding]]:
-    """Leaves out captions that are empty, and images that have no other, or fills those.
+    """Drops captions that are empty, and images that have no other, or fills those.
 
     Args:
       pairs: The pairs.
@@ -30,26 +30,26 @@ def without_emptied(
     captions: list[str] = []
     counts: list[int] = []
     for row, (begin, end) in enumerate(zip(pairs.offsets, pairs.offsets[1:], strict=False)):
-        said = [pairs.captions[pair] for pair in range(begin, end) if not empty[pair]]
+        left = [pairs.captions[pair] for pair in range(begin, end) if not empty[pair]]
         gone = [pairs.captions[pair] for pair in range(begin, end) if empty[pair]]
         kind: Kind = "blank_caption"
-        if gone and not said:
-            said = _filled(pairs, row, problems)
-            kind, gone = "filled" if said else "empty_caption", gone[:1]  # one an image
+        if gone and not left:
+            left = _filled(pairs, row, problems)
+            kind, gone = "filled" if left else "empty_caption", gone[:1]  # one an image
         image = pairs.images[row]
         findings += [Finding(kind, image, f"no token is left of {text!r}") for text in gone]
-        captions += said
-        counts.append(len(said))
+        captions += left
+        counts.append(len(left))
     report = pairs.report
-    left = dataclasses.replace(
+    kept = dataclasses.replace(
         pairs,
         captions=Strings.of(captions),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
     ).take(np.flatnonzero(counts))
     report = PairingReport(
-        report.layout, len(left), left.pair_count, (*left.report.findings, *findings)
+        report.layout, len(kept), kept.pair_count, (*kept.report.findings, *findings)
     )
-    return dataclasses.replace(left, report=report), findings
+    return dataclasses.replace(kept, report=report), findings
 
 
 def _filled(pairs: Pairs, row: int, problems: Problems) -> list[str]:

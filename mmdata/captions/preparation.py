@@ -1,4 +1,4 @@
-"""What the captions of a dataset become, known before training: their lengths, and what is lost."""
+"""What is known of captions before training, in one pass: vocabulary, lengths, what is empty."""
 
 import dataclasses
 import warnings
@@ -6,104 +6,153 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.captions.empty import without_emptied
+from mmdata.captions.cleaned import Cleaner
+from mmdata.captions.empty import drop_empty
 from mmdata.captions.length_report import LengthReport
 from mmdata.captions.token_counts import TokenCounts
+from mmdata.captions.vocabulary import tokenizer_for
 from mmdata.config import Config
 from mmdata.example import Stage
-from mmdata.pairs.findings import Finding, raise_for
+from mmdata.inputs import Inputs
+from mmdata.pairs.findings import raise_for
 from mmdata.pairs.pairs import Pairs
 from mmdata.sampling.epoch import EpochIndex
-from mmdata.sampling.lookup import GATHERED
-from mmdata.stages.captions import Gathered
+from mmdata.sampling.lookup import LIST_SEPARATOR
+from mmdata.stages.captions import SplitCaptions
 from mmdata.stages.pack import Pack, Tokenize
-from mmdata.tasks import References, TextTask
+from mmdata.tasks import Task
 from mmdata.tokenizers import Tokenizer
 
-_STRANGE = 0.05
-"""The share of tokens that the vocabulary lacks from which on `build` warns."""
+_MOSTLY_UNKNOWN = 0.05
+"""The share of unknown tokens from which on `build` warns."""
 
-_CALLER = 6  # whoever called `build`, seen from where it warns
+_CALLER = 5  # the line that calls `build`, seen from where it warns
 
 
-def drop_empty_captions(
-    parts: list[Pairs], tokenizer: Tokenizer, config: Config
-) -> tuple[list[Pairs], list[Finding]]:
-    """The parts without captions of which no token is left, and what was found.
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedCaptions:
+    """What is known of the captions of all parts before training.
+
+    Attributes:
+      tokenizer: Splits captions.
+      cleaner: Has cleaned them.
+      counts: Of each part, the tokens of its captions.
+    """
+
+    tokenizer: Tokenizer
+    cleaner: Cleaner
+    counts: list[TokenCounts]
+
+
+def prepare_captions(inputs: Inputs) -> PreparedCaptions | None:
+    """Learns the vocabulary, counts tokens, and drops captions of which no token is left.
+
+    What is dropped is added to the findings of `inputs`, whose parts are changed.
+
+    Returns:
+      What is known now; None where the task reads no captions.
 
     Raises:
-      PairingError: A part has no other captions; it names those of all parts.
+      PairingError: A part has no caption with a token; or `Inputs.check` does not accept it.
+      ValueError: A vocabulary is to be learned, and no split is called "train".
     """
-    left: list[Pairs] = []
-    findings: list[Finding] = []
-    for part in parts:
-        empty = TokenCounts.of(part.captions, config.text, tokenizer).empty
-        part, found = without_emptied(part, empty, config.problems)
-        left.append(part)
-        findings += found
-    if not all(map(len, left)):
-        raise_for(findings, where=f"{parts[0].root!r}, cleaned", nothing_left=True)
-    return left, findings
+    config = inputs.configs[0]
+    if not config.task.has_text:
+        return None
+    cleaner = Cleaner(config.text.cleaner, config.task.rewording)
+    tokenizer = tokenizer_for(config.text, inputs.pairs, cleaner)
+    known = len(inputs.findings)
+    counts = [_count(inputs, part, cleaner, tokenizer) for part in range(len(inputs.parts))]
+    if not all(map(len, inputs.parts)):
+        where = f"{inputs.pairs.root!r}, cleaned"
+        raise_for(inputs.findings[known:], where=where, nothing_left=True)
+    inputs.check("cleaned")
+    return PreparedCaptions(tokenizer=tokenizer, cleaner=cleaner, counts=counts)
+
+
+def _count(inputs: Inputs, part: int, cleaner: Cleaner, tokenizer: Tokenizer) -> TokenCounts:
+    """The token counts of a part, from which empty captions are dropped."""
+    pairs = inputs.parts[part]
+    counts = TokenCounts.of(pairs.captions, cleaner, tokenizer)
+    if not counts.empty.any():
+        return counts
+    inputs.parts[part], findings = drop_empty(pairs, counts.empty, inputs.configs[part].problems)
+    inputs.findings += findings
+    if any(found.kind == "filled" for found in findings):
+        return TokenCounts.of(inputs.parts[part].captions, cleaner, tokenizer)
+    return counts.take(~counts.empty)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CaptionPlan:
-    """How captions become ids, and how they fit.
+    """How the captions of a part become ids, and how well they fit.
 
     Attributes:
-      stages: What makes ids of the captions of a batch.
-      fit: How the captions fit their length.
+      stages: What makes ids of the captions of a batch: clean, tokenize, pack.
+      report: How the captions fit their length.
       lengths: int64 [indices], the bucket of each index in tokens; None without buckets.
     """
 
-    stages: list[Stage]
-    fit: LengthReport
+    stages: tuple[Stage, ...]
+    report: LengthReport
     lengths: NDArray[np.int64] | None
 
     @classmethod
     def of(
         cls,
+        prepared: PreparedCaptions,
+        part: int,
         pairs: Pairs,
         epoch_index: EpochIndex,
-        task: TextTask,
-        tokenizer: Tokenizer,
         config: Config,
     ) -> "CaptionPlan":
-        """Counts tokens, and warns where many captions are cut."""
-        text = config.text
+        """Chooses the stages, and warns where many captions are cut."""
+        task, text, tokenizer = config.task, config.text, prepared.tokenizer
         pack = text.pack(tokenizer, lookahead=task.lookahead, prompt=task.prompt)
-        counted = TokenCounts.of(
-            epoch_index.said(task, pairs), text, tokenizer, config.before_cleaning
-        )
         special = pack.special_tokens - task.lookahead
-        fit = LengthReport(
-            token_counts=counted.tokens + np.int32(special),
-            unknown_counts=counted.unknown,
+        counts = _of_epoch(prepared, part, pairs, epoch_index, task)
+        report = LengthReport(
+            token_counts=counts.tokens + np.int32(special),
+            unknown_counts=counts.unknown,
             special_tokens=special,
             sequence_length=text.sequence_length,
             buckets=(*text.buckets, text.sequence_length) if text.buckets else (),
         )
-        _warn(fit, task, pack, tokenizer)
-        stages: list[Stage] = [Tokenize(tokenizer=tokenizer), pack]
-        if text.cleaner is not None:
-            stages.insert(0, text.cleaner)
-        if isinstance(task, References):
-            stages.insert(0, Gathered(separator=GATHERED))
-        return cls(stages, fit, _buckets(fit, pack) if pack.buckets else None)
+        _warn(report, task, pack, tokenizer)
+        split = SplitCaptions(separator=LIST_SEPARATOR) if task.captions == "list" else None
+        stages = (split, text.cleaner, Tokenize(tokenizer=tokenizer), pack)
+        return cls(
+            tuple(stage for stage in stages if stage is not None),
+            report,
+            _buckets(report, pack) if pack.buckets else None,
+        )
 
 
-def _buckets(fit: LengthReport, pack: Pack) -> NDArray[np.int64]:
-    which = np.searchsorted(fit.buckets, np.minimum(fit.token_counts, fit.buckets[-1]))
+def _of_epoch(
+    prepared: PreparedCaptions, part: int, pairs: Pairs, epoch_index: EpochIndex, task: Task
+) -> TokenCounts:
+    """The counts of the captions that an epoch may take."""
+    if task.captions == "join":  # texts of their own
+        captions = epoch_index.captions(task, pairs)
+        return TokenCounts.of(captions, prepared.cleaner, prepared.tokenizer)
+    counts = prepared.counts[part]
+    if epoch_index.first is None and epoch_index.pairs is not None:
+        return counts.take(epoch_index.pairs)
+    return counts
+
+
+def _buckets(report: LengthReport, pack: Pack) -> NDArray[np.int64]:
+    which = np.searchsorted(report.buckets, np.minimum(report.token_counts, report.buckets[-1]))
     return np.array(pack.buckets, np.int64)[which]
 
 
-def _warn(fit: LengthReport, task: TextTask, pack: Pack, tokenizer: Tokenizer) -> None:
-    if (warning := fit.warning(tokenizer.sequence_length)) is not None:
+def _warn(report: LengthReport, task: Task, pack: Pack, tokenizer: Tokenizer) -> None:
+    if (warning := report.warning(tokenizer.sequence_length)) is not None:
         warnings.warn(warning, stacklevel=_CALLER)
-    if fit.unknown_share > _STRANGE:
+    if report.unknown_share > _MOSTLY_UNKNOWN:
         warnings.warn(
-            f"{100 * fit.unknown_share:.1f} % of the tokens of {fit.captions:,} captions are "
-            f"unknown to {tokenizer!r}: is it of their language? See ds.length_report.",
+            f"{100 * report.unknown_share:.1f} % of the tokens of {report.captions:,} captions are "
+            f"unknown to {tokenizer!r}: is it for their language? See ds.length_report.",
             stacklevel=_CALLER,
         )
     if unknown := sum(token == tokenizer.unknown_id for token in pack.prompt):

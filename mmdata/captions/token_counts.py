@@ -1,4 +1,4 @@
-"""How many tokens captions have: counted once, and kept by fingerprint."""
+"""How many tokens captions have: counted once, and kept on disk by fingerprint."""
 
 import dataclasses
 from typing import Any
@@ -7,14 +7,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mmdata.example import Stage
-from mmdata.options import Text
+from mmdata.captions.cleaned import Cleaner, batches
 from mmdata.pairs.strings import Strings
-from mmdata.progress import progress
-from mmdata.storage.user_cache import fingerprint, load_arrays, save_arrays, user_cache
+from mmdata.settings import fingerprint
+from mmdata.storage.user_cache import load_arrays, save_arrays, user_cache
 from mmdata.tokenizers import Tokenizer
-
-_BATCH = 4096
+from mmdata.versions import TEXT_VERSION
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,58 +30,50 @@ class TokenCounts:
     empty: NDArray[np.bool_]
 
     @classmethod
-    def of(
-        cls,
-        captions: Strings,
-        text: Text,
-        tokenizer: Tokenizer,
-        before: tuple[Stage, ...] = (),
-    ) -> "TokenCounts":
+    def of(cls, captions: Strings, cleaner: Cleaner, tokenizer: Tokenizer) -> "TokenCounts":
         """Counts, with a progress bar after two seconds; or takes what was counted before.
 
         Args:
           captions: As they were read.
-          text: How they are cleaned.
+          cleaner: What cleans them.
           tokenizer: What splits them.
-          before: Stages that run before they are cleaned.
         """
-        settings = (text.cleaner, tokenizer.fingerprint, before)
+        settings = {**cleaner.to_dict(), "tokenizer": tokenizer.to_dict(), "version": TEXT_VERSION}
         name = fingerprint(settings, captions.offsets.tobytes(), captions.data)
         path = user_cache() / "lengths" / f"{name}.npz"
         kept = load_arrays(path)
         names = [field.name for field in dataclasses.fields(cls)]
-        shape = (len(captions),)
-        if any(name not in kept or kept[name].shape != shape for name in names):
-            kept = _counted(captions, text, tokenizer, before)
+        if any(name not in kept or kept[name].shape != (len(captions),) for name in names):
+            kept = _counted(captions, cleaner, tokenizer)
             save_arrays(path, kept)
         return cls(**{name: kept[name] for name in names})
 
-
-def _counted(
-    captions: Strings, text: Text, tokenizer: Tokenizer, before: tuple[Stage, ...]
-) -> dict[str, NDArray[Any]]:
-    count = len(captions)
-    dtypes = {"tokens": np.int32, "unknown": np.int32, "empty": np.bool_}
-    counted: dict[str, NDArray[Any]] = {name: np.zeros(count, dtypes[name]) for name in dtypes}
-    with progress(total=count, what="counting tokens", unit="caption") as bar:
-        for begin in range(0, count, _BATCH):
-            batch = tf.constant(captions[begin : begin + _BATCH], tf.string)
-            columns = _count(batch, text, tokenizer, before)
-            for column, part in zip(counted.values(), columns, strict=True):
-                column[begin : begin + _BATCH] = part
-            bar.update(len(batch))
-    return counted
+    def take(self, places: NDArray[Any]) -> "TokenCounts":
+        """The counts of some captions: int64 [k], or bool [n]."""
+        return TokenCounts(
+            tokens=self.tokens[places], unknown=self.unknown[places], empty=self.empty[places]
+        )
 
 
-def _count(
-    captions: Any, text: Text, tokenizer: Tokenizer, before: tuple[Stage, ...]
-) -> tuple[Any, Any, Any]:
-    example = {"caption": captions}
-    for stage in (*before, text.cleaner):
-        example = stage(example) if stage is not None else example
-    ids = tokenizer.tokenize(example["caption"])
-    tokens = tf.cast(ids.row_lengths(), tf.int32)
-    unknown = tf.zeros_like(tokens)
+def _counted(captions: Strings, cleaner: Cleaner, tokenizer: Tokenizer) -> dict[str, NDArray[Any]]:
+    tokens, unknown = _counts(cleaner.reworded(captions), tokenizer)
+    left = _counts(cleaner.as_read(captions), tokenizer)[0] if cleaner.rewording else tokens
+    empty = left == 0
+    texts = tf.constant(captions.take(np.flatnonzero(empty))[:], tf.string)
+    empty[empty] = tf.strings.strip(texts) != ""
+    return {"tokens": tokens, "unknown": unknown, "empty": empty}
+
+
+def _counts(cleaned: Strings, tokenizer: Tokenizer) -> NDArray[np.int32]:
+    """Tokens and unknown tokens of all captions, int32 [2, n]."""
+    counts = [_count(batch, tokenizer) for batch in batches(cleaned)]
+    return np.concatenate([np.zeros((2, 0), np.int32), *counts], axis=1)
+
+
+def _count(cleaned: Any, tokenizer: Tokenizer) -> NDArray[np.int32]:
+    """The tokens of each caption, and how many of them are unknown: int32 [2, b]."""
+    ids = tokenizer.tokenize(cleaned)
+    unknown = tf.zeros(tf.shape(cleaned), tf.int32)
     if tokenizer.unknown_id is not None:
         unknown = tf.reduce_sum(tf.cast(ids == tokenizer.unknown_id, tf.int32), axis=-1)
-    return tokens, unknown, (tokens == 0) & (tf.strings.strip(captions) != "")
+    return np.stack([ids.row_lengths().numpy().astype(np.int32), unknown.numpy()])

@@ -1,34 +1,33 @@
-"""Learns a tokenizer from captions once, and keeps it by fingerprint."""
+"""Learns a tokenizer from captions once, and keeps it on disk by fingerprint."""
 
 import contextlib
+import itertools
 import pathlib
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import tensorflow as tf
-
-from mmdata.example import Stage
+from mmdata.captions.cleaned import Cleaner
 from mmdata.options import Text
 from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.strings import Strings
 from mmdata.printable import printable
-from mmdata.storage.user_cache import fingerprint, user_cache
+from mmdata.settings import fingerprint
+from mmdata.storage.user_cache import user_cache
 from mmdata.tokenizers import LEARNED, Byte, ClipBpe, Tokenizer, find_merges
+from mmdata.versions import TEXT_VERSION
 
-_BATCH = 4096
 
-
-def tokenizer_for(text: Text, pairs: Pairs, before: tuple[Stage, ...] = ()) -> Tokenizer:
+def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
     """The tokenizer that `text` asks for; a learned one knows the training captions and no others.
 
     A vocabulary learned before from the same captions with the same settings is loaded, and learned
-    anew where its file is damaged.
+    again where its file is damaged.
 
     Args:
-      text: Which, and how captions are cleaned.
+      text: Which tokenizer.
       pairs: All pairs.
-      before: Stages that run before captions are cleaned.
+      cleaner: What cleans captions.
 
     Raises:
       ValueError: A vocabulary is to be learned from pairs that are split, with no split "train".
@@ -46,16 +45,22 @@ def tokenizer_for(text: Text, pairs: Pairs, before: tuple[Stage, ...] = ()) -> T
         )
     captions = (pairs.subset("train") if pairs.split_names else pairs).captions
     kind = LEARNED[text.tokenizer]
-    settings = (text.tokenizer, text.cleaner, text.vocabulary_size, before)
+    size = text.vocabulary_size
+    settings = {**cleaner.to_dict(), "vocabulary_size": size, "version": TEXT_VERSION}
     name = fingerprint(settings, captions.offsets.tobytes(), captions.data)
     path = user_cache() / "vocabularies" / f"{text.tokenizer}-{name}"
     if path.exists():
         with contextlib.suppress(OSError, ValueError):
             return kind.load(path)
-    stages = [stage for stage in (*before, text.cleaner) if stage is not None]
-    tokenizer = kind.learn(_said(captions, stages), vocabulary_size=text.vocabulary_size)
+    tokenizer = kind.learn(_texts(cleaner.reworded(captions)), vocabulary_size=size)
     _keep(tokenizer, path)
     return tokenizer
+
+
+def _texts(captions: Strings) -> Iterator[str]:
+    ends = captions.offsets.tolist()
+    for begin, end in itertools.pairwise(ends):
+        yield captions.data[begin:end].decode("utf-8", "replace")
 
 
 def _keep(tokenizer: Tokenizer, path: pathlib.Path) -> None:
@@ -71,11 +76,3 @@ def _keep(tokenizer: Tokenizer, path: pathlib.Path) -> None:
     except OSError as err:
         message = f"{path}: the vocabulary was learned but cannot be kept ({err})."
         warnings.warn(printable(message), stacklevel=3)
-
-
-def _said(captions: Strings, stages: Sequence[Stage]) -> Iterator[str]:
-    for begin in range(0, len(captions), _BATCH):
-        example = {"caption": tf.constant(captions[begin : begin + _BATCH])}
-        for stage in stages:
-            example = stage(example)
-        yield from (caption.decode("utf-8", "replace") for caption in example["caption"].numpy())

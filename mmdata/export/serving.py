@@ -10,10 +10,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmdata.config import pixels_of
 from mmdata.example import Example
 from mmdata.files.headers import Format
 from mmdata.images.decode_in_graph import Decode
-from mmdata.options import Pixels, Text, pixels_of
+from mmdata.options import Pixels, Text
 from mmdata.sampling.size_buckets import ENOUGH
 from mmdata.stages.captions import Template
 from mmdata.stages.normalize import Normalize

@@ -1,8 +1,6 @@
 """Images that were decoded and resized once, and are kept on disk: filled first, then read."""
 
-import contextlib
 import dataclasses
-import importlib.metadata
 import pathlib
 import weakref
 from collections.abc import Iterator
@@ -18,20 +16,21 @@ from mmdata.files.scan import Scan
 from mmdata.files.scan_cache import hashes
 from mmdata.images.checksums import Checksums
 from mmdata.images.corrupt import named
+from mmdata.images.decoders import decoders_fingerprint
 from mmdata.images.decoding import Decoding
+from mmdata.images.sources import Source
 from mmdata.pairs.pairs import Pairs
 from mmdata.sampling.lookup import Lookup
 from mmdata.storage.row_store import Compute, Store
+from mmdata.versions import PIXELS_VERSION
 
 _BATCH = 64
-_DECODERS = ("mmdata", "tensorflow", "pillow", "pillow-heif")
-"""Distributions of which another version may decode to other pixels."""
 
 Ints = NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Cached:
+class Cached(Source):
     """Takes the images of a batch out of stores, in one call.
 
     row: int64 [b]  ->  image: [b, ...], all of one shape, 0 where not valid; valid: bool [b]
@@ -57,13 +56,17 @@ class Cached:
         row, dtype = example["row"], tf.as_dtype(self.stores[0].dtype)
         alive = weakref.proxy(self)  # TensorFlow never lets go of what it is given here
         image, valid = tf.numpy_function(
-            lambda rows: alive._take(rows), [row], [dtype, tf.bool], stateful=False
+            lambda rows: alive.read(rows), [row], [dtype, tf.bool], stateful=False
         )
         sides = zip(*(store.shape for store in self.stores), strict=True)
         shape = [side[0] if len(set(side)) == 1 else None for side in sides]
         image.set_shape([*row.shape, *shape])
         valid.set_shape(row.shape)
         return {**example, "image": image, "valid": valid}
+
+    def examples(self, ds: Any) -> Any:
+        """From a dataset of batches of rows to one of single examples with their images."""
+        return ds.map(self, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
 
     def images(self, rows: Ints) -> Any:
         """A dataset of the images of rows, all of one store; see `Decoding.images`."""
@@ -82,7 +85,8 @@ class Cached:
             pairs = named(pairs, scan, failed, "changed while it was read: build again")
         return pairs.scanned()
 
-    def _take(self, rows: Ints) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def read(self, rows: Ints) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """See `Source.read`."""
         store, slots = self.stores[self.store_of[rows[0]]], self.slot_of[rows]
         valid = slots >= 0
         if valid.all():
@@ -141,7 +145,7 @@ def fill(
 
         kept = Store(
             folder,
-            settings=sized.settings | versions(),
+            settings=pixels_key(sized),
             shape=(height, width, 3),
             dtype=np.dtype(np.uint8),
         )
@@ -172,10 +176,10 @@ def fill_rows(
     return slots
 
 
-def versions() -> dict[str, str]:
-    """What decodes, with its versions, on which pixels may depend."""
-    found = {}
-    for name in _DECODERS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+def pixels_key(decoding: Decoding) -> dict[str, Any]:
+    """All that pixels depend on, beside their files, as plain data."""
+    return {
+        **decoding.to_dict(),
+        "version": PIXELS_VERSION,
+        "decoders": decoders_fingerprint(),
+    }

@@ -13,6 +13,7 @@ from PIL import Image
 from mmdata.example import Example
 from mmdata.files.headers import Format
 from mmdata.images import decode as pillow
+from mmdata.settings import as_dict
 from mmdata.stages.resize import WHITE, Rgb, require_color
 
 _PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]| name: .*")
@@ -49,6 +50,8 @@ class Decode:
     fast: bool = False
     plain: bool = False
     strict: bool = False
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         require_color("Decode(background=...)", self.background)

@@ -16,6 +16,7 @@ from mmdata.images.decode_in_graph import Decode
 from mmdata.images.load import Load
 from mmdata.pairs.pairs import Pairs
 from mmdata.sampling.lookup import Lookup
+from mmdata.settings import plain
 from mmdata.stages.resize import CenterCrop, Resize, Size
 
 _BATCH = 64
@@ -84,8 +85,7 @@ class Decoding:
         ds = ds.map(lambda example: (example["place"], example["image"]))
         return ds.batch(_BATCH).prefetch(tf.data.AUTOTUNE)
 
-    @property
-    def settings(self) -> dict[str, str]:
-        """All that pixels depend on, beside their file and what it runs on."""
+    def to_dict(self) -> dict[str, Any]:
+        """What is done to the pixels of a file, as plain data."""
         decode = dataclasses.replace(self.decode, plain=False, strict=False)
-        return {"decode": repr(decode), "resize": repr(self.resize), "crop": repr(self.crop)}
+        return {"decode": plain(decode), "resize": plain(self.resize), "crop": plain(self.crop)}

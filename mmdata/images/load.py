@@ -17,6 +17,7 @@ from mmdata.example import Example
 from mmdata.files.blobs import Blobs
 from mmdata.files.headers import Format
 from mmdata.images import decode as pillow
+from mmdata.settings import as_dict
 from mmdata.stages.resize import Resize
 
 
@@ -39,6 +40,8 @@ class Load:
 
     resize: Resize
     blobs: Blobs | None = None
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         names = ["row", "path", "format", *(["size"] if self.resize.size is None else [])]

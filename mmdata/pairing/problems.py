@@ -9,6 +9,7 @@ from typing import Literal
 from mmdata.files.limits import MAX_PIXELS
 from mmdata.pairing.folders import stem
 from mmdata.pairs.findings import Finding, PairingError, raise_for
+from mmdata.settings import as_dict
 
 Policy = Literal["error", "drop", "blank", "folder", "file"]
 _UNPAIRED_IMAGES = ("missing_caption", "empty_caption", "ambiguous", "disagreement", "encoding")
@@ -43,6 +44,8 @@ class Problems:
     corrupt: Literal["error", "drop"] = "error"
     budget: int | float | None = None
     max_pixels: int = MAX_PIXELS
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         for name in ("missing", "empty"):

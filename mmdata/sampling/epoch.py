@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.strings import Strings
-from mmdata.tasks import Captioned, Classification, References, Task
+from mmdata.tasks import Task
 
 Ints = NDArray[np.int64]
 
@@ -21,13 +21,13 @@ class EpochIndex:
       first: int64 [count + 1]; index i has the places `first[i]` to `first[i + 1]`, and a step
         takes one of them, or all. None: index i has place i alone.
       pairs: int64 [places], the pair at each place. None: place i is pair i.
-      captioned: Whether captions are read; else index i is row i.
+      has_text: Whether captions are read; else index i is row i.
     """
 
     count: int
     first: Ints | None = None
     pairs: Ints | None = None
-    captioned: bool = True
+    has_text: bool = True
 
     @classmethod
     def of(cls, task: Task, pairs: Pairs, keys: Ints) -> "EpochIndex":
@@ -38,19 +38,19 @@ class EpochIndex:
           pairs: Images, each with a caption at least, unless the task reads none.
           keys: int64 [rows], equal for copies of a file, 0 where the file was not read.
         """
-        if isinstance(task, Classification):
-            return cls(count=len(pairs), captioned=False)
+        if not task.has_text:
+            return cls(count=len(pairs), has_text=False)
         if task.captions == "all":
             return cls(count=pairs.pair_count)
-        first, of_place = _by_file(pairs, keys) if task.once_a_file else (pairs.offsets, None)
+        first, of_place = _by_file(pairs, keys) if task.once_per_file else (pairs.offsets, None)
         if task.captions in ("first", "longest"):
             places = first[:-1] if task.captions == "first" else _longest(pairs, first, of_place)
             chosen = places if of_place is None else of_place[places]
             return cls(count=len(chosen), pairs=chosen)
         return cls(count=len(first) - 1, first=first, pairs=of_place)
 
-    def said(self, task: Captioned | References, pairs: Pairs) -> Strings:
-        """Each text that an example may have: one an index, where it is always the same."""
+    def captions(self, task: Task, pairs: Pairs) -> Strings:
+        """Each text that an example may have: one per index, where it is always the same."""
         if task.captions == "join" and self.first is not None:
             texts = pairs.captions if self.pairs is None else pairs.captions.take(self.pairs)
             ends = zip(self.first, self.first[1:], strict=False)
@@ -61,7 +61,7 @@ class EpochIndex:
 
     def rows(self, pairs: Pairs) -> Ints:
         """The row of each index, int64 [count]: of its first caption, where it has several."""
-        if not self.captioned:
+        if not self.has_text:
             return np.arange(self.count)
         places = np.arange(self.count) if self.first is None else self.first[:-1]
         chosen = places if self.pairs is None else self.pairs[places]

@@ -15,10 +15,10 @@ from mmdata.pairs.strings import Strings
 from mmdata.sampling.epoch import EpochIndex
 from mmdata.sampling.order import Order
 from mmdata.seeding import random_numbers
-from mmdata.tasks import Classification, Task
+from mmdata.tasks import Task
 
-GATHERED = b"\xff"
-"""What parts the captions of one image, where a task takes all of them: never in UTF-8."""
+LIST_SEPARATOR = b"\xff"
+"""Between the captions of one image, where a task takes a list of them: never in UTF-8."""
 
 _LONGEST = 2**31 - 1
 
@@ -59,9 +59,8 @@ class Lookup:
         same: bool = False,
     ) -> None:
         self._order = order
-        self._captioned = epoch_index.captioned
         self._same = same
-        self._which = "" if isinstance(task, Classification) else task.captions
+        self._choice = task.captions
         with tf.device("CPU:0"):
             self._root = tf.constant(os.fsencode(os.path.join(pairs.root, "")))
             self._images = _column(pairs.images)
@@ -82,14 +81,14 @@ class Lookup:
         epoch, index = self._order.epoch(step), self._order.indices(step)
         if self._by_group is not None:
             index = tf.gather(self._by_group, index)
-        said = self._said(index, tf.zeros_like(epoch) if self._same else epoch)
+        chosen = self._chosen(index, tf.zeros_like(epoch) if self._same else epoch)
         return {
             "step": tf.fill(tf.shape(index), step),
             "epoch": tf.fill(tf.shape(index), epoch),
             "index": index,
             **{name: tf.gather(column, index) for name, column in self._by_index.items()},
-            **said,
-            **self.of_rows(said["row"]),
+            **chosen,
+            **self.of_rows(chosen["row"]),
         }
 
     def of_rows(self, row: Any) -> Example:
@@ -100,12 +99,12 @@ class Lookup:
             **{name: tf.gather(column, row) for name, column in self._by_row.items()},
         }
 
-    def _said(self, index: Any, epoch: Any) -> Example:
+    def _chosen(self, index: Any, epoch: Any) -> Example:
         """The row of each index, and its caption."""
-        if not self._captioned:
+        if self._choice == "none":
             return {"row": index}
-        if self._which in ("join", "gather"):
-            return self._joined(index)
+        if self._choice in ("join", "list"):
+            return self._joined(index, b" " if self._choice == "join" else LIST_SEPARATOR)
         place = index if self._first is None else self._turn(index, epoch)
         pair = self._pair(place)
         return {"row": self._row(pair), "caption": _texts(self._captions, pair)}
@@ -113,16 +112,15 @@ class Lookup:
     def _turn(self, index: Any, epoch: Any) -> Any:
         """The place of each index whose turn it is."""
         begin, end = self._places(index)
-        if self._which == "random":
+        if self._choice == "random":
             number = random_numbers(index, self._order.seed, epoch)
         else:
             number = index + epoch
         return begin + number % (end - begin)
 
-    def _joined(self, index: Any) -> Example:
+    def _joined(self, index: Any, separator: bytes) -> Example:
         begin, end = self._places(index)
         pairs = tf.ragged.map_flat_values(self._pair, tf.ragged.range(begin, end))
-        separator = GATHERED if self._which == "gather" else " "
 
         def behind_separator(pair: Any) -> Any:
             return separator + _texts(self._captions, pair)

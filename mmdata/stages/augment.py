@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.seeding import random_keys
+from mmdata.settings import as_dict
 from mmdata.stages.checks import is_number, require_number, require_one_of
 from mmdata.stages.english import (
     ENGLISH_COLORS,
@@ -43,6 +44,8 @@ class Seed:
 
     seed: int
 
+    to_dict = as_dict
+
     def __call__(self, example: Example) -> Example:
         epoch = tf.reshape(example["epoch"], [-1])[0]
         return {**example, "seed": random_keys(example["index"], self.seed, epoch)}
@@ -76,6 +79,8 @@ class RandomCrop:
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interpolation: Interpolation = "bilinear"
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -148,6 +153,8 @@ class Flip:
     within: Patterns | None = None
     skip: Patterns = ENGLISH_WRITING
 
+    to_dict = as_dict
+
     def __post_init__(self) -> None:
         require_number("Flip(p=...)", self.p, 0, 1)
         require_pairs("Flip(swap=...)", self.swap)
@@ -206,6 +213,8 @@ class Color:
     captions_aware: bool = True
     skip: Patterns = ENGLISH_COLORS
 
+    to_dict = as_dict
+
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation"):
             require_number(f"Color({name}=...)", getattr(self, name), 0, math.inf)
@@ -258,6 +267,8 @@ class Grayscale:
     p: float = 0.1
     captions_aware: bool = True
     skip: Patterns = ENGLISH_COLORS
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         require_number("Grayscale(p=...)", self.p, 0, 1)

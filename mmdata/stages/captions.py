@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from mmdata.example import Example
+from mmdata.settings import as_dict
 from mmdata.tokenizers.white_space import ASCII_SEPARATORS, SPACE
 
 _SPACE = f"{SPACE}{ASCII_SEPARATORS}"  # as Python's str.strip
@@ -19,6 +20,8 @@ class TidyTags:
 
     Removes spaces around tags, and empty tags. A caption without tags stays unchanged.
     """
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         caption = example["caption"]
@@ -40,6 +43,8 @@ class ShuffleTags:
     """
 
     keep: int = 0
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         key, rest = tf.unstack(tf.random.split(example["seed"], 2))
@@ -66,6 +71,8 @@ class Template:
 
     text: str
 
+    to_dict = as_dict
+
     def __call__(self, example: Example) -> Example:
         before, after = self.text.split("{caption}")
         return {**example, "caption": tf.strings.join([before, example["caption"], after])}
@@ -83,6 +90,8 @@ class DropCaption:
 
     rate: float
 
+    to_dict = as_dict
+
     def __call__(self, example: Example) -> Example:
         key, rest = tf.unstack(tf.random.split(example["seed"], 2))
         dropped: Any = tf.random.stateless_uniform([], key) < self.rate
@@ -91,7 +100,7 @@ class DropCaption:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Gathered:
+class SplitCaptions:
     """Splits joined captions.
 
     caption: string [b]  ->  caption and references: string [b, n], ragged, equal
@@ -101,6 +110,8 @@ class Gathered:
     """
 
     separator: bytes
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         captions = tf.strings.split(example["caption"], self.separator)

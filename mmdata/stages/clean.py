@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from mmdata.example import Example
+from mmdata.settings import as_dict
 from mmdata.stages.checks import require_one_of
 from mmdata.stages.html_entities import on_some, unescape
 from mmdata.tokenizers.white_space import ASCII_SEPARATORS, OTHER_SPACE
@@ -79,6 +80,8 @@ class Clean:
     accents: Literal["keep", "strip"] = "keep"
     punctuation: Policy = "keep"
     controls: Literal["space", "remove", "keep"] = "space"
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():

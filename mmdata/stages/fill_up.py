@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.files.headers import Format
+from mmdata.settings import as_dict
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,8 @@ class FillUp:
     """
 
     size: int | None = None
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         count = tf.shape(example["format"])[0]
@@ -44,6 +47,8 @@ class Full:
 
     size: int
 
+    to_dict = as_dict
+
     def __call__(self, batch: Any) -> Any:
         def sized(tensor: Any) -> Any:
             if isinstance(tensor, tf.RaggedTensor):
@@ -59,6 +64,8 @@ class CutBack:
 
     real: bool [size]; each feature [size, ...]  ->  each [b, ...], without `place` and `real`
     """
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         count = tf.math.count_nonzero(example["real"])

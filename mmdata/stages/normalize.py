@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from mmdata.example import Example
+from mmdata.settings import as_dict
 from mmdata.stages.checks import require_one_of
 
 _Triple = tuple[float, float, float]
@@ -68,6 +69,8 @@ class Normalize:
     """
 
     to: str
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         require_one_of("Normalize(to=...)", self.to, NORMALIZATIONS)

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 import tensorflow as tf
 
 from mmdata.example import Example
+from mmdata.settings import as_dict
 from mmdata.stages.checks import require_one_of
 from mmdata.tokenizers import Tokenizer
 
@@ -26,6 +27,8 @@ class Tokenize:
     """
 
     tokenizer: Tokenizer
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         return {**example, "token_ids": self.tokenizer.tokenize(example["caption"])}
@@ -63,6 +66,8 @@ class Pack:
     padding: Padding = "length"
     padding_side: Side = "right"
     buckets: tuple[int, ...] = ()
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         least, words = room_needed(self.start_id, self.prompt, self.end_id)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from mmdata.example import Example
 from mmdata.files.headers import Format
 from mmdata.files.limits import MAX_PIXELS
+from mmdata.settings import as_dict
 
 _MOST = 4096
 """Parts of a header that are read at most: some 50 are common, and a hostile file has millions."""
@@ -60,6 +61,8 @@ class ReadHeader:
     decodes. Where there is a `problem`, which holds for what only Pillow decodes, too, the format
     is UNKNOWN, and the size 0. Gives up at a header of more than 4,096 parts; a scan reads on.
     """
+
+    to_dict = as_dict
 
     def __call__(self, example: Example) -> Example:
         content = example["content"]

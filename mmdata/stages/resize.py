@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 import tensorflow as tf
 
 from mmdata.example import Example
+from mmdata.settings import as_dict
 from mmdata.stages.checks import require_one_of
 from mmdata.stages.resampling import INTERPOLATIONS, Interpolation, resample
 
@@ -47,6 +48,8 @@ class Resize:
     interpolation: Interpolation = "bilinear"
     background: Rgb = WHITE
     max_crop: float = 1.0
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -118,6 +121,8 @@ class CenterCrop:
     """
 
     size: Size
+
+    to_dict = as_dict
 
     def __post_init__(self) -> None:
         require_size("CenterCrop(size=...)", "size", self.size)

@@ -1,8 +1,6 @@
 """Where mmdata keeps what it learned once: `$MMDATA_HOME`, else the user's cache folder."""
 
 import contextlib
-import hashlib
-import importlib.metadata
 import os
 import pathlib
 import tempfile
@@ -23,16 +21,6 @@ def user_cache() -> pathlib.Path:
     """The folder of learned vocabularies, scans and indexes; it need not exist yet."""
     chosen = os.environ.get("MMDATA_HOME")
     return pathlib.Path(chosen) if chosen else platformdirs.user_cache_path("mmdata")
-
-
-def fingerprint(settings: object, *contents: bytes) -> str:
-    """32 hex digits that differ where settings, contents or this software do: a name for a file."""
-    versions = [importlib.metadata.version(name) for name in ("mmdata", "tensorflow-text")]
-    digest = hashlib.blake2b(repr((settings, versions)).encode(), digest_size=16)
-    for content in contents:
-        digest.update(b"%d:" % len(content))
-        digest.update(content)
-    return digest.hexdigest()
 
 
 def save_arrays(path: pathlib.Path, arrays: Arrays) -> None:

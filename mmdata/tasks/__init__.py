@@ -4,12 +4,8 @@ from mmdata.tasks.captioned import Captioned
 from mmdata.tasks.captioning import Captioning, Prefix
 from mmdata.tasks.classification import Classification
 from mmdata.tasks.retrieval import References, Retrieval
+from mmdata.tasks.task import Task
 from mmdata.tasks.text_to_image import TextToImage
-
-TextTask = Captioning | Prefix | Retrieval | References | TextToImage
-"""Tasks that read captions."""
-
-Task = TextTask | Classification
 
 TASKS: dict[str, Task] = {
     "captioning": Captioning(),
@@ -28,6 +24,5 @@ __all__ = [
     "References",
     "Retrieval",
     "Task",
-    "TextTask",
     "TextToImage",
 ]

@@ -1,18 +1,25 @@
 """Which captions a task takes, and in what words."""
 
 import dataclasses
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
+from typing_extensions import Self
+
+from mmdata.example import Stage
+from mmdata.stages.augment import Flip
+from mmdata.stages.captions import DropCaption, ShuffleTags, Template, TidyTags
 from mmdata.tasks.columns import require_free
+from mmdata.tasks.task import Task
 
 Captions = Literal["all", "random", "cycle", "first", "longest", "join"]
 """Which captions of an image an epoch takes; see `Captioned`."""
 
 _CHOICES = get_args(Captions)
+_FIXED = ("all", "first", "longest", "join")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Captioned:
+class Captioned(Task):
     """What tasks with one caption an example have in common.
 
     Attributes:
@@ -41,11 +48,6 @@ class Captioned:
     keep_tags: int = 0
     columns: tuple[str, ...] = ()
 
-    has_text: ClassVar[bool] = True
-    lookahead: ClassVar[int] = 0
-    prompt: ClassVar[str] = ""
-    once_a_file: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         who = type(self).__name__
         require_free(self)
@@ -73,3 +75,36 @@ class Captioned:
                 f"{who}(keep_tags=...) must be an int of at least 0, and 0 without "
                 f"shuffle_tags=True; got {self.keep_tags!r}."
             )
+
+    @property
+    def rewording(self) -> tuple[Stage, ...]:
+        """Tags are tidied, and captions put into the template."""
+        tidy = (TidyTags(),) if self.shuffle_tags else ()
+        return (*tidy, *self._template)
+
+    @property
+    def on_examples(self) -> tuple[Stage, ...]:
+        """Tags are shuffled, captions put into the template, and some of them dropped."""
+        shuffle = (ShuffleTags(keep=self.keep_tags),) if self.shuffle_tags else ()
+        drop = (DropCaption(rate=self.dropout),) if self.dropout else ()
+        return (*shuffle, *self._template, *drop)
+
+    @property
+    def _template(self) -> tuple[Stage, ...]:
+        return (Template(text=self.template),) if self.template != "{caption}" else ()
+
+    def check(
+        self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
+    ) -> None:
+        """Raises a ValueError where buckets of lengths need captions that do not change."""
+        changes = any(isinstance(stage, Flip) and stage.captions_aware for stage in augment)
+        if text_buckets and (self.captions not in _FIXED or self.shuffle_tags or changes):
+            raise ValueError(
+                "Text(buckets=...) needs captions that stay the same from epoch to epoch: "
+                f"captions=... one of {list(_FIXED)}, no shuffle_tags and no "
+                f"Flip(captions_aware=True); got {self!r}, augment={augment!r}."
+            )
+
+    def for_evaluation(self) -> Self:
+        """The task without dropout, and with tags in their order."""
+        return dataclasses.replace(self, dropout=0.0, shuffle_tags=False, keep_tags=0)

@@ -1,7 +1,7 @@
 """Models that write captions."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
@@ -27,7 +27,7 @@ class Captioning(Captioned):
     Source: the shapes of KerasHub's `CausalLMPreprocessor`.
     """
 
-    lookahead: ClassVar[int] = 1
+    lookahead = 1
 
     def __call__(self, example: Example) -> tuple[Example, Any, Any]:
         ids, mask = example["token_ids"], example["padding_mask"]
@@ -60,9 +60,9 @@ class Prefix(Captioned):
     KerasHub's `PaliGemmaCausalLMPreprocessor`.
     """
 
-    prompt: str = dataclasses.field()  # type: ignore[misc]  # required: no default of the base
+    prompt: str = dataclasses.field()  # required: no default of the base
 
-    lookahead: ClassVar[int] = 1
+    lookahead = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,16 +1,21 @@
 """Models that name classes."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from typing_extensions import Self
 
 from mmdata.example import Example
-from mmdata.tasks.columns import carried, require_free
+from mmdata.pairs.pairs import Pairs
+from mmdata.pairs.strings import Strings
+from mmdata.tasks.columns import carried, column_of, require_free
+from mmdata.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Classification:
+class Classification(Task):
     """Images and a label each, from a column of a table; captions are not read.
 
     An epoch visits each image once. A batch is `(images, labels)`:
@@ -35,8 +40,6 @@ class Classification:
     classes: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
 
-    has_text: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         require_free(self)
         if self.classes is None:
@@ -47,6 +50,53 @@ class Classification:
                 "Classification(classes=...) must be a tuple of different texts, or None; got "
                 f"{self.classes!r}."
             )
+
+    @property
+    def reads_all_splits(self) -> bool:
+        """True where classes are to be found, so that each split has the same."""
+        return self.classes is None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, where labels are texts."""
+        return self.classes or ()
+
+    def with_pairs(self, pairs: Pairs) -> Self:
+        """The task with the classes of all pairs.
+
+        Raises:
+          ValueError: The column is missing, or holds neither whole numbers (of 32 bits) nor texts,
+            or a row has no label, or one that is no class.
+        """
+        labels = column_of(pairs, self.column, "Classification(column=...)")
+        who = f"Classification(column={self.column!r})"
+        if not isinstance(labels, Strings):
+            if labels.dtype == np.float64 or self.classes is not None:
+                raise ValueError(
+                    f"{who} must hold whole numbers, and then no classes, or texts; got "
+                    f"{labels.dtype}, classes={self.classes!r}."
+                )
+            if np.any(labels != labels.astype(np.int32)):
+                raise ValueError(
+                    f"{who} must hold numbers of 32 bits; got {labels.min():,} to {labels.max():,}."
+                )
+            return self
+        given = set(labels)
+        classes = self.classes or pairs.classes.get(self.column) or tuple(sorted(given - {""}))
+        if invalid := sorted(given.difference(classes) | given.intersection([""])):
+            raise ValueError(
+                f"{who} needs a label for each image, out of {list(classes)[:5]}; got "
+                f"{invalid[:5]}. Pairs.filter() removes rows."
+            )
+        return dataclasses.replace(self, classes=classes)
+
+    def values(self, pairs: Pairs) -> dict[str, Any]:
+        """The labels: int32 [rows]."""
+        labels = pairs.columns[self.column]
+        if isinstance(labels, Strings):
+            number_of = {name: number for number, name in enumerate(self.class_names)}
+            labels = np.array([number_of[label] for label in labels])
+        return {"label": labels.astype(np.int32)}
 
     def __call__(self, example: Example) -> tuple[Any, ...]:
         images = example["image"]

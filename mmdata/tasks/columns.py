@@ -1,8 +1,15 @@
-"""Columns of numbers that come along in a batch, whatever the task."""
+"""Columns of `Pairs` -> features of a batch: weights, and numbers that come along."""
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmdata.example import Example
+from mmdata.pairs.columns import Column
+from mmdata.pairs.pairs import Pairs
+from mmdata.pairs.strings import Strings
+from mmdata.tasks.task import Task
 
 _TAKEN = frozenset(
     {
@@ -18,7 +25,7 @@ _TAKEN = frozenset(
 )
 
 
-def require_free(task: Any) -> None:
+def require_free(task: Task) -> None:
     """Raises a ValueError unless `task.columns` is a tuple of names that batches leave free."""
     if not isinstance(task.columns, tuple) or _TAKEN.intersection(task.columns):
         raise ValueError(
@@ -27,6 +34,46 @@ def require_free(task: Any) -> None:
         )
 
 
-def carried(task: Any, example: Example) -> Example:
+def carried(task: Task, example: Example) -> Example:
     """The columns that `task.columns` names, under their names."""
     return {name: example[f"column:{name}"] for name in task.columns}
+
+
+def row_values(task: Task, pairs: Pairs, *, weighted: bool) -> dict[str, NDArray[Any]]:
+    """What the examples of a task get from the columns of their rows.
+
+    Args:
+      task: The task, after `Task.with_pairs`.
+      pairs: The pairs.
+      weighted: Whether there is a "weight" even where all are 1.
+
+    Returns:
+      `Task.values`; "weight": float32 [rows], if there is one; and "column:name": float32, int64 or
+      bool [rows], for each of `task.columns`.
+
+    Raises:
+      ValueError: A column is missing, or does not hold numbers.
+    """
+    values: dict[str, NDArray[Any]] = {}
+    if pairs.weights is not None:
+        values["weight"] = pairs.weights
+    elif weighted:
+        values["weight"] = np.ones(len(pairs), np.float32)
+    argument = f"{type(task).__name__}(columns=...)"
+    for name in task.columns:
+        column = column_of(pairs, name, argument)
+        if isinstance(column, Strings):
+            raise ValueError(f"{argument} must name columns of numbers; {name!r} holds text.")
+        is_double = column.dtype == np.float64
+        values[f"column:{name}"] = column.astype(np.float32) if is_double else column
+    return values | task.values(pairs)
+
+
+def column_of(pairs: Pairs, name: str, argument: str) -> Column:
+    """A column of the pairs, or a ValueError that names `argument`."""
+    if name not in pairs.columns:
+        raise ValueError(
+            f"{argument} must name a column of the pairs, one of {list(pairs.columns)}; got "
+            f"{name!r}."
+        )
+    return pairs.columns[name]

@@ -1,13 +1,14 @@
 """Models that find images by captions, and captions by images."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
-from mmdata.example import Example
+from mmdata.example import Example, Stage
 from mmdata.tasks.captioned import Captioned, Captions
 from mmdata.tasks.columns import carried, require_free
+from mmdata.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Retrieval(Captioned):
     captions: Captions = "cycle"
 
     @property
-    def once_a_file(self) -> bool:  # type: ignore[override]
+    def once_per_file(self) -> bool:
         """Whether copies of a file are one image."""
         return self.captions != "all"
 
@@ -47,7 +48,7 @@ class Retrieval(Captioned):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class References:
+class References(Task):
     """Each image once, with all its captions: what BLEU, CIDEr and recall@k are measured with.
 
     Copies of a file are one image, with the captions of all of them. Does not augment. A batch is a
@@ -66,17 +67,29 @@ class References:
 
     columns: tuple[str, ...] = ()
 
-    captions: ClassVar[str] = "gather"
-    template: ClassVar[str] = "{caption}"
-    prompt: ClassVar[str] = ""
-    dropout: ClassVar[float] = 0.0
-    shuffle_tags: ClassVar[bool] = False
-    has_text: ClassVar[bool] = True
-    lookahead: ClassVar[int] = 0
-    once_a_file: ClassVar[bool] = True
+    captions = "list"
 
     def __post_init__(self) -> None:
         require_free(self)
+
+    @property
+    def once_per_file(self) -> bool:
+        """True: the captions of all copies of a file are references of one image."""
+        return True
+
+    def check(
+        self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
+    ) -> None:
+        """Raises a ValueError where images are augmented, or captions of a row split up."""
+        if augment:
+            raise ValueError(
+                f"augment=... must be empty with task=References(...); got {augment!r}."
+            )
+        if text_buckets:
+            raise ValueError(
+                "Text(buckets=...) must be empty with task=References(...); got "
+                f"buckets={text_buckets!r}."
+            )
 
     def __call__(self, example: Example) -> Example:
         batch = {**_towers(example), "references": example["references"]}

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from mmdata.example import Example
+from mmdata.example import Example, Stage
 from mmdata.tasks.captioned import Captioned
 from mmdata.tasks.columns import carried
 
@@ -25,6 +25,17 @@ class TextToImage(Captioned):
 
     Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", arXiv:2207.12598.
     """
+
+    def check(
+        self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
+    ) -> None:
+        """Raises a ValueError where pixels have another range than -1 to 1."""
+        super().check(normalize=normalize, text_buckets=text_buckets, augment=augment)
+        if normalize != "signed":
+            raise ValueError(
+                'task=TextToImage(...) takes pixels from -1 to 1, pixels="signed"; got '
+                f"pixels={normalize!r}."
+            )
 
     def __call__(self, example: Example) -> Example:
         batch = {name: example[name] for name in ("token_ids", "padding_mask")}

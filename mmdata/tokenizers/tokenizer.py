@@ -60,6 +60,10 @@ class Tokenizer(abc.ABC):
             digest.update(b"\n" + part)
         return digest.hexdigest()
 
+    def to_dict(self) -> dict[str, str]:
+        """The tokenizer as plain data: its class and fingerprint."""
+        return {"type": type(self).__name__, "fingerprint": self.fingerprint}
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} tokenizer, {self.vocabulary_size:,} tokens>"
 

@@ -134,7 +134,7 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
         return self._path.with_suffix(".part")
 
     @property
-    def _settings(self) -> dict[str, str]:
+    def _settings(self) -> dict[str, Any]:
         return {**self._ds.settings, "replicas": str(self._replica_count)}
 
     def _restore(self, state: "_State") -> None:
@@ -293,7 +293,7 @@ class _State:
 
     position: int
     stopped: int | None
-    settings: dict[str, str]
+    settings: dict[str, Any]
     variables: list[str]
     arrays: list[NDArray[Any]]
 
@@ -325,7 +325,7 @@ class _State:
                 "copy of it, or delete it to begin anew."
             ) from err
 
-    def require_settings(self, settings: dict[str, str], path: pathlib.Path) -> None:
+    def require_settings(self, settings: dict[str, Any], path: pathlib.Path) -> None:
         if changes := _changes(self.settings, settings):
             raise ValueError(
                 f"{path}: training goes on only with the batches it began with, and these have "
@@ -357,14 +357,14 @@ def _described(variable: Any) -> str:
     return f"{path} {variable.dtype} {tuple(variable.shape)}"
 
 
-def _changes(was: dict[str, str], now: dict[str, str]) -> list[str]:
+def _changes(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """A sentence for each setting that differs."""
     names = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
     return [
         "pairs: images, captions or their contents changed."
         if name == "pairs"
         else f"{name}: was {{}}, is now {{}}.".format(
-            *_around_difference(was.get(name, "nothing"), now.get(name, "nothing"))
+            *_around_difference(*(json.dumps(settings.get(name)) for settings in (was, now)))
         )
         for name in names
     ]

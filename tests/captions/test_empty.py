@@ -14,7 +14,8 @@ from PIL import Image
 
 import mmdata
 from mmdata import Clean, PairingError, Problems, References, Retrieval, Text
-from mmdata.captions.empty import without_emptied
+from mmdata.captions.cleaned import Cleaner
+from mmdata.captions.empty import drop_empty
 from mmdata.captions.token_counts import TokenCounts
 from mmdata.pairing.problems import problems_of
 from mmdata.pairs.pairs import Pairs, Row
@@ -195,8 +196,8 @@ ODD_ROWS = {f"{place:02}.png": [text] for place, text in enumerate(ODD)} | {"all
 def test_no_caption_without_a_token_is_left(clean: Any, tokenizer: Tokenizer) -> None:
     """What a tokenizer passes over is as empty as what cleaning takes away."""
     text, pairs = Text(tokenizer=tokenizer, clean=clean), pairs_of(*ODD_ROWS.items())
-    empty = TokenCounts.of(pairs.captions, text, tokenizer).empty
-    left, findings = without_emptied(pairs, empty, problems_of("drop"))
+    empty = TokenCounts.of(pairs.captions, Cleaner(text.cleaner), tokenizer).empty
+    left, findings = drop_empty(pairs, empty, problems_of("drop"))
     said = tf.constant([*left.captions])
     if text.cleaner is not None:
         said = text.cleaner({"caption": said})["caption"]
@@ -230,7 +231,7 @@ def pairs_of(*rows: tuple[str, list[str]]) -> Pairs:
 
 def test_nothing_empty_changes_nothing() -> None:
     pairs = pairs_of(("a", ["1", ""]), ("b", ["2"]))
-    left, findings = without_emptied(pairs, np.zeros(3, np.bool_), problems_of("error"))
+    left, findings = drop_empty(pairs, np.zeros(3, np.bool_), problems_of("error"))
     assert left is pairs
     assert findings == []
 
@@ -240,7 +241,7 @@ def test_columns_go_with_their_rows(on_problem: Any) -> None:
     """Whether they are errors is for others to judge."""
     pairs = pairs_of(("a", ["1", "2"]), ("b", ["3", "4"]), ("c", ["5"]), ("d", ["6", "7", "8"]))
     empty = np.array([0, 1, 1, 1, 0, 1, 1, 0], np.bool_)
-    left, findings = without_emptied(pairs, empty, problems_of(on_problem))
+    left, findings = drop_empty(pairs, empty, problems_of(on_problem))
     assert captions_of(left) == {"a": ["1"], "c": ["5"], "d": ["8"]}
     assert left.offsets.tolist() == [0, 1, 2, 3]
     assert left.offsets.dtype == np.int64

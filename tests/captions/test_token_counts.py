@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmdata.captions import token_counts as lengths
+from mmdata.captions import cleaned, token_counts
+from mmdata.captions.cleaned import Cleaner
 from mmdata.captions.token_counts import TokenCounts
+from mmdata.example import Stage
 from mmdata.options import Text
 from mmdata.pairs.strings import Strings
 from mmdata.stages.captions import Template
@@ -27,6 +29,12 @@ CAPTIONS = [
 BARE = Clean(punctuation="remove", markup="remove")
 
 
+def counts_of(
+    captions: Strings, text: Text, tokenizer: Tokenizer, rewording: tuple[Stage, ...] = ()
+) -> TokenCounts:
+    return TokenCounts.of(captions, Cleaner(text.cleaner, rewording), tokenizer)
+
+
 @pytest.fixture
 def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """Where counts are kept; nothing is there yet."""
@@ -37,15 +45,18 @@ def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
 def by_loop(
     captions: Sequence[str], text: Text, tokenizer: Tokenizer, template: str
 ) -> dict[str, list[int] | list[bool]]:
+    def ids_of(caption: str) -> list[int | None]:
+        example = {"caption": tf.constant([caption])}
+        clean = example if text.cleaner is None else text.cleaner(example)
+        ids: list[int | None] = tokenizer.tokenize(clean["caption"])[0].numpy().tolist()
+        return ids
+
     tokens, unknown, empty = [], [], []
     for caption in captions:
-        said = tf.constant([template.replace("{caption}", caption)])
-        if text.cleaner is not None:
-            said = text.cleaner({"caption": said})["caption"]
-        ids = tokenizer.tokenize(said)[0].numpy().tolist()
+        ids = ids_of(template.replace("{caption}", caption))
         tokens.append(len(ids))
         unknown.append(ids.count(tokenizer.unknown_id))
-        empty.append(not ids and bool(caption.strip()))
+        empty.append(not ids_of(caption) and bool(caption.strip()))  # without the template
     return {"tokens": tokens, "unknown": unknown, "empty": empty}
 
 
@@ -65,7 +76,7 @@ def test_counts_equal_a_loop(tokenizer: Tokenizer, clean: Clean | None, template
     text = Text(clean=clean, tokenizer=tokenizer)
     expected = by_loop(CAPTIONS, text, tokenizer, template)
     for _ in range(2):  # counted, and kept
-        counted = TokenCounts.of(Strings.of(CAPTIONS), text, tokenizer, (Template(text=template),))
+        counted = counts_of(Strings.of(CAPTIONS), text, tokenizer, (Template(text=template),))
         assert lists_of(counted) == expected
         assert counted.tokens.dtype == counted.unknown.dtype == np.int32
         assert counted.empty.dtype == np.bool_
@@ -74,9 +85,7 @@ def test_counts_equal_a_loop(tokenizer: Tokenizer, clean: Clean | None, template
 @pytest.mark.usefixtures("folder")
 def test_what_nothing_is_left_of() -> None:
     def emptied(tokenizer: Tokenizer, clean: Clean | None) -> list[str]:
-        counted = TokenCounts.of(
-            Strings.of(CAPTIONS), Text(clean=clean, tokenizer=tokenizer), tokenizer
-        )
+        counted = counts_of(Strings.of(CAPTIONS), Text(clean=clean, tokenizer=tokenizer), tokenizer)
         return [text for text, is_empty in zip(CAPTIONS, counted.empty, strict=True) if is_empty]
 
     assert emptied(Byte(), Clean()) == ["\0", " \x01 \n"]
@@ -89,25 +98,25 @@ def test_what_nothing_is_left_of() -> None:
 def test_more_than_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     captions = ["a " * (place % 7) + "purple" for place in range(25)]
     expected = by_loop(captions, Text(), WORDS, "{caption}")
-    monkeypatch.setattr(lengths, "_BATCH", 8)
-    assert lists_of(TokenCounts.of(Strings.of(captions), Text(), WORDS)) == expected
+    monkeypatch.setattr(cleaned, "_BATCH", 8)
+    assert lists_of(counts_of(Strings.of(captions), Text(), WORDS)) == expected
 
 
 @pytest.mark.parametrize("tokenizer", [WORDS, PIECES, Byte()], ids=repr)
 @pytest.mark.usefixtures("folder")
 def test_no_captions(tokenizer: Tokenizer) -> None:
     for _ in range(2):
-        counted = TokenCounts.of(Strings.of([]), Text(), tokenizer)
+        counted = counts_of(Strings.of([]), Text(), tokenizer)
         assert lists_of(counted) == {"tokens": [], "unknown": [], "empty": []}
         assert counted.tokens.dtype == np.int32
 
 
 def test_counts_once(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     captions = Strings.of(CAPTIONS)
-    expected = lists_of(TokenCounts.of(captions, Text(), WORDS))
+    expected = lists_of(counts_of(captions, Text(), WORDS))
     (path,) = folder.iterdir()
-    monkeypatch.setattr(lengths, "_counted", None)
-    assert lists_of(TokenCounts.of(Strings.of(CAPTIONS), Text(length=9), WORDS)) == expected
+    monkeypatch.setattr(token_counts, "_counted", None)
+    assert lists_of(counts_of(Strings.of(CAPTIONS), Text(length=9), WORDS)) == expected
     assert [*folder.iterdir()] == [path]
 
 
@@ -126,7 +135,7 @@ def test_whatever_changes_the_counts_is_another_file(folder: pathlib.Path) -> No
     ]
     for number, (captions, text, tokenizer, template) in enumerate(cases, 1):
         expected = by_loop(captions, text, tokenizer, template)
-        counted = TokenCounts.of(Strings.of(captions), text, tokenizer, (Template(text=template),))
+        counted = counts_of(Strings.of(captions), text, tokenizer, (Template(text=template),))
         assert lists_of(counted) == expected
         assert len([*folder.iterdir()]) == number
 
@@ -136,14 +145,14 @@ def test_whatever_changes_the_counts_is_another_file(folder: pathlib.Path) -> No
 )
 def test_damaged_file_is_counted_anew(folder: pathlib.Path, damage: str) -> None:
     captions = Strings.of(CAPTIONS)
-    expected = lists_of(TokenCounts.of(captions, Text(), WORDS))
+    expected = lists_of(counts_of(captions, Text(), WORDS))
     (path,) = folder.iterdir()
     whole = path.read_bytes()
     path.unlink()
     if damage == "a folder":
         path.mkdir()
         with pytest.warns(UserWarning, match="cannot be kept"):
-            assert lists_of(TokenCounts.of(captions, Text(), WORDS)) == expected
+            assert lists_of(counts_of(captions, Text(), WORDS)) == expected
         return
     if damage == "other arrays":
         np.savez(path, tokens=np.zeros(len(CAPTIONS), np.int32))
@@ -152,6 +161,6 @@ def test_damaged_file_is_counted_anew(folder: pathlib.Path, damage: str) -> None
         np.savez(path, **shorter)
     else:
         path.write_bytes({"cut": whole[:-40], "empty": b"", "text": b"no archive"}[damage])
-    assert lists_of(TokenCounts.of(captions, Text(), WORDS)) == expected
+    assert lists_of(counts_of(captions, Text(), WORDS)) == expected
     with np.load(path) as kept:
         assert {name: kept[name].tolist() for name in kept.files} == expected

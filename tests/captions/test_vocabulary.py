@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmdata.captions.vocabulary import tokenizer_for
+from mmdata.captions import vocabulary
+from mmdata.captions.cleaned import Cleaner
+from mmdata.example import Stage
 from mmdata.options import Text
 from mmdata.pairs.pairs import Pairs, Row
 from mmdata.stages.captions import Template
@@ -35,6 +37,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home of each test, where nothing has been learned."""
     monkeypatch.setenv("MMDATA_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+def tokenizer_for(text: Text, pairs: Pairs, rewording: tuple[Stage, ...] = ()) -> Tokenizer:
+    return vocabulary.tokenizer_for(text, pairs, Cleaner(text.cleaner, rewording))
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from mmdata.files.headers import Format
 from mmdata.files.scan import Scan
 from mmdata.pairs.pairs import Pairs, Row
 from mmdata.sampling.epoch import EpochIndex
-from mmdata.sampling.lookup import GATHERED, Lookup
+from mmdata.sampling.lookup import LIST_SEPARATOR, Lookup
 from mmdata.sampling.order import Order
-from mmdata.tasks import TextTask
+from mmdata.tasks import Task
 
 POLICIES: list[Any] = ["all", "random", "cycle", "first", "longest", "join"]
-TASKS: list[TextTask] = [
+TASKS: list[Task] = [
     References(),
     *(task(captions=captions) for task in (Captioning, Retrieval) for captions in POLICIES),
     Prefix(prompt="?", captions="cycle"),
@@ -40,22 +40,22 @@ def pairs_of(files: Files) -> tuple[Pairs, Any]:
     return Pairs.of_rows("root", rows, layout="rows"), np.array([key for _, key in files], np.int64)
 
 
-def groups_of(files: Files, *, once_a_file: bool) -> list[list[int]]:
+def groups_of(files: Files, *, once_per_file: bool) -> list[list[int]]:
     """The pairs of each image: those of its copies too, where they are one image with it."""
     groups: dict[Any, list[int]] = {}
     pair = itertools.count()
     for row, (captions, key) in enumerate(files):
-        name = key if once_a_file and key else f"row {row}"
+        name = key if once_per_file and key else f"row {row}"
         groups.setdefault(name, []).extend(next(pair) for _ in captions)
     return list(groups.values())
 
 
-def expected(task: TextTask, files: Files) -> list[list[int]]:
+def expected(task: Task, files: Files) -> list[list[int]]:
     """The pairs of each index, by a slow loop."""
     texts = [text.encode() for captions, _ in files for text in captions]
     if task.captions == "all":
         return [[pair] for pair in range(len(texts))]
-    groups = groups_of(files, once_a_file=isinstance(task, (Retrieval, References)))
+    groups = groups_of(files, once_per_file=isinstance(task, (Retrieval, References)))
     if task.captions == "first":
         return [group[:1] for group in groups]
     if task.captions == "longest":  # Python's max, too, takes the first of equals
@@ -79,7 +79,7 @@ def test_visits_equal_a_slow_loop(files: Files) -> None:
         assert rows.dtype == np.int64
         assert rows.tolist() == [row_of[group[0]] for group in wanted]
 
-        said = list(epoch_index.said(task, pairs))
+        said = list(epoch_index.captions(task, pairs))
         if task.captions == "join":
             assert said == [" ".join(texts[pair] for pair in group) for group in wanted]
         elif task.captions in ("all", "first", "longest"):
@@ -92,8 +92,8 @@ def test_copies_and_ties_by_hand() -> None:
     files = [(["a", "bb"], 7), (["cc"], 0), (["é"], 7), (["d"], 0)]
     pairs, keys = pairs_of(files)
 
-    def chosen(task: TextTask) -> list[str]:
-        return list(EpochIndex.of(task, pairs, keys).said(task, pairs))
+    def chosen(task: Task) -> list[str]:
+        return list(EpochIndex.of(task, pairs, keys).captions(task, pairs))
 
     assert chosen(Retrieval(captions="join")) == ["a bb é", "cc", "d"]
     assert chosen(Retrieval(captions="first")) == ["a", "cc", "d"]
@@ -111,7 +111,7 @@ def test_without_captions_an_index_is_a_row() -> None:
 # Which captions a step takes.
 
 
-def look_up(task: TextTask, files: Files, **order: Any) -> Lookup:
+def look_up(task: Task, files: Files, **order: Any) -> Lookup:
     """The lookup of an order that takes all indices in one batch, unless told otherwise."""
     pairs, keys = pairs_of(files)
     epoch_index = EpochIndex.of(task, pairs, keys)
@@ -139,7 +139,7 @@ FEW: Files = [
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{type(task).__name__} {task.captions}")
-def test_steps_equal_a_slow_loop(task: TextTask) -> None:
+def test_steps_equal_a_slow_loop(task: Task) -> None:
     wanted = expected(task, FEW)
     texts = [text.encode() for captions, _ in FEW for text in captions]
     row_of = [row for row, (captions, _) in enumerate(FEW) for _ in captions]
@@ -151,8 +151,8 @@ def test_steps_equal_a_slow_loop(task: TextTask) -> None:
         for index, caption, row, path, image_id in zip(*told, strict=True):
             indices[epoch].append(index)
             group = wanted[index]
-            if task.captions in ("join", "gather"):
-                between = GATHERED if task.captions == "gather" else b" "
+            if task.captions in ("join", "list"):
+                between = LIST_SEPARATOR if task.captions == "list" else b" "
                 chosen = {(between.join(texts[pair] for pair in group), row_of[group[0]])}
             else:
                 turn = [group[(index + epoch) % len(group)]]
@@ -177,7 +177,7 @@ def test_steps_equal_a_slow_loop(task: TextTask) -> None:
 def test_no_batch_of_retrieval_holds_an_image_twice(
     files: Files, captions: Any, batch_size: int, workers: int, seed: int
 ) -> None:
-    task, groups = Retrieval(captions=captions), groups_of(files, once_a_file=True)
+    task, groups = Retrieval(captions=captions), groups_of(files, once_per_file=True)
     batch_size *= workers
     assume(not 0 < len(groups) % batch_size < workers)  # `Order` refuses it
     steps = -(-len(groups) // batch_size)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from chance import chance  # type: ignore[import-not-found]
 
 from mmdata.example import Stage
-from mmdata.stages.captions import DropCaption, Gathered, ShuffleTags, Template, TidyTags
+from mmdata.stages.captions import DropCaption, ShuffleTags, SplitCaptions, Template, TidyTags
 
 SEED = [1, 2]
 
@@ -36,7 +36,7 @@ STAGES: list[Any] = [
     ShuffleTags(keep=2),
     Template(text="a {caption}."),
     DropCaption(rate=0.5),
-    Gathered(separator=b"\xff"),
+    SplitCaptions(separator=b"\xff"),
 ]
 
 
@@ -46,7 +46,7 @@ def test_stages_are_values_and_leave_the_rest(stage: Any) -> None:
     assert len({stage, pickle.loads(pickle.dumps(stage))}) == 1
     assert repr(stage).startswith(f"{type(stage).__name__}(")
     given = example()
-    if isinstance(stage, Gathered):
+    if isinstance(stage, SplitCaptions):
         given["caption"] = tf.constant(["a\xffb".encode("latin-1")])
     before = dict(given)
     eager, graph = stage(given), tf.function(stage)(given)
@@ -177,7 +177,7 @@ GATHERED: list[list[str]] = [
 
 def test_gathered_captions_are_taken_apart() -> None:
     joined = [b"\xff".join(text.encode() for text in texts) for texts in GATHERED]
-    made = Gathered(separator=b"\xff")({"caption": tf.constant(joined), "row": 7})
+    made = SplitCaptions(separator=b"\xff")({"caption": tf.constant(joined), "row": 7})
     for name in ("caption", "references"):
         captions = [[text.decode() for text in texts] for texts in made[name].to_list()]
         assert captions == GATHERED

@@ -21,12 +21,13 @@ import tensorflow as tf
 
 import mmdata
 from mmdata.dataset import Dataset
+from mmdata.sampling.order import Order
 from mmdata.training.resume import Resume
 
 EPOCHS, STEPS = 3, 4
 
 
-def plan(steps: Any) -> Any:
+def make(steps: Any, _: Any) -> Any:
     """Random batches instead of pictures: a pipeline takes longer to make than to train on."""
 
     def batch(step: Any) -> Any:
@@ -43,7 +44,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     pictures = tmp_path_factory.mktemp("resume") / "pictures"
     killing.copy_pictures(pictures, 4)
     ds: Dataset = mmdata.build(pictures, text="word", image_size=(8, 8), sequence_length=24)
-    return ds.replace(plan=plan, steps_per_epoch=STEPS)
+    plan = dataclasses.replace(ds.plan, order=Order(count=STEPS, batch_size=1))
+    return ds.replace(plan=plan, make=make)
 
 
 @pytest.fixture
@@ -420,16 +422,17 @@ class TestRefuses:
         self, refused: Refused, ds: Dataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings = ds.settings
-        assert {"pairs", "seed", "batches", "tokenizer", "mmdata", "tensorflow"} <= {*settings}
+        assert {"pairs", "seed", "batching", "tokenizer", "versions", "decoders"} <= {*settings}
         for name in settings:
-            changed = settings | {name: settings[name][:-1] + "?"}
+            was, now = json.dumps(settings[name]), json.dumps(f"another {name}")
+            changed = settings | {name: f"another {name}"}
             monkeypatch.setattr(Dataset, "settings", changed)
             message = refused(ds)
             said = "pairs: images, captions or their contents changed." if name == "pairs" else name
             assert f"these have changed. {said}" in message
             if name != "pairs":
-                assert f"{settings[name][-20:]}, is now " in message
-                assert f"{changed[name][-20:]}. Set that back, or begin" in message
+                assert f"{name}: was {was[:60]}" in message
+                assert f", is now {now}" in message
             assert message.count(", is now ") == (name != "pairs")
             assert len(message) < 600
 
@@ -437,8 +440,8 @@ class TestRefuses:
         self, refused: Refused, ds: Dataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings = {name: text for name, text in ds.settings.items() if name != "seed"}
-        monkeypatch.setattr(Dataset, "settings", settings | {"z": "1"})
-        assert "seed: was 0, is now nothing. z: was nothing, is now 1." in refused(ds)
+        monkeypatch.setattr(Dataset, "settings", settings | {"z": 1})
+        assert "seed: was 0, is now null. z: was null, is now 1." in refused(ds)
 
     def test_another_model(self, refused: Refused, ds: Dataset) -> None:
         message = refused(ds, model_of(width=5))

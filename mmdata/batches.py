@@ -1,0 +1,107 @@
+"""Step -> batch: everything that happens to an example, in order."""
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mmdata.config import Config
+from mmdata.example import Stage, chain
+from mmdata.images.cache import Cached
+from mmdata.images.corrupt import Corrupt
+from mmdata.images.decoding import Decoding
+from mmdata.images.one_by_one import one_by_one
+from mmdata.sampling.lookup import Lookup
+from mmdata.sampling.order import Order
+from mmdata.stages.augment import Seed
+from mmdata.stages.fill_up import CutBack, Full
+from mmdata.stages.normalize import Normalize
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """What the batches of a dataset are made of.
+
+    Attributes:
+      config: The arguments of `build`.
+      order: Step -> indices of its examples: here everything is shuffled.
+      look_up: Step -> rows, paths and captions.
+      decoding: Files -> images: decode, resize, crop.
+      cached: Images that were decoded before; None without a cache.
+      corrupt: Notes images that fail, or stops.
+      caption_stages: Captions -> ids: clean, tokenize, pack.
+    """
+
+    config: Config
+    order: Order
+    look_up: Lookup
+    decoding: Decoding
+    cached: Cached | None
+    corrupt: Corrupt
+    caption_stages: tuple[Stage, ...]
+
+    @property
+    def normalize(self) -> Normalize | None:
+        """uint8 pixels -> what the model expects; None where features take the place of images."""
+        return None if self.config.encoder else Normalize(to=self.config.pixels.normalize)
+
+    def images(self, rows: NDArray[Any]) -> Any:
+        """A dataset of the images of rows, as a model gets them; see `Decoding.images`."""
+        if self.cached is None:
+            ds = self.decoding.images(rows, self.look_up)
+        else:
+            ds = self.cached.images(rows)
+        normalize = chain([self.normalize])
+        return ds.map(lambda place, image: (place, normalize({"image": image})["image"]))
+
+
+def batches(steps: Any, plan: Plan) -> Any:
+    """Makes the batches of steps.
+
+    Args:
+      steps: A dataset of steps, int64 [].
+      plan: What they are made of.
+
+    Returns:
+      A dataset of batches as `fit` takes them.
+    """
+    config, order, cached = plan.config, plan.order, plan.cached
+    size = order.batch_size // order.shard[1]
+    augment = (*config.augment, *config.task.on_examples)
+    strict = plan.decoding.decode.strict and cached is None
+    find = [plan.look_up, Seed(seed=config.seed) if augment else None]  # no buffer to fill
+    finish = [
+        None if cached is not None and cached.complete else plan.corrupt,
+        CutBack() if strict else None,
+        *plan.caption_stages,  # clean, tokenize, pack: on batches, ten times as fast as one by one
+        plan.normalize,  # last: before it, bytes move, not floats
+        config.task,
+        Full(size=size) if order.full else None,
+    ]
+    if cached is not None and not augment:  # nothing takes a batch apart: one call a batch
+        ds = steps.map(chain([*find, cached, *finish]), num_parallel_calls=tf.data.AUTOTUNE)
+    else:
+        ds = one_by_one(
+            steps,
+            find,
+            plan.decoding if cached is None else cached.examples,  # decode, resize, crop
+            augment,  # behind resizing, where pixels are few
+            size=size,
+            may_be_short=bool(order.buckets),
+            strict=plan.look_up if strict else None,
+        )
+        ds = ds.map(chain(finish), num_parallel_calls=tf.data.AUTOTUNE)
+    return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _options() -> Any:
+    # TensorFlow chooses how many batches are under way and wait. Fixed numbers of calls and of
+    # batches, private thread pools, one thread an operation, no automatic tuning and no graph
+    # optimizations were each measured beside that, with a cache: none of them did more images a
+    # second than the spread between two runs.
+    options = tf.data.Options()
+    options.deterministic = True
+    # Shards are slices of each batch, cut by `Order`; TensorFlow must not cut again.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options

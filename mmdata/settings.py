@@ -1,0 +1,64 @@
+"""Options and stages as plain data, which JSON holds and any language reads."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_LARGEST = 2**53
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """A dataclass as plain data: its name under "type", then its fields; see `plain`.
+
+    Fields that its `repr` leaves out are left out here, too.
+    """
+    fields = [field.name for field in dataclasses.fields(value) if field.repr]
+    return {"type": _name(type(value)), **{name: plain(getattr(value, name)) for name in fields}}
+
+
+def plain(value: Any) -> Any:
+    """A value as None, bools, numbers, texts, lists and dicts.
+
+    Bytes become hex digits, and integers beyond 2^53, which JavaScript rounds, become texts. Of
+    anything else without a `to_dict`, the name of the type is left: code is not compared.
+    """
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return value.to_dict() if hasattr(value, "to_dict") else as_dict(value)
+    if hasattr(value, "to_dict") and not isinstance(value, type):
+        return value.to_dict()
+    return {"type": _name(value if hasattr(value, "__qualname__") else type(value))}
+
+
+def fingerprint(settings: Any, *contents: bytes) -> str:
+    """32 hex digits that differ where settings (plain data) or contents do: a name for a file."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for content in contents:
+        digest.update(b"%d:" % len(content))
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _name(kind: Any) -> str:
+    """Where a class or function is defined; ours are called by their name alone."""
+    ours = kind.__module__.startswith("mmdata.")
+    return kind.__qualname__ if ours else f"{kind.__module__}.{kind.__qualname__}"

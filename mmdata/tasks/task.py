@@ -1,0 +1,101 @@
+"""What a task is: the one place where tasks differ."""
+
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from typing_extensions import Self
+
+from mmdata.example import Example, Stage
+from mmdata.pairs.pairs import Pairs
+from mmdata.settings import as_dict
+
+CaptionChoice = Literal["none", "all", "random", "cycle", "first", "longest", "join", "list"]
+"""Which captions of an image an epoch takes.
+
+"none": captions are not read, and an epoch takes each image once. "list": each image once, with all
+its captions. The others: see `Captioned`.
+"""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What a batch holds, and which captions it needs.
+
+    To add a task, write a frozen dataclass that inherits from `Task`, or from `Captioned`, where an
+    example has one caption. Only `__call__` must be defined; the rest has defaults.
+
+    `__call__` takes a batch: a dict with `image` [b, H, W, 3], `valid` bool [b] (False where the
+    image is corrupt), `image_id` int64 [b], `weight` float32 [b] where rows have weights,
+    `column:name` [b] for each of `columns`, and, unless `captions` is "none", `token_ids` int32
+    [b, t], `padding_mask` and `response_mask` bool [b, t]. With "list", these are [b, n, t], ragged
+    in n, and `references` string [b, n] has the captions themselves. It returns what `fit` takes.
+
+    Attributes:
+      captions: Which captions of an image an epoch takes.
+      columns: Columns of numbers that come along under their names, each [b].
+      lookahead: By how many tokens sequences are longer than asked for: 1 for teacher forcing.
+      prompt: Text before each caption; not cleaned, never cut.
+    """
+
+    captions: CaptionChoice = "none"
+    columns: tuple[str, ...] = ()
+    lookahead: int = 0
+    prompt: str = ""
+
+    def __call__(self, example: Example) -> Any:
+        """A batch as `fit` takes it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The task as plain data."""
+        return as_dict(self)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether captions are read."""
+        return self.captions != "none"
+
+    @property
+    def once_per_file(self) -> bool:
+        """Whether copies of a file are one image, with the captions of all copies."""
+        return False
+
+    @property
+    def reads_all_splits(self) -> bool:
+        """Whether the splits that are not asked for are read too; see `with_pairs`."""
+        return False
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of their labels; empty where there are none."""
+        return ()
+
+    @property
+    def rewording(self) -> tuple[Stage, ...]:
+        """Stages before cleaning that give captions the words that a vocabulary must know."""
+        return ()
+
+    @property
+    def on_examples(self) -> tuple[Stage, ...]:
+        """Stages for the caption of each example, after augmentation; `seed` int32 [2] is given."""
+        return ()
+
+    def check(
+        self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
+    ) -> None:
+        """Raises a ValueError where the task excludes other arguments of `build`."""
+        return None
+
+    def for_evaluation(self) -> Self:
+        """The task without chance, for the splits "validation" and "test"."""
+        return self
+
+    def with_pairs(self, pairs: Pairs) -> Self:
+        """The task with what it needs to know of all pairs, e.g. classes.
+
+        Raises:
+          ValueError: The pairs lack what the task needs.
+        """
+        return self
+
+    def values(self, pairs: Pairs) -> dict[str, Any]:
+        """Features of each row that only this task needs, each [rows]."""
+        return {}
