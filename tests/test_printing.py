@@ -1,4 +1,4 @@
-"""Text from files is printed, and the terminal obeys none of it."""
+"""Text from files is printed without characters that a terminal obeys."""
 
 import os
 import pathlib
