@@ -206,12 +206,23 @@ def test_training_jitters_images_and_inference_does_not() -> None:
 # -------------------------------------------------------------------------------- captions written
 
 
+@functools.cache
+def logits_of(model: Any) -> Any:
+    """The model as one graph for captions of any number and length."""
+    inputs = {
+        "images": tf.TensorSpec([None, *SIZE, 3], tf.float32),
+        "token_ids": tf.TensorSpec([None, None], tf.int32),
+        "padding_mask": tf.TensorSpec([None, None], tf.bool),
+    }
+    return tf.function(lambda batch: model(batch), input_signature=[inputs])
+
+
 def log_probabilities(model: Any, images: Floats, written: Sequence[Sequence[int]]) -> Any:
     """The model's own words for the next token, asked the slow way: from the start every time."""
     token_ids = np.asarray([[START, *tokens] for tokens in written], np.int32)
     mask = np.ones(token_ids.shape, bool)
     inputs = {"images": images, "token_ids": token_ids, "padding_mask": mask}
-    logits = run(model, inputs)[:, -1].astype(np.float64)
+    logits = logits_of(model)(inputs)[:, -1].numpy().astype(np.float64)
     return logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
 
 
