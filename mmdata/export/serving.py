@@ -46,11 +46,12 @@ class _Converter(keras.layers.Layer):
 class ImageDecoder(_Converter):
     """Encoded images -> pixels, bit for bit as `mmdata.build` with these `Pixels` has them.
 
-    string [b], b >= 1, the bytes of files: JPEG, PNG, WebP, GIF, BMP or JPEG XL
+    string [b], b >= 1, the bytes of JPEG, PNG or WebP files
       ->  [b, H, W, 3], float32 or uint8, as `pixels` has it
 
-    Finds format and EXIF orientation in the bytes. Does not decode what only Pillow does: TIFF,
-    AVIF, HEIC, animated WebP, and the like. Works in a graph, in `tf.data` and eagerly.
+    Finds format and EXIF orientation in the bytes. Does not decode other formats, animated WebP,
+    and PNG with a transparent colour: convert them first. Works in a graph, in `tf.data` and
+    eagerly.
 
     Args:
       pixels: How training read images, e.g. `ds.pixels`; without `buckets`.

@@ -42,7 +42,7 @@ class Prefix(Captioned):
 
     A batch is that of `Captioning`, whose `token_ids` begin with the start token and the prompt;
     the prompt is never cut, and never learned, so a model has to be given it to write on:
-    `mmdata.captioner`, which writes from the start token alone, is not for this task.
+    `mmdata.Captioner`, which writes from the start token alone, is not for this task.
     One feature more:
 
       response_mask: bool [b, t], True at the tokens of the caption and at the

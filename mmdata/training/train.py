@@ -8,7 +8,7 @@ import numpy as np
 
 from mmdata.dataset import Dataset
 from mmdata.explore.sheet import caption_sheet
-from mmdata.models import captioner, dual_encoder, recall_at_k
+from mmdata.models import Captioner, DualEncoder, recall_at_k
 from mmdata.pairing.problems import OnProblem
 from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
@@ -70,7 +70,7 @@ class Outcome:
 def train_captioner(
     pairs: Pairs, settings: Settings, attributes: Attributes | None, verbose: int
 ) -> Outcome:
-    """Trains `captioner`; its captions of validation images are measured by BLEU.
+    """Trains a `Captioner`; its captions of validation images are measured by BLEU.
 
     Args:
       pairs: What to train on; split 80/10/10 unless it is split already.
@@ -79,7 +79,7 @@ def train_captioner(
       verbose: Of `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line an epoch.
     """
     ds = _training_set(pairs, settings, "captioning")
-    model = _fit(captioner, ds, settings, verbose)
+    model = _fit(Captioner.from_dataset, ds, settings, verbose)
     held_out = _held_out(pairs, settings, ds.tokenizer, _DESCRIBED)
     images = held_out.arrays["images"]
     captions = _texts(ds.tokenizer, model.generate(images))
@@ -112,7 +112,7 @@ def train_captioner(
 
 
 def train_dual_encoder(pairs: Pairs, settings: Settings, verbose: int) -> Outcome:
-    """Trains `dual_encoder`; validation captions search their images, and the other way round.
+    """Trains a `DualEncoder`; validation captions search their images, and the other way round.
 
     Args:
       pairs: What to train on; split 80/10/10 unless it is split already.
@@ -120,7 +120,7 @@ def train_dual_encoder(pairs: Pairs, settings: Settings, verbose: int) -> Outcom
       verbose: Of `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line an epoch.
     """
     ds = _training_set(pairs, settings, "retrieval")
-    model = _fit(dual_encoder, ds, settings, verbose)
+    model = _fit(DualEncoder.from_dataset, ds, settings, verbose)
     held_out = _held_out(pairs, settings, ds.tokenizer, _GALLERY)
     arrays, ids = held_out.arrays, held_out.arrays["image_id"]
     images = model.encode_images(arrays["images"])
@@ -175,9 +175,7 @@ def _fit(make: Any, ds: Dataset, settings: Settings, verbose: int) -> Any:
     steps = settings.epochs * len(ds)
     keras.utils.set_random_seed(settings.seed)
     model = make(
-        ds.tokenizer,
-        image_size=settings.image_size,
-        sequence_length=settings.sequence_length,
+        ds,
         learning_rate=keras.optimizers.schedules.CosineDecay(
             0.0, steps, warmup_target=settings.learning_rate, warmup_steps=steps // 10
         ),

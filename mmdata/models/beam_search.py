@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-from mmdata.models.encoder import Tensor
+from mmdata.models.image_encoder import Tensor
 
 # Stands for the logarithm of 0: minus infinity would turn into NaN where it is subtracted.
 _NEVER = -1e9
