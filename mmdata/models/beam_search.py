@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from keras import ops
@@ -12,8 +13,11 @@ from mmdata.models.image_encoder import Tensor
 _NEVER = -1e9
 
 
+Step = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
 def beam_search(
-    step: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
+    step: Step,
     past: Tensor,
     *,
     beams: int,
@@ -45,58 +49,9 @@ def beam_search(
 
     Source: Wu et al. 2016 (arXiv:1609.08144), section 7 and equation 14.
     """
+    search = _Search(step, beams, length, start_id, end_id, pad_id, length_penalty)
     images = ops.shape(past)[0]
-    places = ops.arange(length, dtype="int32")
-
-    def penalty(tokens: Tensor) -> Tensor:
-        return ((5.0 + ops.cast(tokens, "float32")) / 6.0) ** length_penalty
-
-    def may_win(scores: Tensor, won: Tensor) -> Tensor:
-        # A live score can only fall, so at best it is divided by the largest penalty.
-        best = ops.max(scores, axis=1)
-        return ops.logical_and(best > _NEVER / 2, best / penalty(length) > won)
-
-    def go_on(position: Tensor, newest: Tensor, scores: Tensor, *state: Tensor) -> Tensor:
-        del newest
-        return ops.logical_and(position < length, ops.any(may_win(scores, state[1])))
-
-    def extend(
-        position: Tensor,
-        newest: Tensor,
-        scores: Tensor,
-        written: Tensor,
-        won: Tensor,
-        winner: Tensor,
-        past: Tensor,
-    ) -> tuple[Tensor, ...]:
-        logits, past = step(newest, position, past)
-        logits = ops.cast(logits, "float32")
-        vocabulary = logits.shape[-1]
-        token = ops.arange(vocabulary, dtype="int32")
-        is_end = token == end_id
-        inside = ops.logical_and(token != start_id, token != pad_id)
-        allowed = ops.logical_or(is_end, ops.logical_and(inside, position < length - 1))
-        gains = ops.where(allowed, ops.log_softmax(logits, axis=-1), _NEVER)
-        totals = ops.reshape(ops.expand_dims(scores, 2) + gains, (-1, beams * vocabulary))
-        scores, picked = ops.top_k(totals, beams)
-        picked = ops.cast(picked, "int32")
-        origin, newest = picked // vocabulary, picked % vocabulary
-        past = _follow(past, origin)
-        written = ops.where(
-            places == position, ops.expand_dims(newest, 2), _follow(written, origin)
-        )
-
-        ends = ops.logical_and(newest == end_id, scores > _NEVER / 2)
-        final = ops.where(ends, scores / penalty(position + 1), 2 * _NEVER)
-        best = ops.cast(ops.argmax(final, axis=1), "int32")
-        better = ops.max(final, axis=1) > won
-        won = ops.where(better, ops.max(final, axis=1), won)
-        ended = _follow(written, ops.expand_dims(best, 1))[:, 0]
-        winner = ops.where(ops.expand_dims(better, 1), ended, winner)
-        scores = ops.where(newest == end_id, _NEVER, scores)
-        return position + 1, newest, scores, written, won, winner, past
-
-    # All beams start alike; only the first may go on, or they would stay alike.
+    # All beams start alike; only the first may continue, or they would stay alike.
     first = ops.where(ops.arange(beams) == 0, 0.0, _NEVER)
     state = (
         ops.zeros((), dtype="int32"),
@@ -107,7 +62,88 @@ def beam_search(
         ops.full((images, length), pad_id, dtype="int32"),
         past,
     )
-    return ops.while_loop(go_on, extend, state)[5]
+    return ops.while_loop(search.continues, search.extend, state)[5]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Search:
+    """The loop over positions, for b images with k beams each.
+
+    Its state: position int32 []; newest tokens int32 [b, k]; scores float32 [b, k]; written int32
+    [b, k, length]; won float32 [b] and winner int32 [b, length], the best ended caption; past.
+    """
+
+    step: Step
+    beams: int
+    length: int
+    start_id: int
+    end_id: int
+    pad_id: int
+    length_penalty: float
+
+    def continues(self, position: Tensor, newest: Tensor, scores: Tensor, *state: Tensor) -> Tensor:
+        """Whether a live caption can still win."""
+        del newest
+        # A live score can only fall, so at best it is divided by the largest penalty.
+        best = ops.max(scores, axis=1)
+        may_win = ops.logical_and(best > _NEVER / 2, best / self._penalty(self.length) > state[1])
+        return ops.logical_and(position < self.length, ops.any(may_win))
+
+    def extend(
+        self,
+        position: Tensor,
+        newest: Tensor,
+        scores: Tensor,
+        written: Tensor,
+        won: Tensor,
+        winner: Tensor,
+        past: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Writes one token more of each live caption."""
+        logits, past = self.step(newest, position, past)
+        scores, picked = ops.top_k(self._totals(logits, position, scores), self.beams)
+        picked, vocabulary = ops.cast(picked, "int32"), logits.shape[-1]
+        origin, newest = picked // vocabulary, picked % vocabulary
+        written = ops.where(
+            ops.arange(self.length, dtype="int32") == position,
+            ops.expand_dims(newest, 2),
+            _follow(written, origin),
+        )
+        won, winner = self._best_ended(position, newest, scores, written, won, winner)
+        scores = ops.where(newest == self.end_id, _NEVER, scores)
+        return position + 1, newest, scores, written, won, winner, _follow(past, origin)
+
+    def _totals(self, logits: Tensor, position: Tensor, scores: Tensor) -> Tensor:
+        """The scores of all continuations of all beams: float32 [b, k * v]."""
+        logits = ops.cast(logits, "float32")
+        token = ops.arange(logits.shape[-1], dtype="int32")
+        inside = ops.logical_and(token != self.start_id, token != self.pad_id)
+        inside = ops.logical_and(inside, position < self.length - 1)
+        allowed = ops.logical_or(token == self.end_id, inside)
+        gains = ops.where(allowed, ops.log_softmax(logits, axis=-1), _NEVER)
+        totals = ops.expand_dims(scores, 2) + gains
+        return ops.reshape(totals, (-1, self.beams * logits.shape[-1]))
+
+    def _best_ended(
+        self,
+        position: Tensor,
+        newest: Tensor,
+        scores: Tensor,
+        written: Tensor,
+        won: Tensor,
+        winner: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The score and tokens of the best caption that has ended, this one or one before."""
+        ends = ops.logical_and(newest == self.end_id, scores > _NEVER / 2)
+        final = ops.where(ends, scores / self._penalty(position + 1), 2 * _NEVER)
+        best = ops.cast(ops.argmax(final, axis=1), "int32")
+        better = ops.max(final, axis=1) > won
+        ended = _follow(written, ops.expand_dims(best, 1))[:, 0]
+        won = ops.where(better, ops.max(final, axis=1), won)
+        return won, ops.where(ops.expand_dims(better, 1), ended, winner)
+
+    def _penalty(self, tokens: Tensor) -> Tensor:
+        return ((5.0 + ops.cast(tokens, "float32")) / 6.0) ** self.length_penalty
 
 
 def _follow(values: Tensor, origin: Tensor) -> Tensor:
