@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from mmdata.cli.bench import bench
 from mmdata.cli.cache import cache
 from mmdata.cli.looking import pair, report, show, verify
 from mmdata.cli.options import lines_for
@@ -56,5 +55,5 @@ def main() -> None:
     """
 
 
-for command in (pair, verify, report, show, train, cache, bench):
+for command in (pair, verify, report, show, train, cache):
     main.add_command(command)

@@ -685,7 +685,7 @@ def test_without_matplotlib(plain: mmdata.Dataset, monkeypatch: pytest.MonkeyPat
 
 def test_import_waits_for_nothing_heavy() -> None:
     code = (
-        "import sys, mmdata.explore, mmdata.explore.grid, mmdata.benchmarks.plot;"
+        "import sys, mmdata.explore, mmdata.explore.grid;"
         "print({'tensorflow', 'matplotlib', 'keras'} & set(sys.modules), dir(mmdata.explore))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
