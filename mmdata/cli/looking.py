@@ -21,7 +21,7 @@ from mmdata.cli.options import (
     tensorflow,
     together,
 )
-from mmdata.explore.files import writable
+from mmdata.explore.files import save, writable
 from mmdata.pairs.findings import PairingReport
 
 if TYPE_CHECKING:
@@ -176,7 +176,6 @@ def show(
     pairs = read(on_problem)
     with tensorflow():
         import mmdata
-        from mmdata.explore.grid import save
 
         augment = [getattr(mmdata, _STAGES[stage])() for stage in stages]
         ds = mmdata.build(

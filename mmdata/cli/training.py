@@ -155,7 +155,7 @@ def _told(task: str, outcome: "Outcome") -> str:
 
 def _saved(task: str, outcome: "Outcome", output: pathlib.Path) -> str:
     """Writes model, vocabulary and picture, each in one step; says so."""
-    from mmdata.explore.grid import save
+    from mmdata.explore.files import save
 
     with _whole(output / f"{task}-vocabulary.txt") as path:
         outcome.tokenizer.save(path)
