@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from mmdata.cli.bench import bench
 from mmdata.cli.cache import cache
 from mmdata.cli.options import lines_for
 from mmdata.cli.pair_verify import pair, verify
@@ -55,5 +54,5 @@ def main() -> None:
     """
 
 
-for command in (pair, verify, report, show, train, cache, bench):
+for command in (pair, verify, report, show, train, cache):
     main.add_command(command)

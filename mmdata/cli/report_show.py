@@ -19,7 +19,7 @@ from mmdata.cli.options import (
     sources,
     together,
 )
-from mmdata.explore.files import writable
+from mmdata.explore.files import save, writable
 
 if TYPE_CHECKING:
     from mmdata.pairing.problems import OnProblem
@@ -157,7 +157,6 @@ def show(
     pairs = read(on_problem)
     with quiet_tensorflow():
         import mmdata
-        from mmdata.explore.grid import save
 
         augment = [getattr(mmdata, _STAGES[stage])() for stage in stages]
         ds = mmdata.build(

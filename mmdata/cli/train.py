@@ -164,7 +164,7 @@ def _summary(task: str, outcome: "Outcome") -> str:
 
 def _saved(task: str, outcome: "Outcome", output: pathlib.Path) -> str:
     """Writes model, vocabulary and picture, each in one step; returns a message that says so."""
-    from mmdata.explore.grid import save
+    from mmdata.explore.files import save
 
     with _whole(output / f"{task}-vocabulary.txt") as path:
         outcome.tokenizer.save(path)

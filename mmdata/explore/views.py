@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset
 from mmdata.explore.gallery import short
-from mmdata.explore.grid import displayed
 from mmdata.files.headers import Format
 from mmdata.images.thumbnails import Thumbnail, exact, thumbnail
+from mmdata.stages.normalize import Normalize
 
 _SIDE = 320
 
@@ -61,6 +61,25 @@ def views(ds: Dataset, count: int) -> list[View]:
         _view(ds, rows[place], captions[place], {key: features[key][place] for key in features})
         for place in sorted(map(rows.index, set(rows)))[:count]
     ]
+
+
+def displayed(images: Any, normalize: str) -> NDArray[np.uint8]:
+    """The pixels that a model gets, as they were before they were normalized.
+
+    Args:
+      images: [..., H, W, 3].
+      normalize: By which name; see `Normalize`.
+
+    Returns:
+      uint8 [..., H, W, 3], RGB, 0-255.
+    """
+    corners = 255 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.uint8)
+    made = Normalize(to=normalize)({"image": corners[np.newaxis]})["image"]
+    black, *colors = np.asarray(made, np.float64)[0]
+    # Whatever it does is affine, so these four say all about it.
+    shares = (np.asarray(images, np.float64) - black) @ np.linalg.inv(np.array(colors) - black)
+    pixels: NDArray[np.uint8] = np.clip(255 * shares, 0, 255).round().astype(np.uint8)
+    return pixels
 
 
 def _view(ds: Dataset, row: int, caption: bytes, example: dict[str, Any]) -> View:
