@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmdata.explore.files import writable
 from mmdata.explore.lettering import LINE, drawable, shorten, width, wrap
 from mmdata.optional import require
-from mmdata.storage.shards import put
+from mmdata.storage.atomic import write
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -326,4 +326,4 @@ def save(figure: Any, path: "StrPath") -> None:
     """Writes a figure as PNG, in one step: no half-written file is ever there."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=100)
-    put(writable(path), content.getvalue())
+    write(writable(path), content.getvalue())

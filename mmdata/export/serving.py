@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import pathlib
-import tempfile
 import warnings
 from typing import Any
 
@@ -20,6 +19,7 @@ from mmdata.stages.normalize import Normalize
 from mmdata.stages.pack import Tokenize
 from mmdata.stages.read_header import ReadHeader
 from mmdata.stages.resize import CenterCrop
+from mmdata.storage.atomic import replacing
 from mmdata.tokenizers import Tokenizer
 
 _NAMED = 5
@@ -200,15 +200,10 @@ def export_preprocessing(
             "before you send it.",
             stacklevel=2,
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
     module = _Preprocessing(images, captions)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        written, old = pathlib.Path(folder, "new"), pathlib.Path(folder, "old")
+    with replacing(target, replace_folder=overwrite) as written:
         tf.saved_model.save(module, str(written), signatures=module.signatures())
         _require_free(target, overwrite)
-        if target.exists():
-            target.rename(old)
-        written.rename(target)
 
 
 class _Preprocessing(tf.Module):

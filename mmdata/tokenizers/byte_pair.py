@@ -16,7 +16,8 @@ import tensorflow_text as tf_text
 from typing_extensions import Self
 
 from mmdata.optional import require
-from mmdata.tokenizers.files import read, write
+from mmdata.storage.atomic import write
+from mmdata.tokenizers.files import read
 from mmdata.tokenizers.learning import NO_TEXT, watched
 from mmdata.tokenizers.merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
 from mmdata.tokenizers.merging import MARK, SPACE, WIDE, Merger, spell

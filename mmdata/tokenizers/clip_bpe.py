@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from typing_extensions import Self
 
-from mmdata.tokenizers.files import write
+from mmdata.storage.atomic import write
 from mmdata.tokenizers.merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
 from mmdata.tokenizers.merging import MARK, SPACE, Merger, spell
 from mmdata.tokenizers.tokenizer import Tokenizer

@@ -1,8 +1,6 @@
-"""Files that are there in whole or not at all, and are not larger than tokenizers' files are."""
+"""Reads files that are not larger than tokenizers' files are."""
 
 import os
-import pathlib
-import tempfile
 
 LARGEST = 1 << 26
 """Bytes of a file, unpacked: over ten times as many as those of any tokenizer in use have."""
@@ -20,13 +18,3 @@ def read(path: str | os.PathLike[str]) -> bytes:
     if len(content) > LARGEST:
         raise ValueError(f"{os.fspath(path)}: must be a file of at most {LARGEST:,} bytes.")
     return content
-
-
-def write(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file in one step, and the folders above it; the file is never half-written."""
-    target = pathlib.Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        written = pathlib.Path(folder, target.name)
-        written.write_bytes(content)
-        os.replace(written, target)

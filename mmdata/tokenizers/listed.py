@@ -11,7 +11,8 @@ from typing import Any
 import tensorflow as tf
 from typing_extensions import Self
 
-from mmdata.tokenizers.files import read, write
+from mmdata.storage.atomic import write
+from mmdata.tokenizers.files import read
 from mmdata.tokenizers.tokenizer import Tokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")

@@ -14,8 +14,9 @@ from google.protobuf.message import DecodeError
 from typing_extensions import Self
 
 from mmdata.optional import require
+from mmdata.storage.atomic import write
 from mmdata.tokenizers import model_proto
-from mmdata.tokenizers.files import read, write
+from mmdata.tokenizers.files import read
 from mmdata.tokenizers.learning import (
     NO_TEXT,
     require_reserved_tokens,

@@ -240,7 +240,7 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
     for words in (r"\x1b[2J.png", r"person: \u202e\x9b31m "):
         assert words in result.output
     assert hostile.obeyed(result.output) == set()
-    assert "part-" not in " ".join(path.name for path in (tmp_path / "runs").iterdir())
+    assert not list((tmp_path / "runs").glob(".*"))
     written = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert written == [
         f"{task}{ending}"

@@ -564,7 +564,7 @@ class TestSaves:
             with pytest.raises(BrokenOffError):
                 trainer.fit(built.at(0), Resume(copied, every=1))
         assert (copied / "resume.npz").read_bytes() == content
-        assert (copied / "resume.part").stat().st_size > 1000
+        assert os.listdir(copied) == ["resume.npz"]
         trainer.fit(built.at(0), Resume(copied))
         assert trainer.learned() == unbroken.learned
         assert os.listdir(copied) == ["resume.npz"]
