@@ -76,7 +76,7 @@ def _encoded(ds: Dataset, encoder: Any, folder: pathlib.Path) -> Dataset:
     blank = np.zeros((1, *images.shape[1:]), images.dtype.as_numpy_dtype)
     output = _call(encoder, blank)  # builds it, if need be, so that it has weights to compare
     fingerprint = _fingerprint(encoder)
-    pixels = {"normalize": ds.pixels.normalize, **plan.decoding.settings, **versions()}
+    pixels = {"normalize": repr(ds.pixels.normalize), **plan.decoding.settings, **versions()}
     store = Store(
         folder,
         settings={"encoder": fingerprint, "keras": keras.__version__, **pixels},

@@ -74,7 +74,7 @@ class Replacement:
           OSError: That is not possible; then the target is what it was.
         """
         if self.path.is_file():
-            with open(self.path, "rb") as file:
+            with open(self.path, "r+b") as file:
                 os.fsync(file.fileno())
         folders = self.path.is_dir() or self._target.is_dir()
         if self._replace_folder and folders and os.path.lexists(self._target):
