@@ -1,6 +1,10 @@
 """The command `mmdata`."""
 
+import contextlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -18,6 +22,11 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs what the shell asks for; on SIGTERM it cleans up as on Ctrl-C."""
+        with _ending_on_sigterm():
+            return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command; errors may name files, of which the shell passes any by `*`."""
         try:
@@ -25,6 +34,25 @@ class _Commands(click.Group):
         except click.ClickException as err:
             err.message = lines_for(sys.stderr, err.message)  # type: ignore[misc]  # ours to print
             raise
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the command by an exception, so that what is half-written is removed."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one does not stop the cleaning
+        sys.exit(128 + signal.SIGTERM)
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield  # signals are not for this thread, or whoever started this has other plans
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 _EPILOG = """\b
@@ -35,8 +63,8 @@ Begin with:
 
 Exit status: 0 if all went well; 1 if `pair`, `verify` or `cache verify` found something lost or
 damaged, if a command could not do its work, which is then said, or after Ctrl-C; 2 for wrong
-options. Files are written in one step, or not at all. Progress bars and messages go to stderr, bars
-only into a terminal.
+options; 143 after SIGTERM. Files are written in one step, or not at all. Progress bars and messages
+go to stderr, bars only into a terminal.
 """
 
 

@@ -25,7 +25,7 @@ from mmdata.pairs.findings import describe
 from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.strings import Strings
 from mmdata.printable import printable
-from mmdata.storage.atomic import replacing, write
+from mmdata.storage.atomic import replacing, sweep, write
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -90,6 +90,7 @@ def to_card(
 ) -> None:
     """See `Pairs.to_card`."""
     target = _target(path, ".md", "to_card")
+    sweep(target.parent)
     if target.is_file():
         raise FileExistsError(
             f"{target}: there is a file, which may have been filled in by hand; move it first."

@@ -19,7 +19,7 @@ from mmdata.stages.normalize import Normalize
 from mmdata.stages.pack import Tokenize
 from mmdata.stages.read_header import ReadHeader
 from mmdata.stages.resize import CenterCrop
-from mmdata.storage.atomic import replacing
+from mmdata.storage.atomic import replacing, sweep
 from mmdata.tokenizers import Tokenizer
 
 _NAMED = 5
@@ -191,7 +191,8 @@ def export_preprocessing(
       FileExistsError: There is something at `path`, and `overwrite` is not set; or it is no
         SavedModel.
     """
-    target = pathlib.Path(path)
+    target = pathlib.Path(os.path.realpath(path))
+    sweep(target.parent)
     _require_free(target, overwrite)
     if captions is not None and captions.text.fix_text:
         warnings.warn(

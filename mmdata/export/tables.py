@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import pathlib
 import tarfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +21,7 @@ from mmdata.pairs import columns
 from mmdata.pairs.findings import describe
 from mmdata.pairs.pairs import Pairs
 from mmdata.progress import progress
-from mmdata.storage.atomic import replacing
+from mmdata.storage.atomic import replacing, sweep
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -216,6 +217,7 @@ def _weight_column(pairs: Pairs) -> Literal["auto"] | None:
 @contextlib.contextmanager
 def _new_folder(path: str) -> Iterator[str]:
     """An empty folder that takes the place of `path` at the end, if nothing failed."""
+    sweep(pathlib.Path(os.path.realpath(path)).parent)
     if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
         raise FileExistsError(f"a folder to write must be new or empty; got {path!r}.")
     with replacing(path) as target:

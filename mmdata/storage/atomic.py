@@ -159,7 +159,11 @@ def require_writable(folder: pathlib.Path) -> None:
 
 def sweep(folder: pathlib.Path) -> None:
     """Removes what killed processes left in a folder, and nothing that is being written."""
-    for name in filter(_TEMPORARY.fullmatch, os.listdir(folder)):
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in filter(_TEMPORARY.fullmatch, names):
         with contextlib.suppress(OSError):  # it is being written, or another one removes it
             lock = _open_lock(folder / name)
             try:

@@ -279,7 +279,7 @@ class ShardWriter:
     def add(self, identities: NDArray[np.int64], flat: NDArray[np.uint8]) -> None:
         """Writes rows, uint8 [n, bytes], behind those that are there."""
         self._write(flat.reshape(-1), self._begin + self.count * self._row_type.row_bytes)
-        crc = zlib.crc32(flat, self._added[-1][1] if self._added else 0)
+        crc = zlib.crc32(flat.data, self._added[-1][1] if self._added else 0)
         self._added.append((identities, crc))  # what an interrupt leaves out is cut off
         self.count += len(flat)
 

@@ -194,7 +194,8 @@ def test_a_folder_that_is_removed_before_it_is_locked(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before its lock is opened, or after."""
-    real, removed = atomic._open_lock, []
+    real = atomic._open_lock
+    removed: list[pathlib.Path] = []
 
     def open_lock(folder: pathlib.Path) -> int:
         lock = real(folder) if removed else None
