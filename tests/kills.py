@@ -4,6 +4,7 @@ python tests/kills.py FOLDER [resume]
 """
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import json
@@ -142,7 +143,7 @@ def compare(root: pathlib.Path, name: str, kills: int, rng: random.Random) -> tu
     """
     whole = root / name / "whole"
     pairs = prepare(whole, name)
-    changes = run(lambda: CALLS[name](pairs, whole), whole)
+    changes = run(functools.partial(CALLS[name], pairs, whole), whole)
     expected = contents(whole)
     if name == "model":  # a SavedModel has random names inside
         expected = {path: digest and "" for path, digest in expected.items()}
@@ -153,11 +154,12 @@ def compare(root: pathlib.Path, name: str, kills: int, rng: random.Random) -> tu
         folder = root / name / str(number)
         pairs = prepare(folder, name)
         before = contents(folder)
-        run(lambda pairs=pairs, folder=folder: CALLS[name](pairs, folder), folder, point)
+        call = functools.partial(CALLS[name], pairs, folder)
+        run(call, folder, point)
         left += not contents(folder).keys() <= before.keys() | expected.keys()
         if name == "croissant":
             require_own_table(folder)
-        run(lambda pairs=pairs, folder=folder: CALLS[name](pairs, folder), folder)
+        run(call, folder)
         found = contents(folder)
         if name == "model":
             found = {path: digest and "" for path, digest in found.items()}

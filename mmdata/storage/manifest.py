@@ -56,7 +56,19 @@ _LARGEST = 2**53
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
 
 
-class Column(msgspec.Struct, frozen=True, kw_only=True):
+class AnyColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown of a column of any version.
+
+    Attributes:
+      dtype: The dtype of its numbers.
+      shape: The shape of a row.
+    """
+
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+
+
+class Column(AnyColumn, frozen=True, kw_only=True):
     """How the rows of a column are kept.
 
     Attributes:
@@ -114,7 +126,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     fingerprint: str
     settings: dict[str, Any]
-    columns: dict[str, Any]
+    columns: Mapping[str, AnyColumn]
     rows: _Count
 
 
@@ -126,7 +138,7 @@ class Manifest(Head, frozen=True, kw_only=True):
       shards: Oldest first.
     """
 
-    columns: dict[str, Column]
+    columns: Mapping[str, Column]
     shards: tuple[Shard, ...]
 
     @classmethod

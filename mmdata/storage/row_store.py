@@ -7,7 +7,6 @@ import os
 import pathlib
 import shutil
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from mmdata.printable import printable
 from mmdata.progress import progress
 from mmdata.storage.atomic import sweep
+from mmdata.storage.buffers import Buffers
 from mmdata.storage.manifest import MANIFEST, Manifest, Shard, read_manifest
 from mmdata.storage.shards import (
     OpenShard,
@@ -43,48 +43,9 @@ _SHARD = 2**28
 _AT_ONCE = 1024
 """Files that are compared between two steps of the progress bar."""
 
-_POOLED = 16
-_LARGEST = 2**26
-_ALIGNMENT = 64
 _STAMP, _CHECKSUM = 1, 2  # columns of an identity, behind its key
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio: spreads numbers that lie close together."""
-
-
-class Buffers:
-    """Arrays that are used again once nobody holds them, since fresh memory costs page faults.
-
-    They are aligned to 64 bytes: TensorFlow then shares them, where it would copy others.
-    """
-
-    def __init__(self, most: int = _POOLED) -> None:
-        self._most = most
-        self._owners: list[NDArray[np.uint8]] = []
-        self._lock = threading.Lock()
-
-    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array of any content that nobody else holds."""
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        with self._lock:
-            owner = self._owner(size + _ALIGNMENT)
-            begin = -owner.ctypes.data % _ALIGNMENT
-            return owner[begin : begin + size].view(dtype).reshape(shape)
-
-    def _owner(self, size: int) -> NDArray[np.uint8]:
-        # Every view holds the array that owns its memory, so its references tell of all of them.
-        # Two: the list's, and the argument's.
-        owners = self._owners
-        free = [i for i in range(len(owners)) if sys.getrefcount(owners[i]) == 2]
-        for i in free:
-            if owners[i].size == size:
-                return owners[i]
-        owner = np.empty(size, np.uint8)
-        if size <= _LARGEST:
-            if len(owners) < self._most:
-                owners.append(owner)
-            elif free:
-                owners[free[0]] = owner
-        return owner
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,7 @@ from mmdata.storage.atomic import Replacement, write
 from mmdata.storage.manifest import (
     MANIFEST,
     VERSION,
+    AnyColumn,
     Column,
     Manifest,
     Shard,
@@ -97,7 +98,7 @@ class StoredSet:
       folder: Its path.
       settings: What its rows depend on.
       shape: The shape of a row.
-      dtype: The dtype of its numbers.
+      dtype: The name of the dtype of its numbers.
       format: The version of the form in which they are kept.
       rows: How many there are.
       size: Bytes of all files.
@@ -138,17 +139,24 @@ def _stored_set(folder: pathlib.Path) -> StoredSet | None:
     for path in own_files(folder):
         with contextlib.suppress(FileNotFoundError):
             size += path.stat().st_size
-    row = head.columns.get(_ROW, {})
+    row = head.columns.get(_ROW, AnyColumn())
     return StoredSet(
         folder=folder,
         settings=head.settings,
-        shape=tuple(row.get("shape", ())),
-        dtype=np.dtype(row.get("dtype", "V")).name,
+        shape=row.shape,
+        dtype=_dtype_name(row.dtype),
         format=head.version,
         rows=head.rows,
         size=size,
         used=(folder / MANIFEST).stat().st_mtime,
     )
+
+
+def _dtype_name(dtype: str) -> str:
+    try:
+        return np.dtype(dtype).name
+    except TypeError:  # another version may know more of them
+        return dtype
 
 
 def own_files(folder: pathlib.Path) -> list[pathlib.Path]:

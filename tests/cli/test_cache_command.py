@@ -108,10 +108,10 @@ def test_what_another_version_kept_is_shown_and_cleared(root: pathlib.Path) -> N
     fill(root, "Older", 3).rename(folder)
     known = json.loads((folder / "manifest.json").read_text())
     known |= {"fingerprint": folder.name, "version": VERSION + 1, "shards": "elsewhere"}
-    known["columns"]["row"]["kind"] = "cube"
+    known["columns"]["row"] |= {"kind": "cube", "dtype": "<bf2"}
     (folder / "manifest.json").write_text(json.dumps(known))
     shown = run("show", root).output
-    assert "3 rows of uint8" in shown
+    assert "3 rows of <bf2 [8, 8, 3]" in shown
     assert shown.count("kept by another version, and not read by this one") == 1
     checked = run("verify", root)
     assert (checked.exit_code, "19 rows are right" in checked.output) == (0, True)

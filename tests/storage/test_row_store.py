@@ -23,9 +23,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mmdata.storage import buffers as buffers_module
 from mmdata.storage import row_store as store_module
+from mmdata.storage.buffers import Buffers
 from mmdata.storage.manifest import read_manifest
-from mmdata.storage.row_store import Buffers, Compute, Store, locked, verify
+from mmdata.storage.row_store import Compute, Store, locked, verify
 from mmdata.storage.shards import OpenShard, RowType, contents
 
 Ints = NDArray[np.int64]
@@ -996,7 +998,7 @@ def test_no_more_buffers_are_kept_than_asked(monkeypatch: pytest.MonkeyPatch) ->
     buffers.take((200,), byte)  # takes the place of one that nobody holds
     assert sorted(owner.size for owner in buffers._owners) == [164, 264]
     del held
-    monkeypatch.setattr(store_module, "_LARGEST", 300)
+    monkeypatch.setattr(buffers_module, "_LARGEST", 300)
     buffers.take((500,), byte)
     assert sorted(owner.size for owner in buffers._owners) == [164, 264]
 
