@@ -178,7 +178,7 @@ class Weights:
 class Saves(Resume):
     """A training that can be saved without a model, in processes that are forked."""
 
-    _settings: Any = {}  # noqa: RUF012 - stands for a property
+    _settings: Any = {}  # noqa: RUF012 - in place of a property
     _done, _stopped = 3, None
 
     def _variables(self) -> list[Any]:

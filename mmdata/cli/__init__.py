@@ -46,7 +46,7 @@ def _ending_on_sigterm() -> Iterator[None]:
 
     main_thread = threading.current_thread() is threading.main_thread()
     if not main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield  # signals are not for this thread, or whoever started this has other plans
+        yield  # only the main thread gets signals; another handler, or none, was chosen
         return
     signal.signal(signal.SIGTERM, end)
     try:

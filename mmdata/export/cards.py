@@ -75,10 +75,11 @@ def to_croissant(
         )
         document.write_text(json.dumps(metadata.to_json(), indent=2) + "\n", "ascii")
         digest = _sha256(new_table)
-        # Its old table goes now: killed from here on, there is no document, not a wrong one.
+        # Next the table is renamed, then the document. A kill in between leaves no document, where
+        # the old one would describe another table.
         target.unlink(missing_ok=True)
     if _sha256(table) != digest:
-        target.unlink()
+        target.unlink(missing_ok=True)
         raise OSError(
             f"{table}: another export wrote it at the same time, so {target.name} was removed. "
             "Export again."

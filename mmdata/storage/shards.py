@@ -1,6 +1,6 @@
 """Shards of rows: what all rows have in common, and how shards are written, opened and compared.
 
-See `manifest` for the form. Whoever writes holds the lock of the folder, see `row_store`.
+See `manifest` for the form. Who writes must hold the lock of the folder, see `row_store`.
 """
 
 import contextlib
