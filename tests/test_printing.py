@@ -18,7 +18,6 @@ from mmdata.cli import main
 from mmdata.pairs.findings import Finding, PairingReport
 from mmdata.printable import printable, printable_lines
 from mmdata.storage.row_store import Store
-from mmdata.storage.shards import RowType
 from mmdata.storage.user_cache import save_arrays
 
 
@@ -139,10 +138,10 @@ def test_what_jupyter_shows(folder: pathlib.Path) -> None:
 
 
 def test_settings_of_what_is_kept(tmp_path: pathlib.Path) -> None:
-    kind = RowType({"st\x1b[2J": "ag\n\u202ee", "n": 5}, (8, 8, 3), "uint8")
-    folder = tmp_path / kind.digest
-    folder.mkdir()
-    (folder / "settings.json").write_bytes(kind.text)
+    settings = {"st\x1b[2J": "ag\n\u202ee", "n": 5}
+    store = Store(tmp_path, settings=settings, shape=(2,), dtype=np.dtype(np.uint8))
+    row, files = np.zeros((1, 2), np.uint8), np.zeros((1, 2), np.int64)
+    store.fill(files, lambda places: [(places, row)], lambda places: places + 1, what="test")
     result = CliRunner().invoke(main, ["cache", "show", str(tmp_path)])
     assert r"  st\x1b[2J: ag\n\u202ee" in result.output.splitlines()
     assert hostile.obeyed(result.output) == set()

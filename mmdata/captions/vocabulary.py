@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import pathlib
-import tempfile
 import warnings
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.strings import Strings
 from mmdata.printable import printable
 from mmdata.settings import fingerprint
+from mmdata.storage.atomic import replacing
 from mmdata.storage.user_cache import user_cache
 from mmdata.tokenizers import LEARNED, Byte, ClipBpe, Tokenizer, find_merges
 from mmdata.versions import TEXT_VERSION
@@ -66,13 +66,8 @@ def _texts(captions: Strings) -> Iterator[str]:
 def _keep(tokenizer: Tokenizer, path: pathlib.Path) -> None:
     """Saves it in one step, be it one file or several."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            written, old = pathlib.Path(folder, path.name), pathlib.Path(folder, "old")
-            tokenizer.save(written)
-            with contextlib.suppress(FileNotFoundError):
-                path.rename(old)  # damaged, or another process was as fast
-            written.rename(path)
+        with replacing(path, replace_folder=True) as target:  # damaged, or another was as fast
+            tokenizer.save(target)
     except OSError as err:
         message = f"{path}: the vocabulary was learned but cannot be kept ({err})."
         warnings.warn(printable(message), stacklevel=3)

@@ -1,6 +1,10 @@
 """The command `mmdata`."""
 
+import contextlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -18,6 +22,11 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs what the shell asks for; on SIGTERM it cleans up as on Ctrl-C."""
+        with _ending_on_sigterm():
+            return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command; makes its error printable, which may name any file that `*` matches."""
         try:
@@ -27,6 +36,25 @@ class _Commands(click.Group):
             raise
 
 
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the command by an exception, so that what is half-written is removed."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one does not stop the cleaning
+        sys.exit(128 + signal.SIGTERM)
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield  # only the main thread gets signals; another handler, or none, was chosen
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 _EPILOG = """\b
 Begin with:
   mmdata pair photos captions                what pairs, and what does not
@@ -34,8 +62,8 @@ Begin with:
   mmdata show photos captions -o batch.png   what a model gets
 
 Exit status: 0 for success; 1 if `pair`, `verify` or `cache verify` found a problem, if a command
-failed, with a message, or after Ctrl-C; 2 for wrong options. Files are written completely, or not
-at all. Progress bars and messages go to stderr, bars only in a terminal.
+failed, with a message, or after Ctrl-C; 2 for wrong options; 143 after SIGTERM. Files are written
+completely, or not at all. Progress bars and messages go to stderr, bars only in a terminal.
 """
 
 

@@ -1,12 +1,9 @@
 """`mmdata train`."""
 
-import contextlib
 import json
-import os
 import pathlib
 import sys
 import textwrap
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -165,21 +162,11 @@ def _summary(task: str, outcome: "Outcome") -> str:
 def _saved(task: str, outcome: "Outcome", output: pathlib.Path) -> str:
     """Writes model, vocabulary and picture, each in one step; returns a message that says so."""
     from mmdata.explore.files import save
+    from mmdata.storage.atomic import replacing
 
-    with _whole(output / f"{task}-vocabulary.txt") as path:
+    with replacing(output / f"{task}-vocabulary.txt") as path:
         outcome.tokenizer.save(path)
-    with _whole(output / f"{task}.keras") as path:
+    with replacing(output / f"{task}.keras") as path:
         outcome.model.save(path)
     save(outcome.picture, output / f"{task}.png")
     return f"\nwrote {task}.keras, {task}-vocabulary.txt and {task}.png to {output}"
-
-
-@contextlib.contextmanager
-def _whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A temporary name to write to; renames the complete file, and removes an incomplete one."""
-    part = path.with_name(f"part-{path.name}")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from mmdata.storage.shards import put
+from mmdata.storage.atomic import write
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -33,4 +33,4 @@ def save(figure: Any, path: "StrPath") -> None:
     """Writes a matplotlib figure as PNG, in one step: no half-written file is ever there."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=100)
-    put(writable(path), content.getvalue())
+    write(writable(path), content.getvalue())

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from mmdata.explore.files import writable
 from mmdata.printable import printable
-from mmdata.storage.shards import put
+from mmdata.storage.atomic import write
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -44,7 +44,7 @@ class Page:
         Raises:
           OSError: The folder does not exist; or there is a folder or a device at `path`.
         """
-        put(writable(path), self.html.encode())
+        write(writable(path), self.html.encode())
 
     def _repr_html_(self) -> str:
         # Sandboxed, the page can neither read nor change the notebook that shows it.

@@ -8,7 +8,6 @@ import os
 import pathlib
 import re
 import statistics
-import tempfile
 import urllib.parse
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from mmdata.pairs.findings import describe
 from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.strings import Strings
 from mmdata.printable import printable
-from mmdata.storage.shards import put
+from mmdata.storage.atomic import replacing, sweep, write
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -59,23 +58,32 @@ def to_croissant(
             f"Pairs.drop({_PICTURE!r}) takes it away."
         )
     prefix = _prefix(pairs.root, target)
-    with tempfile.TemporaryDirectory(prefix=".mmdata-", dir=target.parent) as folder:
-        document = pathlib.Path(folder, target.name)
-        table = document.with_suffix(".pairs.parquet")  # unlike any name of the user's own tables
+    table = target.with_suffix(".pairs.parquet")  # unlike any name of the user's own tables
+    if table.is_dir():
+        raise IsADirectoryError(f"Pairs.to_croissant(...) writes {table}; got a folder there.")
+    with replacing(target) as document, replacing(table) as new_table:
         try:
-            pairs.to_parquet(table)
+            pairs.to_parquet(new_table)
         except ValueError as err:
-            raise ValueError(str(err).replace(str(table), str(target))) from err
+            raise ValueError(str(err).replace(str(new_table), str(target))) from err
         metadata = croissant.Metadata(
             name=_name(name, target),
             description=_description(pairs) if description is None else description,
             license=None if licence is None else [licence],
-            distribution=_distribution(croissant, pairs, table, prefix),
+            distribution=_distribution(croissant, pairs, new_table, prefix),
             record_sets=_record_sets(croissant, pairs, prefix),
         )
         document.write_text(json.dumps(metadata.to_json(), indent=2) + "\n", "ascii")
-        for written in (table, document):
-            os.replace(written, target.with_name(written.name))
+        digest = _sha256(new_table)
+        # Next the table is renamed, then the document. A kill in between leaves no document, where
+        # the old one would describe another table.
+        target.unlink(missing_ok=True)
+    if _sha256(table) != digest:
+        target.unlink(missing_ok=True)
+        raise OSError(
+            f"{table}: another export wrote it at the same time, so {target.name} was removed. "
+            "Export again."
+        )
 
 
 def to_card(
@@ -83,6 +91,7 @@ def to_card(
 ) -> None:
     """See `Pairs.to_card`."""
     target = _target(path, ".md", "to_card")
+    sweep(target.parent)
     if target.is_file():
         raise FileExistsError(
             f"{target}: there is a file, which may have been filled in by hand; move it first."
@@ -117,8 +126,7 @@ def to_card(
         findings=describe([*pairs.report.findings, *pairs.leaks()]),
         code=_code(pairs),
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    put(target, text.encode("utf-8", "backslashreplace"))
+    write(target, text.encode("utf-8", "backslashreplace"))
 
 
 def _target(path: "StrPath", suffix: str, method: str) -> pathlib.Path:

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import pathlib
-import tempfile
 import warnings
 from typing import Any
 
@@ -21,6 +20,7 @@ from mmdata.stages.normalize import Normalize
 from mmdata.stages.pack import Tokenize
 from mmdata.stages.read_header import ReadHeader
 from mmdata.stages.resize import CenterCrop
+from mmdata.storage.atomic import replacing, sweep
 from mmdata.tokenizers import Tokenizer
 
 _NAMED = 5
@@ -193,7 +193,8 @@ def export_preprocessing(
       FileExistsError: There is something at `path`, and `overwrite` is not set; or it is no
         SavedModel.
     """
-    target = pathlib.Path(path)
+    target = pathlib.Path(os.path.realpath(path))
+    sweep(target.parent)
     _require_free(target, overwrite)
     if captions is not None and captions.text.fix_text:
         warnings.warn(
@@ -202,15 +203,10 @@ def export_preprocessing(
             "before you send it.",
             stacklevel=2,
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
     module = _Preprocessing(images, captions)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        written, old = pathlib.Path(folder, "new"), pathlib.Path(folder, "old")
+    with replacing(target, replace_folder=overwrite) as written:
         tf.saved_model.save(module, str(written), signatures=module.signatures())
         _require_free(target, overwrite)
-        if target.exists():
-            target.rename(old)
-        written.rename(target)
 
 
 class _Preprocessing(tf.Module):

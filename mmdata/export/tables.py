@@ -6,9 +6,8 @@ import io
 import itertools
 import json
 import os
-import shutil
+import pathlib
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +21,7 @@ from mmdata.pairs import columns
 from mmdata.pairs.findings import describe
 from mmdata.pairs.pairs import Pairs
 from mmdata.progress import progress
+from mmdata.storage.atomic import replacing, sweep
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -205,8 +205,8 @@ def _write_table(pairs: Pairs, path: "StrPath", suffix: str, write: Callable[[st
             on_problem="drop",
         )
 
-    with _in_place_of(path) as target:
-        _checked(pairs, path, target, write, read_back)
+    with replacing(path) as target:
+        _checked(pairs, path, os.fspath(target), write, read_back)
 
 
 def _weight_column(pairs: Pairs) -> Literal["auto"] | None:
@@ -216,29 +216,13 @@ def _weight_column(pairs: Pairs) -> Literal["auto"] | None:
 
 @contextlib.contextmanager
 def _new_folder(path: str) -> Iterator[str]:
-    """An empty folder beside `path`, as `_in_place_of` has it."""
+    """An empty folder that takes the place of `path` at the end, if nothing failed."""
+    sweep(pathlib.Path(os.path.realpath(path)).parent)
     if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
         raise FileExistsError(f"a folder to write must be new or empty; got {path!r}.")
-    with _in_place_of(path) as target:
-        os.mkdir(target)
-        yield target
-
-
-@contextlib.contextmanager
-def _in_place_of(path: str) -> Iterator[str]:
-    """A path beside `path` to write to, which takes its place at the end if nothing failed."""
-    place = os.path.realpath(path)
-    there = os.path.dirname(place)
-    while not os.path.exists(there):  # folders are made at the end, if nothing failed
-        there = os.path.dirname(there)
-    folder = tempfile.mkdtemp(prefix=".mmdata-", dir=there)
-    try:
-        target = os.path.join(folder, os.path.basename(os.path.abspath(path)))
-        yield target
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        os.replace(target, place)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with replacing(path) as target:
+        target.mkdir()
+        yield os.fspath(target)
 
 
 def _checked(

@@ -1,88 +1,60 @@
-"""Rows of numbers that are dear to compute, kept on disk by key, and checked before use."""
+"""Rows of numbers that are expensive to compute, kept on disk by key, and checked before use."""
 
 import contextlib
+import dataclasses
 import errno
-import json
 import os
 import pathlib
 import shutil
 import sys
-import threading
 import warnings
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import filelock
 import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.printable import printable
 from mmdata.progress import progress
+from mmdata.storage.atomic import sweep
+from mmdata.storage.buffers import Buffers
+from mmdata.storage.manifest import MANIFEST, Manifest, Shard, read_manifest
 from mmdata.storage.shards import (
-    SETTINGS,
+    OpenShard,
     RowType,
-    locked,
-    note,
-    open_shards,
+    ShardWriter,
+    contents,
+    open_shard,
     own_files,
-    part_of,
-    put,
-    shards,
+    remove,
+    row_file,
 )
 
 Compute = Callable[[NDArray[np.int64]], Iterable[tuple[NDArray[np.int64], NDArray[Any]]]]
 Checksums = Callable[[NDArray[np.int64]], NDArray[np.int64]]
-_Version = tuple[int, int, int]
+_Version = tuple[int, int, int, int]
 
+_LOCK = "lock"
 _SHARD = 2**28
 """Bytes of a shard, at most: as much as is lost when a process is killed."""
 
 _AT_ONCE = 1024
 """Files that are compared between two steps of the progress bar."""
 
-_POOLED = 16
-_LARGEST = 2**26
-_ALIGNMENT = 64
 _STAMP, _CHECKSUM = 1, 2  # columns of an identity, behind its key
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio: spreads numbers that lie close together."""
 
 
-class Buffers:
-    """Arrays that are used again once nobody holds them, since fresh memory costs page faults.
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """A shard that was opened: the version of its file, its slots; no shard where it is damaged."""
 
-    They are aligned to 64 bytes: TensorFlow then shares them, where it would copy others.
-    """
-
-    def __init__(self, most: int = _POOLED) -> None:
-        self._most = most
-        self._owners: list[NDArray[np.uint8]] = []
-        self._lock = threading.Lock()
-
-    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array of any content that nobody else holds."""
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        with self._lock:
-            owner = self._owner(size + _ALIGNMENT)
-            begin = -owner.ctypes.data % _ALIGNMENT
-            return owner[begin : begin + size].view(dtype).reshape(shape)
-
-    def _owner(self, size: int) -> NDArray[np.uint8]:
-        # Every view holds the array that owns its memory, so its references tell of all of them.
-        # Two: the list's, and the argument's.
-        owners = self._owners
-        free = [i for i in range(len(owners)) if sys.getrefcount(owners[i]) == 2]
-        for i in free:
-            if owners[i].size == size:
-                return owners[i]
-        owner = np.empty(size, np.uint8)
-        if size <= _LARGEST:
-            if len(owners) < self._most:
-                owners.append(owner)
-            elif free:
-                owners[free[0]] = owner
-        return owner
+    version: _Version
+    shard: Shard | None
+    slots: range
 
 
 class Store:
@@ -95,19 +67,20 @@ class Store:
       and the row is used if that is equal, too.
 
     `take` may be called from many threads at once, also while `fill` runs. Nothing is written
-    before `fill` has to compute: a complete store may lie where nothing can be written.
+    before `fill` has to compute: a complete store may be where nothing can be written.
 
-    Shards are checked when they are opened: size, header, and all checksums if the file's time of
-    modification is not the one that was noted. A damaged one is left out with a warning. Bytes that
-    changed behind an unchanged time are found by `mmdata cache verify` alone.
+    Shards are checked when they are opened: sizes, headers, and all bytes if the file's time of
+    modification is not the one in the manifest. A damaged one is left out with a warning. Bytes
+    that changed behind an unchanged time are found by `mmdata cache verify` alone.
 
     Args:
       root: A folder of such stores; it need not exist yet.
-      settings: What the rows depend on; what JSON cannot hold counts by its `repr`.
+      settings: What the rows depend on, as plain data.
       shape: The shape of a row, of positive ints.
-      dtype: The dtype of its numbers.
+      dtype: The dtype of its numbers, little-endian.
 
     Raises:
+      TypeError: JSON cannot hold the settings.
       ValueError: A row would hold nothing, or no numbers.
     """
 
@@ -115,26 +88,25 @@ class Store:
         self,
         root: pathlib.Path,
         *,
-        settings: Mapping[str, object],
+        settings: Mapping[str, Any],
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
     ) -> None:
-        plain = json.loads(json.dumps(dict(settings), default=repr))
         self.dtype = np.dtype(dtype)
-        self._kind = RowType(plain, tuple(map(int, shape)), str(self.dtype))
-        if min(self._kind.shape, default=1) < 1 or self.dtype.kind not in "biufc":
-            raise ValueError(
-                "Store(shape=..., dtype=...) must be of at least one number a row; "
-                f"got shape={shape!r}, dtype={dtype!r}."
-            )
-        self.folder = pathlib.Path(root) / self._kind.digest
-        self.shape = self._kind.shape
+        self.shape = tuple(map(int, shape))
+        self._row_type = RowType(settings, self.shape, self.dtype)
+        self.folder = pathlib.Path(root) / self._row_type.manifest.fingerprint
         self._buffers = Buffers()
-        self._known: dict[str, tuple[_Version, range]] = {}
+        self._known: dict[str, _Known] = {}
+        self._wrong = ""
         self._rows: list[NDArray[Any]] = []
         self._begins = np.zeros(1, np.int64)
         self._identities = np.zeros((0, 3), np.int64)
-        self._refresh()
+        if self._refresh():
+            # Where nothing can be written, and while others write, the next one compares them, too.
+            with contextlib.suppress(OSError), locked(self.folder, wait=False):
+                self._refresh()
+                self._manifest.write(self.folder)
 
     def fill(
         self,
@@ -188,7 +160,7 @@ class Store:
                 self._compute(identities, compute, checksums, what)
             slots = self._find(identities, checksums)
         with contextlib.suppress(OSError):  # says when it was last used
-            os.utime(self.folder / SETTINGS)
+            os.utime(self.folder / MANIFEST)
         return slots
 
     def take(self, slots: NDArray[np.int64]) -> NDArray[Any]:
@@ -254,48 +226,74 @@ class Store:
         found = slots[np.searchsorted(hashes, _hashes(wanted), "right") - 1]
         return np.where((self._identities[found][:, [0, column]] == wanted).all(1), found, -1)
 
-    def _refresh(self) -> None:
+    def _refresh(self) -> bool:
         """Opens what is new or has changed in the folder, and forgets what is gone.
 
         Slots stay what they are: what was opened before remains mapped.
+
+        Returns:
+          Whether `self._manifest` has other times of modification than the file, as the shards were
+          compared in whole.
         """
-        now = {path: _version(path) for path in shards(self.folder)}
-        before = {path: self._known.get(path.name) for path in now}
-        changed = [path for path, known in before.items() if not known or known[0] != now[path]]
-        opened = open_shards(changed, self._kind)
+        manifest = self._read_manifest()
+        known: dict[str, _Known] = {}
+        versions = {row_file(shard): self._version(shard) for shard in manifest.shards}
+        for name, version in versions.items():
+            if name in self._known and self._known[name].version == version:
+                known[name] = self._known[name]
+        new = [shard for shard in manifest.shards if row_file(shard) not in known]
         fresh, end = [self._identities], len(self._identities)
-        for path, shard in opened.items():
-            if isinstance(shard, ValueError):
-                message = f"{path}: {shard}; its rows are computed anew."
-                warnings.warn(printable(message), stacklevel=3)
-                self._known[path.name] = now[path], range(0)
+        for name, opened in open_shards(self.folder, new, self._row_type).items():
+            if isinstance(opened, ValueError):
+                _warn(self.folder / name, opened)
+                known[name] = _Known(versions[name], None, range(0))
                 continue
-            self._known[path.name] = now[path], range(end, end + len(shard.rows))
-            end += len(shard.rows)
-            self._rows.append(shard.rows)
-            fresh.append(shard.identities)
-        self._known = {path.name: self._known[path.name] for path in now}
+            known[name] = _Known(versions[name], opened.known, range(end, end + len(opened.rows)))
+            end += len(opened.rows)
+            self._rows.append(opened.rows)
+            fresh.append(opened.identities)
+        self._known = known
         self._identities = np.concatenate(fresh)
         self._begins = np.cumsum([0, *map(len, self._rows)])
-        live = [np.arange(slots.start, slots.stop) for _, slots in self._known.values()]
+        live = [np.arange(each.slots.start, each.slots.stop) for each in known.values()]
         self._live = np.sort(np.concatenate([np.zeros(0, np.int64), *live]))
         self._indices: dict[int, tuple[NDArray[np.uint64], NDArray[np.int64]]] = {}
+        shards = (known[name].shard for name in versions)
+        self._manifest = manifest.with_shards(tuple(filter(None, shards)))
+        return any(shard not in manifest.shards for shard in self._manifest.shards)
+
+    def _read_manifest(self) -> Manifest:
+        """What the folder holds; nothing where its manifest is missing, or damaged."""
+        try:
+            return read_manifest(self.folder)
+        except FileNotFoundError:
+            return self._row_type.manifest
+        except (OSError, ValueError) as err:
+            if str(err) != self._wrong:
+                _warn(self.folder / MANIFEST, err, stacklevel=5)
+            self._wrong = str(err)
+            return self._row_type.manifest
+
+    def _version(self, shard: Shard) -> _Version:
+        """What differs when a shard is another one, or was written into."""
+        crc = shard.files["row"].crc32
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(self.folder / row_file(shard))
+            return status.st_ino, status.st_size, status.st_mtime_ns, crc
+        return 0, 0, 0, crc
 
     def _compute(
         self, identities: NDArray[np.int64], compute: Compute, checksums: Checksums, what: str
     ) -> None:
-        self._sweep()
         missing = self._missing(identities, checksums)
         if not missing.size:
             return
         self._require_room(len(missing))
-        if RowType.of(self.folder) is None:
-            put(self.folder / SETTINGS, self._kind.text)
+        self._sweep()
         asked = np.zeros(len(identities), bool)
         asked[missing] = True
         bar = progress(total=len(missing), what=what, unit="image")
-        number = 1 + max((int(pathlib.Path(name).stem) for name in self._known), default=-1)
-        with bar, _Writer(self.folder, self._kind, number, len(missing)) as writer:
+        with bar, _Writer(self.folder, self._row_type, self._manifest, len(missing)) as writer:
             for places, rows in compute(missing):
                 self._require_rows(places, rows, asked)
                 asked[places] = False
@@ -308,11 +306,8 @@ class Store:
 
     def _sweep(self) -> None:
         """Removes what others left half-written, and what is damaged."""
-        good = {pathlib.Path(name).stem for name, (_, slots) in self._known.items() if slots}
-        for path in own_files(self.folder):
-            if path.suffix == ".part" or path.stem not in good:
-                path.unlink()
-        self._known = {name: known for name, known in self._known.items() if known[1]}
+        self._manifest.write(self.folder)  # which removes what killed processes left
+        _remove_others(self.folder, self._manifest.shards)
 
     def _missing(self, identities: NDArray[np.int64], checksums: Checksums) -> NDArray[np.int64]:
         """The first place of each identity that has no row, ascending."""
@@ -324,16 +319,16 @@ class Store:
 
     def _require_room(self, count: int) -> None:
         """Says what will be written, unless there is no room for it."""
-        needed, free = count * self._kind.row_bytes, shutil.disk_usage(self.folder).free
-        told = f"{count:,} rows, {needed / 1e9:,.2f} GB"
+        needed, free = count * self._row_type.row_bytes, shutil.disk_usage(self.folder).free
+        text = f"{count:,} rows, {needed / 1e9:,.2f} GB"
         if needed > free:
             raise OSError(
                 errno.ENOSPC,
-                f"{self.folder}: no room for {told}; got {free / 1e9:,.2f} GB free. "
+                f"{self.folder}: no room for {text}; got {free / 1e9:,.2f} GB free. "
                 "Make room, or pass another folder.",
             )
         folder = printable(str(self.folder))
-        print(f"mmdata: keeping {told}, in {folder} ({free / 1e9:,.2f} GB free)", file=sys.stderr)
+        print(f"mmdata: keeping {text}, in {folder} ({free / 1e9:,.2f} GB free)", file=sys.stderr)
 
     def _require_rows(
         self, places: NDArray[np.int64], rows: NDArray[Any], asked: NDArray[np.bool_]
@@ -357,14 +352,18 @@ class _Writer:
     Leaving it keeps the rows so far, also when an exception passes through.
     """
 
-    def __init__(self, folder: pathlib.Path, kind: RowType, number: int, total: int) -> None:
+    def __init__(
+        self, folder: pathlib.Path, row_type: RowType, manifest: Manifest, total: int
+    ) -> None:
         self._folder = folder
-        self._kind = kind
-        self._number = number
+        self._row_type = row_type
+        self._manifest = manifest
+        numbers = [int(row_file(shard).partition(".")[0]) for shard in manifest.shards]
+        self._number = 1 + max(numbers, default=-1)
+        self._before = manifest.rows
         self._total = total
-        self._kept = 0
-        self._part: _Part | None = None
-        self._finishing: Future[int] | None = None
+        self._shard: ShardWriter | None = None
+        self._finishing: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1)
 
     def __enter__(self) -> "_Writer":
@@ -377,30 +376,43 @@ class _Writer:
 
     def add(self, identities: NDArray[np.int64], rows: NDArray[Any]) -> None:
         """Writes some more rows."""
-        flat = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), self._kind.row_bytes)
-        most = max(_SHARD // self._kind.row_bytes, 1)
+        row_bytes = self._row_type.row_bytes
+        flat = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), row_bytes)
+        most = max(_SHARD // row_bytes, 1)
         with self._telling():
             while len(flat):
-                if self._part is None:
-                    path = self._folder / f"{self._number:05}.npy"
-                    self._part = _Part(path, self._kind)
+                if self._shard is None:
+                    self._shard = ShardWriter(self._folder, self._number, self._row_type)
                     self._number += 1
-                count = most - self._part.count
-                self._part.add(identities[:count], flat[:count])
+                count = most - self._shard.count
+                self._shard.add(identities[:count], flat[:count])
                 identities, flat = identities[count:], flat[count:]
-                if self._part.count == most:
+                if self._shard.count == most:
                     self._finish()
 
     def _finish(self) -> None:
-        if self._part is not None:
+        if self._shard is not None:
             self._wait()
-            self._finishing = self._thread.submit(self._part.finish)
-            self._part = None
+            self._finishing = self._thread.submit(self._keep, self._shard)
+            self._shard = None
+
+    def _keep(self, writer: ShardWriter) -> None:
+        """Finishes a shard, and brings it into the manifest: from then on, it is there."""
+        shard = writer.finish()
+        if shard is None:
+            return
+        manifest = self._manifest.with_shards((*self._manifest.shards, shard))
+        try:
+            manifest.write(self._folder)
+        except BaseException:
+            remove(self._folder, shard)
+            raise
+        self._manifest = manifest
 
     def _wait(self) -> None:
         if self._finishing is not None:
             finishing, self._finishing = self._finishing, None
-            self._kept += finishing.result()
+            finishing.result()
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -408,78 +420,141 @@ class _Writer:
         try:
             yield
         except OSError as err:
-            if self._part is not None:
-                self._part.discard()
-                self._part = None
+            if self._shard is not None:
+                self._shard.discard()
+                self._shard = None
             with contextlib.suppress(OSError):
                 self._wait()
+            kept = self._manifest.rows - self._before
+            why = os.strerror(err.errno) if err.errno else err
             raise OSError(
                 err.errno,
-                f"{self._folder}: cannot be written ({err.strerror}); {self._kept:,} of "
-                f"{self._total:,} rows are kept there for the next time. "
-                "Make room, or pass another folder.",
+                f"{self._folder}: cannot be written ({why}); {kept:,} of {self._total:,} rows are "
+                "kept there for the next time. Make room, or pass another folder.",
             ) from err
 
 
-class _Part:
-    """A shard that is being written."""
+def verify(root: pathlib.Path) -> list[str]:
+    """Compares all that is kept under `root` with what was written, and removes what is damaged.
 
-    def __init__(self, path: pathlib.Path, kind: RowType) -> None:
-        self.count = 0
-        self._path = path
-        self._kind = kind
-        self._begin = len(kind.header(0))
-        self._added: list[tuple[NDArray[np.int64], NDArray[np.uint32]]] = []
-        self._name = part_of(path)
-        self._file = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    Waits for processes that are filling.
 
-    def add(self, identities: NDArray[np.int64], flat: NDArray[np.uint8]) -> None:
-        """Writes rows, uint8 [n, bytes], behind those that are there."""
-        self._write(flat.reshape(-1), self._begin + self.count * self._kind.row_bytes)
-        checksums = np.array([zlib.crc32(row) for row in flat], np.uint32)
-        self._added.append((identities, checksums))  # what an interrupt leaves out is cut off
-        self.count += len(flat)
+    Returns:
+      A sentence for each shard or manifest that was damaged.
+    """
+    damaged = []
+    for kept in contents(root):
+        if kept.is_read:
+            with locked(kept.folder):
+                damaged += _verify(kept.folder)
+    return damaged
 
-    def finish(self) -> int:
-        """Makes it a shard that others see; returns how many rows it has."""
-        if not self._added:
-            self.discard()
-            return 0
-        identities, checksums = map(np.concatenate, zip(*self._added, strict=True))
-        count = len(checksums)
+
+def _verify(folder: pathlib.Path) -> list[str]:
+    try:
+        manifest = read_manifest(folder)
+    except FileNotFoundError:  # cleared meanwhile
+        return []
+    except ValueError as err:
+        _clear(folder)
+        return [f"{folder / MANIFEST}: {err}."]
+    row = manifest.columns["row"]
+    row_type = RowType(manifest.settings, row.shape, np.dtype(row.dtype))
+    found = open_shards(folder, manifest.shards, row_type, check=True)
+    good = tuple(opened.known for opened in found.values() if isinstance(opened, OpenShard))
+    if good != manifest.shards:
+        used = (folder / MANIFEST).stat()
+        manifest.with_shards(good).write(folder)
+        os.utime(folder / MANIFEST, ns=(used.st_atime_ns, used.st_mtime_ns))
+        _remove_others(folder, good)
+    return [f"{folder / name}: {e}." for name, e in found.items() if isinstance(e, ValueError)]
+
+
+def clear(root: pathlib.Path) -> None:
+    """Removes what mmdata keeps under `root`, and nothing else.
+
+    Waits for processes that are filling. Those that are reading go on.
+    """
+    for kept in contents(root):
+        with locked(kept.folder):
+            _clear(kept.folder)
+            (kept.folder / _LOCK).unlink()
+            with contextlib.suppress(OSError):  # others have put files there
+                kept.folder.rmdir()
+
+
+def _clear(folder: pathlib.Path) -> None:
+    sweep(folder)
+    _remove_others(folder, ())
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
+def _remove_others(folder: pathlib.Path, shards: Iterable[Shard]) -> None:
+    """Removes the files of all other shards."""
+    known = {each.file for shard in shards for each in shard.files.values()}
+    for path in own_files(folder):
+        if path.name not in known:
+            path.unlink()
+
+
+def open_shards(
+    folder: pathlib.Path, shards: Iterable[Shard], row_type: RowType, *, check: bool = False
+) -> dict[str, OpenShard | ValueError]:
+    """Opens shards, or says what is wrong with them; by the names of their files.
+
+    Args:
+      folder: Where they are.
+      shards: What the manifest says of them.
+      row_type: What their rows must be.
+      check: Whether to compare all of them in whole, not only those that seem to have changed.
+    """
+    found: dict[str, OpenShard | ValueError] = {}
+    for shard in shards:
         try:
-            os.ftruncate(self._file, self._begin + count * self._kind.row_bytes)
-            self._write(np.frombuffer(self._kind.header(count), np.uint8), 0)
-            os.fsync(self._file)
-            status = os.fstat(self._file)
-            os.replace(self._name, self._path)
-            now = status.st_size, status.st_mtime_ns
-            note(self._path, self._kind, identities, checksums, now)
-        except BaseException:
-            self.discard()
-            self._path.unlink(missing_ok=True)
-            raise
-        os.close(self._file)
-        return count
-
-    def discard(self) -> None:
-        """Removes what was written."""
-        os.close(self._file)
-        self._name.unlink(missing_ok=True)
-
-    def _write(self, data: NDArray[np.uint8], begin: int) -> None:
-        rest = memoryview(data.data)
-        while rest:  # a disk that is nearly full takes a part of it
-            written = os.pwrite(self._file, rest, begin)
-            begin, rest = begin + written, rest[written:]
+            found[row_file(shard)] = open_shard(folder, shard, row_type)
+        except ValueError as err:
+            found[row_file(shard)] = err
+    opened = {name: each for name, each in found.items() if isinstance(each, OpenShard)}
+    suspects = {name: each for name, each in opened.items() if check or each.changed}
+    total = sum(len(shard.rows) for shard in suspects.values())
+    with progress(total=total, what="checking rows", unit="image") as bar:
+        for name, suspect in suspects.items():
+            try:
+                found[name] = suspect.compare(bar.update)
+            except ValueError as err:
+                found[name] = err
+    return found
 
 
-def _version(path: pathlib.Path) -> _Version:
-    """What differs when a file is another one, or was written into."""
-    with contextlib.suppress(FileNotFoundError):
-        status = os.stat(path)
-        return status.st_ino, status.st_size, status.st_mtime_ns
-    return 0, 0, 0
+@contextlib.contextmanager
+def locked(folder: pathlib.Path, *, wait: bool = True) -> Iterator[None]:
+    """Makes a folder, and keeps other processes from writing there; says so if it has to wait.
+
+    Raises:
+      TimeoutError: Another process writes there, and `wait` is not set.
+    """
+    lock = filelock.FileLock(folder / _LOCK)
+    patience = 0
+    while not lock.is_locked:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # it was cleared just now
+            try:
+                lock.acquire(timeout=patience)
+            except filelock.Timeout:
+                if not wait:
+                    raise
+                message = f"mmdata: waiting for another process, in {folder}"
+                print(printable(message), file=sys.stderr)
+                patience = -1
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _warn(path: pathlib.Path, err: Exception, stacklevel: int = 4) -> None:
+    message = f"{path}: {err}; its rows are computed again."
+    warnings.warn(printable(message), stacklevel=stacklevel)
 
 
 def _hashes(identities: NDArray[np.int64]) -> NDArray[np.uint64]:

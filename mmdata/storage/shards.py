@@ -1,43 +1,40 @@
-"""Folders of rows on disk: what they hold, whether it is what was written, and taking it away.
+"""Shards of rows: what all rows have in common, and how shards are written, opened and compared.
 
-A folder holds rows of one kind: `settings.json`, whose digest is the folder's name; shards
-`00000.npy`, ..., which `numpy.load` reads; and beside each an `.npz` that says whose rows they are,
-and what was written.
+See `manifest` for the form. Who writes must hold the lock of the folder, see `row_store`.
 """
 
 import contextlib
 import ctypes
 import dataclasses
 import functools
-import hashlib
-import io
-import json
 import mmap
 import os
 import pathlib
 import re
-import secrets
-import sys
-import time
 import weakref
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import filelock
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.printable import printable
-from mmdata.progress import progress
-from mmdata.storage.user_cache import load_arrays
+from mmdata.storage.atomic import Replacement, write
+from mmdata.storage.manifest import (
+    MANIFEST,
+    VERSION,
+    AnyColumn,
+    Column,
+    Manifest,
+    Shard,
+    ShardFile,
+    read_head,
+)
 
-SETTINGS = "settings.json"
-_LOCK = "lock"
-_OWN = re.compile(r"\d{5,}\.np[yz]|(\d{5,}\.np[yz]|settings\.json)\.[0-9a-f]{8}\.part")
-
-_FORMAT = 2
-"""Goes up when shards of before must not be read."""
+_ROW, _IDENTITY = "row", "identity"
+_IDENTITIES = Column(dtype="<i8", shape=(3,))
+_OWN = re.compile(r"\d{5,}\.[a-z]+\.npy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,60 +42,52 @@ class RowType:
     """What all rows of a folder have in common.
 
     Attributes:
-      settings: What they depend on, as JSON holds it.
-      shape: The shape of a row.
-      dtype: The dtype of its numbers, as `numpy.dtype` takes it.
-      format: The form in which they are kept.
+      settings: What they depend on, as plain data.
+      shape: The shape of a row, of positive ints.
+      dtype: The dtype of its numbers, little-endian.
+
+    Raises:
+      TypeError: JSON cannot hold the settings.
+      ValueError: A row would hold nothing, or no numbers.
     """
 
     settings: Mapping[str, Any]
     shape: tuple[int, ...]
-    dtype: str
-    format: int = _FORMAT
+    dtype: np.dtype[Any]
 
-    @classmethod
-    def of(cls, folder: pathlib.Path) -> "RowType | None":
-        """The kind of rows that mmdata keeps in a folder; None if it does not keep any there."""
-        try:
-            known = json.loads((folder / SETTINGS).read_bytes())
-            shape, form = tuple(known["shape"]), known["mmdata store"]
-            kind = cls(known["settings"], shape, known["dtype"], form)
-            return kind if kind.digest == folder.name else None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return None
-
-    @property
-    def text(self) -> bytes:
-        """What `settings.json` holds."""
-        known = dataclasses.asdict(self)
-        known["mmdata store"] = known.pop("format")
-        return json.dumps(known, indent=2, sort_keys=True).encode()
-
-    @property
-    def is_read(self) -> bool:
-        """Whether this version reads rows of that form; it lists and clears all."""
-        return self.format == _FORMAT
+    def __post_init__(self) -> None:
+        known = self.dtype.kind in "biufc" and self.dtype.str[0] in "<|"
+        if not known or min(self.shape, default=1) < 1:
+            raise ValueError(
+                "Store(shape=..., dtype=...) must be of at least one number a row, little-endian; "
+                f"got shape={self.shape!r}, dtype={self.dtype.str!r}."
+            )
 
     @functools.cached_property
-    def digest(self) -> str:
-        """The name of the folder."""
-        return hashlib.blake2b(self.text, digest_size=16).hexdigest()
+    def manifest(self) -> Manifest:
+        """The manifest of a folder without rows."""
+        row = Column(dtype=self.dtype.str, shape=self.shape)
+        return Manifest.of(self.settings, {_ROW: row, _IDENTITY: _IDENTITIES})
 
     @property
     def row_bytes(self) -> int:
         """Bytes of a row."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def header(self, count: int) -> bytes:
-        """The header of a file of `count` rows; as long as that of any other number of rows.
+        """The header of a file of `count` rows; as long as that of any other number of rows."""
+        return _header(self.dtype.str, (count, *self.shape))
 
-        Source: NEP 1, version 1.0 of the format.
-        """
-        shape = (count, *self.shape)
-        known = {"descr": np.dtype(self.dtype).str, "fortran_order": False, "shape": shape}
-        text = repr(known) + " " * (20 - len(str(count)))
-        text += " " * (-(10 + len(text) + 1) % 64) + "\n"
-        return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")
+
+def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """The header of an `.npy`, with room for any number of rows.
+
+    Source: NEP 1, version 1.0 of the format.
+    """
+    text = repr({"descr": dtype, "fortran_order": False, "shape": shape})
+    text += " " * (20 - len(str(shape[0])))
+    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,258 +96,247 @@ class StoredSet:
 
     Attributes:
       folder: Its path.
-      kind: What its rows are.
-      rows: How many there are in whole shards.
+      settings: What its rows depend on.
+      shape: The shape of a row.
+      dtype: The name of the dtype of its numbers.
+      format: The version of the form in which they are kept.
+      rows: How many there are.
       size: Bytes of all files.
       used: When it was last filled or found complete, in seconds since 1970.
     """
 
     folder: pathlib.Path
-    kind: RowType
+    settings: Mapping[str, Any]
+    shape: tuple[int, ...]
+    dtype: str
+    format: int
     rows: int
     size: int
     used: float
 
-    def __str__(self) -> str:
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.used))
-        row = f"{self.kind.dtype} {list(self.kind.shape)}"
-        settings = (f"  {name}: {_words(value)}" for name, value in self.kind.settings.items())
-        told = f"{self.rows:,} rows of {row}, {self.size / 1e9:,.2f} GB, last used {used}"
-        other = [] if self.kind.is_read else ["  kept by another version, and not read by this one"]
-        lines = [told, *settings, *other, f"  in {self.folder}"]
-        return "\n".join(map(printable, lines))
+    @property
+    def is_read(self) -> bool:
+        """Whether this version reads rows of that form; it lists and clears all."""
+        return self.format == VERSION
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""
-        known = dataclasses.asdict(self)
-        return {**known.pop("kind"), **known, "folder": str(self.folder)}
+        return {**dataclasses.asdict(self), "folder": str(self.folder)}
 
 
 def contents(root: pathlib.Path) -> list[StoredSet]:
     """What is kept under `root`, what was used last first; opens no shard."""
-    return sorted(map(_kept, _kinds(root).items()), key=lambda kept: -kept.used)
-
-
-def verify(root: pathlib.Path) -> list[str]:
-    """Checks all checksums of all that is kept under `root`, and removes what is damaged.
-
-    Waits for processes that are filling.
-
-    Returns:
-      A sentence for each shard that was damaged.
-    """
-    damaged = []
-    for folder, kind in _kinds(root).items():
-        if not kind.is_read:
-            continue
-        with locked(folder):
-            for path, shard in open_shards(shards(folder), kind, check=True).items():
-                if isinstance(shard, ValueError):
-                    damaged.append(f"{path}: {shard}.")
-                    path.with_suffix(".npz").unlink()
-                    path.unlink()
-    return damaged
-
-
-def clear(root: pathlib.Path) -> None:
-    """Removes what mmdata keeps under `root`, and nothing else.
-
-    Waits for processes that are filling. Those that are reading go on.
-    """
-    for folder in _kinds(root):
-        with locked(folder):
-            for path in own_files(folder):
-                path.unlink()
-            (folder / SETTINGS).unlink(missing_ok=True)
-            (folder / _LOCK).unlink()
-            with contextlib.suppress(OSError):  # others have put files there
-                folder.rmdir()
-
-
-def _words(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _kinds(root: pathlib.Path) -> dict[pathlib.Path, RowType]:
     folders = [root, *sorted(root.iterdir())] if root.is_dir() else []
-    return {folder: kind for folder in folders if (kind := RowType.of(folder))}
+    found = filter(None, map(_stored_set, folders))
+    return sorted(found, key=lambda kept: -kept.used)
 
 
-def _kept(place: tuple[pathlib.Path, RowType]) -> StoredSet:
-    folder, kind = place
-    rows, size = 0, 0
-    whole = set(shards(folder))
+def _stored_set(folder: pathlib.Path) -> StoredSet | None:
+    head = read_head(folder)
+    if head is None:
+        return None
+    size = 0
     for path in own_files(folder):
         with contextlib.suppress(FileNotFoundError):
-            length = path.stat().st_size
-            size += length
-            if path in whole:
-                rows += max(length - len(kind.header(0)), 0) // kind.row_bytes
-    return StoredSet(folder, kind, rows, size, (folder / SETTINGS).stat().st_mtime)
+            size += path.stat().st_size
+    row = head.columns.get(_ROW, AnyColumn())
+    return StoredSet(
+        folder=folder,
+        settings=head.settings,
+        shape=row.shape,
+        dtype=_dtype_name(row.dtype),
+        format=head.version,
+        rows=head.rows,
+        size=size,
+        used=(folder / MANIFEST).stat().st_mtime,
+    )
 
 
-@contextlib.contextmanager
-def locked(folder: pathlib.Path) -> Iterator[None]:
-    """Makes a folder, and keeps other processes from writing there; says so if it has to wait."""
-    lock = filelock.FileLock(folder / _LOCK)
-    patience = 0
-    while not lock.is_locked:
-        folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # it was cleared just now
-            try:
-                lock.acquire(timeout=patience)
-            except filelock.Timeout:
-                message = f"mmdata: waiting for another process, in {folder}"
-                print(printable(message), file=sys.stderr)
-                patience = -1
+def _dtype_name(dtype: str) -> str:
     try:
-        yield
-    finally:
-        lock.release()
+        return np.dtype(dtype).name
+    except TypeError:  # another version may know more of them
+        return dtype
 
 
 def own_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Shards, what is noted of them, and what was left half-written; by number."""
+    """The files of all shards, also of those that are in no manifest."""
     with contextlib.suppress(FileNotFoundError):
-        own = filter(_OWN.fullmatch, os.listdir(folder))
-        return [folder / name for name in sorted(own, key=lambda name: (len(name), name))]
+        return [folder / name for name in sorted(filter(_OWN.fullmatch, os.listdir(folder)))]
     return []
 
 
-def shards(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The `.npy` files of a folder that have their `.npz`, oldest first."""
-    own = own_files(folder)
-    there = set(own)
-    return [path for path in own if path.suffix == ".npy" and path.with_suffix(".npz") in there]
+def row_file(shard: Shard) -> str:
+    """The name of the file that has the rows of a shard."""
+    return shard.files[_ROW].file
+
+
+def remove(folder: pathlib.Path, shard: Shard) -> None:
+    """Removes the files of a shard."""
+    for each in shard.files.values():
+        (folder / each.file).unlink(missing_ok=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Shard:
-    """A shard of n rows whose size and header are right.
+class OpenShard:
+    """A shard of n rows whose sizes, headers and identities are right.
 
     Attributes:
-      path: Its `.npy`.
+      known: What the manifest says.
+      path: The file of its rows.
       rows: [n, *shape], mapped.
       identities: int64 [n, 3], key, stamp and checksum of the file that each row was made of.
-      checksums: uint32 [n], CRC-32 of each row's bytes.
-      status: Bytes of the file, and its time of modification in nanoseconds.
-      changed: Whether that is not the time that was noted.
+      modified: The time of modification that the file has now.
     """
 
+    known: Shard
     path: pathlib.Path
     rows: NDArray[Any]
     identities: NDArray[np.int64]
-    checksums: NDArray[np.uint32]
-    status: tuple[int, int]
-    changed: bool
+    modified: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether that is another time than the one in the manifest."""
+        return self.modified != self.known.files[_ROW].modified
+
+    def compare(self, tell: Callable[[], object]) -> "OpenShard":
+        """Compares all bytes with what was written, and calls `tell` behind each row.
+
+        Returns:
+          The same, known by its present time of modification.
+
+        Raises:
+          ValueError: They are not what was written.
+        """
+        crc, size = 0, self.rows[0].nbytes
+        with _reading(self.path) as file:  # a bad sector that is mapped would end the process
+            file.seek(self.known.files[_ROW].bytes - self.rows.nbytes)
+            for _ in range(len(self.rows)):
+                crc = zlib.crc32(file.read(size), crc)
+                tell()
+        row = self.known.files[_ROW]
+        if crc != row.crc32:
+            raise ValueError("its rows are not what was written")
+        row = msgspec.structs.replace(row, modified=self.modified)
+        known = Shard(self.known.rows, {**self.known.files, _ROW: row})
+        return dataclasses.replace(self, known=known)
 
 
-def open_shards(
-    paths: Sequence[pathlib.Path], kind: RowType, *, check: bool = False
-) -> dict[pathlib.Path, Shard | ValueError]:
-    """Opens shards, or says what is wrong with them.
+def open_shard(folder: pathlib.Path, shard: Shard, row_type: RowType) -> OpenShard:
+    """Opens a shard, without a look at its rows.
 
-    Args:
-      paths: Their `.npy` files.
-      kind: What their rows must be.
-      check: Whether to compare all checksums, not only those of files that seem to have changed.
+    Raises:
+      ValueError: It is not what was written, as far as sizes, headers and identities show it.
     """
-    opened: dict[pathlib.Path, Shard | ValueError] = {}
-    for path in paths:
-        try:
-            opened[path] = _open(path, kind)
-        except ValueError as err:
-            opened[path] = err
-    suspects = [s for s in opened.values() if isinstance(s, Shard) and (check or s.changed)]
-    total = sum(len(shard.rows) for shard in suspects)
-    with progress(total=total, what="checking rows", unit="image") as bar:
-        for shard in suspects:
-            try:
-                _check(shard, kind, bar.update)
-            except ValueError as err:
-                opened[shard.path] = err
-    return opened
+    path, header = folder / row_file(shard), row_type.header(shard.rows)
+    identities = _read_identities(folder, shard)
+    with _reading(path) as file:
+        status = os.fstat(file.fileno())
+        size = shard.files[_ROW].bytes
+        if status.st_size != size:
+            raise ValueError(f"has {status.st_size:,} bytes where {size:,} were written")
+        if file.read(len(header)) != header or size != len(header) + shard.rows * (
+            row_type.row_bytes
+        ):
+            raise ValueError("has the header of other rows")
+        memory = _map(file.fileno(), size)
+    rows = np.frombuffer(memory, row_type.dtype, offset=len(header))
+    rows = rows.reshape(shard.rows, *row_type.shape)
+    rows.flags.writeable = False
+    return OpenShard(shard, path, rows, identities, str(status.st_mtime_ns))
 
 
-def _open(path: pathlib.Path, kind: RowType) -> Shard:
-    noted = load_arrays(path.with_suffix(".npz"))
-    try:
-        identities, checksums = noted["identities"], noted["checksums"]
-        size, modified = noted["status"].tolist()
-        digest = noted["kind"].tobytes().decode()
-    except (KeyError, ValueError, TypeError):
-        raise ValueError("its .npz cannot be read") from None
-    count = checksums.size
-    if not count or identities.shape != (count, 3) or identities.dtype != np.int64:
-        raise ValueError("its .npz is not of a shard")
-    if digest != kind.digest:
-        raise ValueError("its .npz is of rows with other settings")
+def _read_identities(folder: pathlib.Path, shard: Shard) -> NDArray[np.int64]:
+    known, header = shard.files[_IDENTITY], _header(_IDENTITIES.dtype, (shard.rows, 3))
+    with _reading(folder / known.file) as file:
+        content = file.read(known.bytes + 1)
+    numbers = content[len(header) :]
+    whole = len(content) == known.bytes and len(numbers) == 24 * shard.rows
+    if not whole or not content.startswith(header) or zlib.crc32(numbers) != known.crc32:
+        raise ValueError(f"its {known.file} is not what was written")
+    return np.frombuffer(numbers, np.int64).reshape(shard.rows, 3)
+
+
+@contextlib.contextmanager
+def _reading(path: pathlib.Path) -> Any:
     try:
         with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if status.st_size != size:
-                raise ValueError(f"has {status.st_size:,} bytes where {size:,} were written")
-            header = kind.header(count)
-            if file.read(len(header)) != header or size != len(header) + count * kind.row_bytes:
-                raise ValueError("has the header of other rows")
-            memory = _map(file.fileno(), size)
+            yield file
     except OSError as err:
-        raise ValueError(f"cannot be read ({err.strerror})") from err
-    rows = np.frombuffer(memory, kind.dtype, offset=len(header)).reshape(count, *kind.shape)
-    rows.flags.writeable = False
-    now = size, status.st_mtime_ns
-    return Shard(path, rows, identities, checksums, now, changed=status.st_mtime_ns != modified)
+        raise ValueError(f"{path.name} cannot be read ({err.strerror})") from err
 
 
-def _check(shard: Shard, kind: RowType, tell: Callable[[], object]) -> None:
-    """Compares all checksums, and tells of each; if they are right, notes the file's time."""
-    wrong = 0
-    try:
-        with open(shard.path, "rb") as file:  # a bad sector that is mapped would end the process
-            file.seek(len(kind.header(0)))
-            for checksum in shard.checksums.tolist():
-                wrong += zlib.crc32(file.read(kind.row_bytes)) != checksum
-                tell()
-    except OSError as err:
-        raise ValueError(f"cannot be read ({err.strerror})") from err
-    if wrong:
-        raise ValueError(f"{wrong:,} of {len(shard.rows):,} rows are not what was written")
-    if shard.changed:
-        with contextlib.suppress(OSError):  # where nothing can be written, the next one checks, too
-            note(shard.path, kind, shard.identities, shard.checksums, shard.status)
+class ShardWriter:
+    """A shard that is being written; others see it once it is in the manifest."""
+
+    def __init__(self, folder: pathlib.Path, number: int, row_type: RowType) -> None:
+        self.count = 0
+        self._folder = folder
+        self._name = f"{number:05}"
+        self._row_type = row_type
+        self._begin = len(row_type.header(0))
+        self._added: list[tuple[NDArray[np.int64], int]] = []
+        self._replacement = Replacement(folder / f"{self._name}.{_ROW}.npy")
+        try:
+            self._file = open(self._replacement.path, "xb", buffering=0)  # noqa: SIM115 - `discard`
+        except BaseException:
+            self._replacement.discard()
+            raise
+
+    def add(self, identities: NDArray[np.int64], flat: NDArray[np.uint8]) -> None:
+        """Writes rows, uint8 [n, bytes], behind those that are there."""
+        self._write(flat.reshape(-1), self._begin + self.count * self._row_type.row_bytes)
+        crc = zlib.crc32(flat.data, self._added[-1][1] if self._added else 0)
+        self._added.append((identities, crc))  # what an interrupt leaves out is cut off
+        self.count += len(flat)
+
+    def finish(self) -> Shard | None:
+        """Puts its files in their places; None if it has no rows."""
+        try:
+            return self._finish() if self._added else None
+        finally:
+            self.discard()
+
+    def _finish(self) -> Shard:
+        identities = np.concatenate([some for some, _ in self._added])
+        count, crc = len(identities), self._added[-1][1]
+        path = self._folder / f"{self._name}.{_IDENTITY}.npy"
+        try:
+            os.ftruncate(self._file.fileno(), self._begin + count * self._row_type.row_bytes)
+            self._write(np.frombuffer(self._row_type.header(count), np.uint8), 0)
+            self._replacement.commit()
+            numbers = identities.astype("<i8").tobytes()
+            write(path, _header(_IDENTITIES.dtype, (count, 3)) + numbers)
+            return Shard(
+                count,
+                {
+                    _ROW: _described(self._folder / f"{self._name}.{_ROW}.npy", crc),
+                    _IDENTITY: _described(path, zlib.crc32(numbers)),
+                },
+            )
+        except BaseException:
+            (self._folder / f"{self._name}.{_ROW}.npy").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise
+
+    def discard(self) -> None:
+        """Removes what was written and is not in its place."""
+        self._file.close()
+        self._replacement.discard()
+
+    def _write(self, data: NDArray[np.uint8], begin: int) -> None:
+        rest = memoryview(data.data)
+        while rest:  # a disk that is nearly full takes a part of it
+            written = os.pwrite(self._file.fileno(), rest, begin)
+            begin, rest = begin + written, rest[written:]
 
 
-def note(
-    path: pathlib.Path,
-    kind: RowType,
-    identities: NDArray[np.int64],
-    checksums: NDArray[np.uint32],
-    status: tuple[int, int],
-) -> None:
-    """Writes the `.npz` of a shard."""
-    file = io.BytesIO()
-    digest = np.frombuffer(kind.digest.encode(), np.uint8)
-    np.savez(file, identities=identities, checksums=checksums, status=status, kind=digest)
-    put(path.with_suffix(".npz"), file.getvalue())
-
-
-def put(path: pathlib.Path, content: bytes) -> None:
-    """Writes a small file in one step."""
-    part = part_of(path)
-    try:
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def part_of(path: pathlib.Path) -> pathlib.Path:
-    """A name to write a file under that is no other's."""
-    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+def _described(path: pathlib.Path, crc: int) -> ShardFile:
+    status = os.stat(path)
+    return ShardFile(
+        file=path.name, bytes=status.st_size, crc32=crc, modified=str(status.st_mtime_ns)
+    )
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

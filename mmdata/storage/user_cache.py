@@ -1,9 +1,7 @@
 """Where mmdata keeps what it learned once: `$MMDATA_HOME`, else the user's cache folder."""
 
-import contextlib
 import os
 import pathlib
-import tempfile
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +11,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from mmdata.printable import printable
+from mmdata.storage.atomic import replacing
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -29,16 +28,8 @@ def save_arrays(path: pathlib.Path, arrays: Arrays) -> None:
     Warns where that is not possible: what is kept there can be found out again.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            try:
-                np.savez(file, **dict[str, Any](arrays))
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(file.name)
-                raise
+        with replacing(path) as target, open(target, "wb") as file:
+            np.savez(file, **dict[str, Any](arrays))
     except OSError as err:
         message = f"{path}: cannot be kept for the next time ({err})."
         warnings.warn(printable(message), stacklevel=2)

@@ -16,10 +16,11 @@ import tensorflow_text as tf_text
 from typing_extensions import Self
 
 from mmdata.optional import require
+from mmdata.storage.atomic import write
 from mmdata.tokenizers.bpe_encoder import MARK, BpeEncoder, spell
 from mmdata.tokenizers.bpe_merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
 from mmdata.tokenizers.tokenizer import Tokenizer
-from mmdata.tokenizers.vocabulary_files import read, write
+from mmdata.tokenizers.vocabulary_files import read
 from mmdata.tokenizers.vocabulary_learning import NO_TEXT, with_progress
 from mmdata.tokenizers.white_space import OTHER_SPACE, SPACE
 

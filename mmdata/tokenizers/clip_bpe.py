@@ -12,10 +12,10 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from typing_extensions import Self
 
+from mmdata.storage.atomic import write
 from mmdata.tokenizers.bpe_encoder import MARK, BpeEncoder, spell
 from mmdata.tokenizers.bpe_merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
 from mmdata.tokenizers.tokenizer import Tokenizer
-from mmdata.tokenizers.vocabulary_files import write
 from mmdata.tokenizers.white_space import SPACE
 
 _END_OF_WORD = "</w>"

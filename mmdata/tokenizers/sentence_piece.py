@@ -14,9 +14,10 @@ from google.protobuf.message import DecodeError
 from typing_extensions import Self
 
 from mmdata.optional import require
+from mmdata.storage.atomic import write
 from mmdata.tokenizers import model_proto
 from mmdata.tokenizers.tokenizer import Tokenizer
-from mmdata.tokenizers.vocabulary_files import read, write
+from mmdata.tokenizers.vocabulary_files import read
 from mmdata.tokenizers.vocabulary_learning import (
     NO_TEXT,
     require_reserved_tokens,

@@ -1,8 +1,6 @@
-"""Files of tokenizers: read up to a size limit, written in one step."""
+"""Reads files of tokenizers, up to a size limit."""
 
 import os
-import pathlib
-import tempfile
 
 LARGEST = 1 << 26
 """Limit in bytes, unpacked: over ten times the largest file of any tokenizer in use."""
@@ -20,13 +18,3 @@ def read(path: str | os.PathLike[str]) -> bytes:
     if len(content) > LARGEST:
         raise ValueError(f"{os.fspath(path)}: must have at most {LARGEST:,} bytes.")
     return content
-
-
-def write(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file in one step, and makes its folders; the file is never half-written."""
-    target = pathlib.Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        written = pathlib.Path(folder, target.name)
-        written.write_bytes(content)
-        os.replace(written, target)

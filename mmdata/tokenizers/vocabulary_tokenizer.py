@@ -11,8 +11,9 @@ from typing import Any
 import tensorflow as tf
 from typing_extensions import Self
 
+from mmdata.storage.atomic import write
 from mmdata.tokenizers.tokenizer import Tokenizer
-from mmdata.tokenizers.vocabulary_files import read, write
+from mmdata.tokenizers.vocabulary_files import read
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
 """The first four tokens of each learned vocabulary."""

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-import os
 import pathlib
 import re
 import sys
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset, asked_last
 from mmdata.printable import printable
+from mmdata.storage.atomic import replacing, require_writable
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -125,13 +125,7 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
             raise NotADirectoryError(
                 f"Resume(directory) must be a folder; got the file {str(directory)!r}."
             )
-        directory.mkdir(parents=True, exist_ok=True)
-        self._part.touch()  # what cannot be written fails now, not after hours
-        self._part.unlink()
-
-    @property
-    def _part(self) -> pathlib.Path:
-        return self._path.with_suffix(".part")
+        require_writable(directory)  # what cannot be written fails now, not after hours
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -206,11 +200,8 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
             variables=[_described(variable) for variable in variables],
             arrays=[self._array(variable) for variable in variables],
         )
-        with self._part.open("wb") as file:
+        with replacing(self._path) as path, path.open("wb") as file:
             state.write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(self._part, self._path)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Holds the dataset where this epoch begins."""

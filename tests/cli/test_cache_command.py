@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mmdata.cli import main
-from mmdata.storage import shards as stores
-from mmdata.storage.row_store import Store
+from mmdata.storage.manifest import VERSION
+from mmdata.storage.row_store import Store, locked
+from mmdata.storage.shards import contents
 from mmdata.storage.user_cache import user_cache
 
 SHAPE = (8, 8, 3)
@@ -36,12 +37,13 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
     """Two stores, and what is not mmdata's."""
     root = tmp_path / "pixels"
     first, second = fill(root, "Resize(size=(8, 8))", 7), fill(root, "Crop", 12)
-    os.utime(first / "settings.json", (10**9, 10**9))
-    os.utime(second / "settings.json", (10**9 + 10**6, 10**9 + 10**6))
+    os.utime(first / "manifest.json", (10**9, 10**9))
+    os.utime(second / "manifest.json", (10**9 + 10**6, 10**9 + 10**6))
     (root / "notes.txt").write_text("mine")
     (root / "project").mkdir()
-    (root / "project" / "settings.json").write_text('{"settings": {}, "shape": [], "dtype": "u1"}')
-    (root / "project" / "00000.npy").write_text("mine")
+    known = json.loads((first / "manifest.json").read_text())
+    (root / "project" / "manifest.json").write_text(json.dumps(known))
+    (root / "project" / "00000.row.npy").write_text("mine")
     (second / "README").write_text("mine")
     return root
 
@@ -51,7 +53,7 @@ def left(root: pathlib.Path) -> list[str]:
     return sorted(path.name for path in paths)
 
 
-MINE = ["00000.npy", "README", "notes.txt", "settings.json"]
+MINE = ["00000.row.npy", "README", "manifest.json", "notes.txt"]
 
 
 def test_show(root: pathlib.Path) -> None:
@@ -74,18 +76,18 @@ def test_show_as_json(root: pathlib.Path) -> None:
     assert (first["shape"], first["dtype"], first["used"]) == ([8, 8, 3], "uint8", 10**9)
     names = {"settings", "shape", "dtype", "format", "folder", "rows", "size", "used"}
     assert set(first) == names
-    sizes = (path.stat().st_size for path in pathlib.Path(first["folder"]).glob("*.np?"))
+    sizes = (path.stat().st_size for path in pathlib.Path(first["folder"]).glob("*.npy"))
     assert first["size"] == sum(sizes) > 7 * 192
 
 
 def test_filling_is_a_use(root: pathlib.Path) -> None:
     fill(root, "Resize(size=(8, 8))", 7)
-    assert [kept.rows for kept in stores.contents(root)] == [7, 12]
+    assert [kept.rows for kept in contents(root)] == [7, 12]
 
 
 def test_verify(root: pathlib.Path) -> None:
     assert run("verify", root).exit_code == 0
-    shard = min(root.glob("*/00000.npz")).with_suffix(".npy")
+    shard = min(root.glob("*/00000.identity.npy")).with_name("00000.row.npy")
     content = bytearray(shard.read_bytes())
     content[-1] ^= 1
     status = shard.stat()
@@ -93,23 +95,23 @@ def test_verify(root: pathlib.Path) -> None:
     os.utime(shard, ns=(status.st_atime_ns, status.st_mtime_ns))
     result = run("verify", root)
     assert result.exit_code == 1
-    assert f"{shard}: 1 of " in result.output
+    assert f"{shard}: its rows are not what was written." in result.output
     assert "1 damaged files removed" in result.output
     assert not shard.exists()
-    assert not shard.with_suffix(".npz").exists()
+    assert not shard.with_name("00000.identity.npy").exists()
     again = run("verify", root)
     assert (again.exit_code, "0 damaged files removed" in again.output) == (0, True)
 
 
 def test_what_another_version_kept_is_shown_and_cleared(root: pathlib.Path) -> None:
-    kind = stores.RowType({"stage": "Older"}, SHAPE, "uint8", stores._FORMAT - 1)
-    folder = root / kind.digest
-    folder.mkdir()
-    (folder / "settings.json").write_bytes(kind.text)
-    for end in ("npy", "npz"):
-        (folder / f"00000.{end}").write_bytes(bytes(len(kind.header(0)) + 3 * kind.row_bytes))
+    folder = root / ("0" * 32)
+    fill(root, "Older", 3).rename(folder)
+    known = json.loads((folder / "manifest.json").read_text())
+    known |= {"fingerprint": folder.name, "version": VERSION + 1, "shards": "elsewhere"}
+    known["columns"]["row"] |= {"kind": "cube", "dtype": "<bf2"}
+    (folder / "manifest.json").write_text(json.dumps(known))
     shown = run("show", root).output
-    assert "3 rows of uint8" in shown
+    assert "3 rows of <bf2 [8, 8, 3]" in shown
     assert shown.count("kept by another version, and not read by this one") == 1
     checked = run("verify", root)
     assert (checked.exit_code, "19 rows are right" in checked.output) == (0, True)
@@ -133,8 +135,9 @@ def test_clear_asks(root: pathlib.Path) -> None:
 
 def test_clear_removes_what_is_half_written(root: pathlib.Path) -> None:
     folder = fill(root, "Other", 3)
-    for name in ("00001.npy.0123abcd.part", "00002.npy", "settings.json.0123abcd.part"):
-        (folder / name).write_bytes(b"x")
+    (folder / ".mmdata-0123abcd" / "new").mkdir(parents=True)
+    (folder / ".mmdata-0123abcd" / "new" / "00001.row.npy").write_bytes(b"x")
+    (folder / "00002.row.npy").write_bytes(b"x")
     assert run("clear", root, "--yes").exit_code == 0
     assert left(root) == MINE
     assert not folder.exists()
@@ -143,17 +146,17 @@ def test_clear_removes_what_is_half_written(root: pathlib.Path) -> None:
 
 def test_a_renamed_folder_is_not_ours(root: pathlib.Path) -> None:
     fill(root, "Other", 3).rename(root / "kept")
-    assert [kept.rows for kept in stores.contents(root)] == [12, 7]
+    assert [kept.rows for kept in contents(root)] == [12, 7]
     run("clear", root, "--yes")
-    assert (root / "kept" / "00000.npy").exists()
+    assert (root / "kept" / "00000.row.npy").exists()
 
 
 @pytest.mark.parametrize("command", ["clear", "verify"])
 def test_waits_for_who_fills(root: pathlib.Path, command: str) -> None:
-    (folder,) = (kept.folder for kept in stores.contents(root) if kept.rows == 7)
+    (folder,) = (kept.folder for kept in contents(root) if kept.rows == 7)
     words = [*([] if command == "verify" else ["--yes"]), str(root)]
     code = "import sys; from mmdata.cli import main; main(sys.argv[1:])"
-    with stores.locked(folder):
+    with locked(folder):
         process = subprocess.Popen(
             [sys.executable, "-c", code, "cache", command, *words],
             stderr=subprocess.PIPE,
@@ -162,22 +165,22 @@ def test_waits_for_who_fills(root: pathlib.Path, command: str) -> None:
         )
         assert process.stderr is not None
         assert process.stderr.readline().startswith("mmdata: waiting for another process, in")
-        assert (folder / "00000.npy").exists()
+        assert (folder / "00000.row.npy").exists()
     out, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert (folder / "00000.npy").exists() == (command == "verify")
+    assert (folder / "00000.row.npy").exists() == (command == "verify")
     assert out.startswith(str(root))
 
 
 def test_filling_waits_for_who_clears(root: pathlib.Path) -> None:
-    (folder,) = (kept.folder for kept in stores.contents(root) if kept.rows == 7)
+    (folder,) = (kept.folder for kept in contents(root) if kept.rows == 7)
     code = """
 import pathlib, sys
 sys.path.insert(0, sys.argv[2])
 from test_cache_command import fill
 fill(pathlib.Path(sys.argv[1]), "Resize(size=(8, 8))", 9)
 """
-    with stores.locked(folder):
+    with locked(folder):
         process = subprocess.Popen(
             [sys.executable, "-c", code, str(root), str(pathlib.Path(__file__).parent)],
             stderr=subprocess.PIPE,
@@ -193,7 +196,7 @@ fill(pathlib.Path(sys.argv[1]), "Resize(size=(8, 8))", 9)
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert "keeping 9 rows" in errors
-    assert {kept.folder: kept.rows for kept in stores.contents(root)}[folder] == 9
+    assert {kept.folder: kept.rows for kept in contents(root)}[folder] == 9
 
 
 @pytest.mark.parametrize("command", ["show", "verify", "clear"])

@@ -5,6 +5,9 @@ import json
 import os
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -253,10 +256,56 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
     for words in (r"\x1b[2J.png", r"person: \u202e\x9b31m "):
         assert words in result.output
     assert hostile.obeyed(result.output) == set()
-    assert "part-" not in " ".join(path.name for path in (tmp_path / "runs").iterdir())
+    assert not list((tmp_path / "runs").glob(".*"))
     written = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert written == [
         f"{task}{ending}"
         for task in ("captioning", "retrieval")
         for ending in ("-vocabulary.txt", ".keras", ".png")
     ]
+
+
+# Signals.
+
+
+def test_sigterm_cleans_up(tmp_path: pathlib.Path) -> None:
+    code = """
+import sys
+from mmdata.cli import main
+from mmdata.storage.atomic import replacing
+
+@main.command()
+def wait():
+    with replacing(sys.argv[1]) as path:
+        path.write_text("half")
+        print("written", flush=True)
+        sys.stdin.readline()
+
+main(["wait"])
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "a")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        assert len(os.listdir(tmp_path)) == 1
+        process.terminate()
+        assert process.wait() == 128 + signal.SIGTERM
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_handler_of_sigterm_is_that_of_before() -> None:
+    def others(*_: object) -> None:
+        raise AssertionError
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        for handler in (signal.SIG_DFL, signal.SIG_IGN, others):
+            signal.signal(signal.SIGTERM, handler)
+            assert run("--help").exit_code == 0
+            assert signal.getsignal(signal.SIGTERM) == handler
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -338,6 +338,38 @@ def test_a_failure_leaves_all_as_it_was(
         WRITE[name](pairs, tmp_path / name)
 
 
+def test_a_table_of_another_export_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = pairs_of(tmp_path, {"a.png": ["x"]})
+    other = pairs_of(tmp_path, {"a.png": ["y"]})
+    real = cards._sha256
+
+    def meanwhile(path: Path) -> str:
+        if path == tmp_path / "c.pairs.parquet":  # it is compared at the end
+            monkeypatch.setattr(cards, "_sha256", real)
+            other.to_parquet(path)
+        return real(path)
+
+    monkeypatch.setattr(cards, "_sha256", meanwhile)
+    with pytest.raises(OSError, match=r"c\.pairs\.parquet: another export wrote it at the same"):
+        pairs.to_croissant(tmp_path / "c.json")
+    assert not (tmp_path / "c.json").exists()
+    pairs.to_croissant(tmp_path / "c.json")
+    assert told(records(tmp_path / "c.json")) == wanted(pairs)
+
+
+def test_croissant_does_not_replace_a_folder(tmp_path: Path) -> None:
+    pairs = pairs_of(tmp_path, {"a.png": ["x"]})
+    pairs.to_croissant(tmp_path / "c.json")
+    (tmp_path / "c.pairs.parquet").unlink()
+    (tmp_path / "c.pairs.parquet").mkdir()
+    before = contents(tmp_path)
+    with pytest.raises(IsADirectoryError, match=r"writes .*c\.pairs\.parquet; got a folder there"):
+        pairs.to_croissant(tmp_path / "c.json")
+    assert contents(tmp_path) == before
+
+
 def test_croissant_is_replaced(tmp_path: Path) -> None:
     pairs = pairs_of(tmp_path, {"a.png": ["x"]})
     pairs.to_croissant(tmp_path / "c.json", name="first")

@@ -20,8 +20,8 @@ from PIL import Image
 import mmdata
 from mmdata.files.image_files import Source
 from mmdata.images import checksums as checksums_module
-from mmdata.storage import shards as stores
-from mmdata.storage.row_store import Store
+from mmdata.storage.row_store import Store, clear
+from mmdata.storage.shards import contents
 
 Rewrite = Callable[..., None]
 
@@ -146,8 +146,8 @@ def test_true_is_a_folder_of_the_user(
 ) -> None:
     monkeypatch.setenv("MMDATA_HOME", str(tmp_path / "home"))
     build(images, True)
-    (one,) = stores.contents(tmp_path / "home" / "pixels")
-    assert (one.rows, one.kind.shape, one.kind.dtype) == (COUNT, (16, 16, 3), "uint8")
+    (one,) = contents(tmp_path / "home" / "pixels")
+    assert (one.rows, one.shape, one.dtype) == (COUNT, (16, 16, 3), "uint8")
     assert not set(os.listdir(images)) - {
         f"{n}.{end}" for n in range(COUNT) for end in ("jpg", "png", "tiff", "txt")
     }
@@ -475,9 +475,9 @@ def test_a_cut_shard_is_told_and_filled_again(images: pathlib.Path, kept: Any) -
     without = build(images)
     build(images, folder)
     decoded()
-    (shard,) = folder.glob("*/00000.npy")
+    (shard,) = folder.glob("*/00000.row.npy")
     cut(shard)
-    with pytest.warns(UserWarning, match=r"00000\.npy: has .* bytes .* computed anew"):
+    with pytest.warns(UserWarning, match=r"00000\.row\.npy: has .* bytes .* computed again"):
         ds = build(images, folder)
     assert decoded() == COUNT
     assert_same(ds, without)
@@ -486,7 +486,7 @@ def test_a_cut_shard_is_told_and_filled_again(images: pathlib.Path, kept: Any) -
 def test_what_is_cleared_meanwhile_is_still_read(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     ds = build(images, folder)
-    stores.clear(folder)
+    clear(folder)
     assert_same(ds, build(images))
     decoded()
     build(images, folder)

@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,10 +23,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mmdata.storage import buffers as buffers_module
 from mmdata.storage import row_store as store_module
-from mmdata.storage import shards as stores
-from mmdata.storage.row_store import Buffers, Compute, Store
-from mmdata.storage.shards import contents, verify
+from mmdata.storage.buffers import Buffers
+from mmdata.storage.manifest import read_manifest
+from mmdata.storage.row_store import Compute, Store, locked, verify
+from mmdata.storage.shards import OpenShard, RowType, contents
 
 Ints = NDArray[np.int64]
 SHAPE = (5, 4, 3)
@@ -115,7 +116,7 @@ def test_rows_are_computed_once(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "dtype"),
-    [((), "float32"), ((3,), "bool"), ((2, 5), "<f4"), ((7,), ">i2"), ((1, 1, 9), "float64")],
+    [((), "float32"), ((3,), "bool"), ((2, 5), "<f2"), ((7,), "<i2"), ((1, 1, 9), "complex64")],
 )
 def test_shapes_and_dtypes(tmp_path: pathlib.Path, shape: tuple[int, ...], dtype: str) -> None:
     identities = identities_of(range(300))
@@ -133,13 +134,14 @@ def test_shapes_and_dtypes(tmp_path: pathlib.Path, shape: tuple[int, ...], dtype
 
 def test_shards_are_plain_files_of_their_own(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
-    arrays = [np.load(folder / f"0000{i}.npy", mmap_mode="r") for i in range(3)]
+    arrays = [np.load(folder / f"0000{i}.row.npy", mmap_mode="r") for i in range(3)]
     assert [len(array) for array in arrays] == [8, 8, 4]
     assert np.array_equal(np.concatenate(arrays), oracle(identities))
-    names = {f"0000{i}.np{end}" for i in range(3) for end in "yz"}
-    assert {path.name for path in folder.iterdir()} == names | {"settings.json", "lock"}
-    known = json.loads((folder / "settings.json").read_text())
-    assert (known["settings"], known["shape"]) == ({"stage": "Resize"}, [5, 4, 3])
+    names = {f"0000{i}.{column}.npy" for i in range(3) for column in ("row", "identity")}
+    assert {path.name for path in folder.iterdir()} == names | {"manifest.json", "lock"}
+    known = json.loads((folder / "manifest.json").read_text())
+    assert (known["settings"], known["rows"]) == ({"stage": "Resize"}, 20)
+    assert known["columns"]["row"] == {"kind": "fixed", "dtype": "|u1", "shape": [5, 4, 3]}
 
 
 def test_partly_filled_then_more(tmp_path: pathlib.Path) -> None:
@@ -159,7 +161,7 @@ def test_only_what_changed_is_computed_again(tmp_path: pathlib.Path) -> None:
 
 def test_the_checksum_decides_where_the_stamp_differs(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
-    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.np?")}
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
     touched = identities.copy()
     touched[[4, 13], 1] += 1
     touched = np.concatenate([touched, identities_of([90, 91])])
@@ -176,7 +178,7 @@ def test_the_checksum_decides_where_the_stamp_differs(tmp_path: pathlib.Path) ->
     assert (computer.asked, asked) == ([], [[4, 13]])
     assert np.array_equal(store.take(slots), oracle(identities))
     assert store.checksums(np.array([slots[4], -1])).tolist() == [4 * 3 + 50, 0]
-    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.np?")} == before
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npy")} == before
 
     slots = store.fill(touched, computer, lambda p: checksums(p, changed=[13]), what="test")
     assert computer.asked == [13, 20, 21]
@@ -220,10 +222,10 @@ def test_settings_do_not_mix(tmp_path: pathlib.Path) -> None:
     variants: list[dict[str, Any]] = [
         {},
         {"settings": {"stage": "Resize", "size": (224, 224)}},
-        {"settings": {"stage": object}},
+        {"settings": {"stage": "Resize", "size": [224, 2.5, None, True]}},
         {"shape": (4, 5, 3)},
         {"dtype": np.int8},
-        {"dtype": ">f4"},
+        {"dtype": "<i4"},
         {"dtype": "<f4"},
     ]
     slots = []
@@ -244,7 +246,7 @@ def test_settings_do_not_mix(tmp_path: pathlib.Path) -> None:
 def test_slots_stay_while_others_write(tmp_path: pathlib.Path) -> None:
     store, identities = opened(tmp_path), identities_of(range(12))
     slots = fill(store, identities, Computer(identities))
-    for path in store.folder.glob("*.np?"):
+    for path in store.folder.iterdir():
         path.unlink()
     others = identities_of(range(100, 120))
     assert refill(tmp_path, others) == [*range(20)]
@@ -309,10 +311,11 @@ def child(code: str, *words: object, **options: Any) -> "subprocess.Popen[str]":
 
 KILLED = """
 seen = {}
+point = None
 
 def step(name):
     seen[name] = seen.get(name, 0) + 1
-    if [name, str(seen[name])] == sys.argv[2:]:
+    if (name, seen[name]) == point:
         os.kill(os.getpid(), signal.SIGKILL)
 
 def before(name):
@@ -322,9 +325,16 @@ def before(name):
         return real(*arguments, **options)
     setattr(os, name, call)
 
-for name in ("fsync", "replace", "pwrite", "ftruncate"):
+for name in ("fsync", "replace", "pwrite", "ftruncate", "mkdir"):
     before(name)
-fill(pathlib.Path(sys.argv[1]))
+for words in sys.argv[2:]:
+    name, count = words.split()
+    process = os.fork()
+    if not process:
+        point = name, int(count)
+        fill(pathlib.Path(sys.argv[1], words))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL, words
 """
 LAST_SHARDS = {
     # Which call of what ends the process; shards that are whole then, at least and at most.
@@ -332,31 +342,38 @@ LAST_SHARDS = {
     ("group", 9): (1, 3),
     ("pwrite", 2): (0, 0),
     ("ftruncate", 3): (2, 2),
-    ("fsync", 2): (0, 0),  # the first is of settings.json, the second of the first shard
-    ("fsync", 3): (0, 0),  # its .npz
-    ("fsync", 4): (1, 1),
+    ("fsync", 2): (0, 0),  # the first is of the manifest, the second of the first shard's rows
+    ("fsync", 3): (0, 0),  # its identities
+    ("fsync", 4): (0, 0),  # the manifest with it
+    ("fsync", 5): (1, 1),
     ("replace", 2): (0, 0),
     ("replace", 3): (0, 0),
-    ("replace", 4): (1, 1),
+    ("replace", 4): (0, 0),
+    ("replace", 5): (1, 1),
+    ("replace", 7): (1, 1),
+    ("replace", 8): (2, 2),
 }
 
 
 def test_killed_while_filling(tmp_path: pathlib.Path) -> None:
-    points = list(LAST_SHARDS)
-    for begin in range(0, len(points), 2):  # there are two cores
-        some = points[begin : begin + 2]
-        children = [child(KILLED, tmp_path / f"{name}{n}", name, n) for name, n in some]
-        for process, point in zip(children, some, strict=True):
-            _, errors = process.communicate()
-            assert process.returncode == -signal.SIGKILL, errors
-            root = tmp_path / f"{point[0]}{point[1]}"
-            least, most = LAST_SHARDS[point]
-            kept = 40 - len(refill(root, identities_of(range(40))))
-            assert least * ROWS <= kept <= most * ROWS, point
-            assert kept % ROWS == 0
-            (folder,) = root.iterdir()
-            assert not list(folder.glob("*.part"))
-            assert len(list(folder.glob("*.npy"))) == len(list(folder.glob("*.npz"))) == 5
+    points = {f"{name} {count}": rows for (name, count), rows in LAST_SHARDS.items()}
+    with child(KILLED, tmp_path, *points) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    for point, (least, most) in points.items():
+        root = tmp_path / point
+        kept = 40 - len(refill(root, identities_of(range(40))))
+        assert least * ROWS <= kept <= most * ROWS, point
+        assert kept % ROWS == 0
+        (folder,) = root.iterdir()
+        assert names_in(folder) == [
+            *(f"0000{n}.{column}.npy" for n in range(5) for column in ("identity", "row")),
+            *("lock", "manifest.json"),
+        ]
+
+
+def names_in(folder: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_two_processes_take_turns(tmp_path: pathlib.Path) -> None:
@@ -453,8 +470,9 @@ def test_a_disk_that_gets_full(
         with pytest.raises(OSError, match=r"cannot be written \(No space left") as caught:
             fill(store, identities, Computer(identities))
     assert caught.value.errno == errno.ENOSPC
-    assert not list(store.folder.glob("*.part"))
-    assert len(list(store.folder.glob("*.npy"))) == len(list(store.folder.glob("*.npz")))
+    known = read_manifest(store.folder)
+    files = {each.file for shard in known.shards for each in shard.files.values()}
+    assert {*names_in(store.folder)} == files | {"lock", "manifest.json"}
     kept = 40 - len(refill(tmp_path, identities))
     assert kept % ROWS == 1
     assert f"{kept - 1} of 39 rows are kept" in str(caught.value)
@@ -473,10 +491,7 @@ def test_a_file_that_must_not_grow(tmp_path: pathlib.Path) -> None:
     with child(code, tmp_path) as process:
         out, errors = process.communicate()
     assert "cannot be written (File too large); 0 of 40 rows are kept" in out, errors
-    assert sorted(path.name for path in next(tmp_path.iterdir()).iterdir()) == [
-        "lock",
-        "settings.json",
-    ]
+    assert names_in(next(tmp_path.iterdir())) == ["lock", "manifest.json"]
 
 
 def test_a_disk_that_takes_a_part_of_what_is_written(
@@ -542,7 +557,8 @@ def test_interrupted_before_any_row_is_written(
         patch.setattr(os, "pwrite", interrupt)
         with pytest.raises(KeyboardInterrupt):
             filled(tmp_path)
-    assert not list(tmp_path.rglob("*.np*"))
+    (folder,) = tmp_path.iterdir()
+    assert names_in(folder) == ["lock", "manifest.json"]
 
 
 # What is damaged.
@@ -569,112 +585,196 @@ def renamed_rows(content: bytearray) -> None:
     content[:] = content.replace(b"(8, 5, 4, 3)", b"(8, 3, 4, 5)")
 
 
+ROW, IDENTITY = "00001.row.npy", "00001.identity.npy"
 DAMAGES: dict[str, tuple[str, Callable[[bytearray], object], str]] = {
-    "a flipped bit": ("00001.npy", flip(-50), "1 of 8 rows are not what was written"),
-    "the last bit": ("00001.npy", flip(-1), "1 of 8 rows are not what was written"),
-    "the first bit": ("00001.npy", flip(128), "1 of 8 rows are not what was written"),
-    "cut": ("00001.npy", lambda content: content.pop(), "bytes where"),
-    "empty": ("00001.npy", bytearray.clear, "has 0 bytes where"),
-    "longer": ("00001.npy", lambda content: content.append(0), "bytes where"),
-    "header": ("00001.npy", renamed_rows, "has the header of other rows"),
-    "magic": ("00001.npy", flip(0), "has the header of other rows"),
-    "cut sidecar": ("00001.npz", lambda content: content.pop(), "npz cannot be read"),
-    "empty sidecar": ("00001.npz", bytearray.clear, "npz cannot be read"),
-    "sidecar's bit": ("00001.npz", flip(250), "npz cannot be read"),
+    "a flipped bit": (ROW, flip(-50), "its rows are not what was written"),
+    "the last bit": (ROW, flip(-1), "its rows are not what was written"),
+    "the first bit": (ROW, flip(128), "its rows are not what was written"),
+    "cut": (ROW, lambda content: content.pop(), "bytes where"),
+    "empty": (ROW, bytearray.clear, "has 0 bytes where"),
+    "longer": (ROW, lambda content: content.append(0), "bytes where"),
+    "header": (ROW, renamed_rows, "has the header of other rows"),
+    "magic": (ROW, flip(0), "has the header of other rows"),
+    "cut identities": (IDENTITY, lambda content: content.pop(), f"{IDENTITY} is not what was"),
+    "empty identities": (IDENTITY, bytearray.clear, f"{IDENTITY} is not what was written"),
+    "longer identities": (IDENTITY, lambda content: content.append(0), f"{IDENTITY} is not what"),
+    "identities' bit": (IDENTITY, flip(-20), f"{IDENTITY} is not what was written"),
+    "identities' header": (IDENTITY, flip(9), f"{IDENTITY} is not what was written"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_shards_are_computed_anew(tmp_path: pathlib.Path, damage: str) -> None:
+def test_damaged_shards_are_computed_again(tmp_path: pathlib.Path, damage: str) -> None:
     name, change, why = DAMAGES[damage]
     folder, identities = filled(tmp_path)
     rewrite(folder / name, change, quietly=False)
     with pytest.warns(UserWarning, match=why) as told:
         assert refill(tmp_path, identities) == [*range(8, 16)]
     (warning,) = (warning for warning in told if warning.category is UserWarning)
-    assert "00001.npy: " in str(warning.message)
-    assert "its rows are computed anew" in str(warning.message)
+    assert f"{ROW}: " in str(warning.message)
+    assert "its rows are computed again" in str(warning.message)
     assert warning.filename == __file__
     with warnings.catch_warnings(action="error"):
         assert refill(tmp_path, identities) == []
     assert verify(tmp_path) == []
 
 
-def other_rows(path: pathlib.Path, **changes: Any) -> None:
-    with np.load(path) as arrays:
-        known = dict(arrays)
-    np.savez(path, **{k: v for k, v in (known | changes).items() if v is not None})
+def changed_manifest(folder: pathlib.Path, change: Callable[[Any], object]) -> None:
+    known = json.loads((folder / "manifest.json").read_text())
+    change(known)
+    (folder / "manifest.json").write_text(json.dumps(known))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"identities": None},
-        {"checksums": np.zeros(0, np.uint32)},
-        {"checksums": np.zeros(7, np.uint32)},
-        {"checksums": np.array(0, np.uint32)},
-        {"identities": np.zeros((8, 3), np.float64)},
-        {"identities": np.zeros((8, 2), np.int64)},
-        {"status": np.zeros(3, np.int64)},
-        {"status": np.array(5)},
-        {"kind": np.frombuffer(b"0" * 32, np.uint8)},
-        {"kind": np.frombuffer(b"\xff" * 32, np.uint8)},
-    ],
-)
-def test_foreign_sidecars(tmp_path: pathlib.Path, changes: dict[str, Any]) -> None:
+SHARD_CHANGES: dict[str, Callable[[Any], object]] = {
+    "fewer rows": lambda known: known["shards"][1].update(rows=7) or known.update(rows=19),
+    "a crc": lambda known: known["shards"][1]["files"]["identity"].update(crc32=5),
+    "bytes": lambda known: known["shards"][1]["files"]["row"].update(bytes=5),
+    "a file that is not there": lambda known: known["shards"][1]["files"]["row"].update(
+        file="00009.row.npy"
+    ),
+}
+
+
+@pytest.mark.parametrize("change", SHARD_CHANGES)
+def test_shards_that_are_not_what_the_manifest_says(tmp_path: pathlib.Path, change: str) -> None:
     folder, identities = filled(tmp_path)
-    other_rows(folder / "00001.npz", **changes)
-    with pytest.warns(UserWarning, match=r"00001\.npy: its \.npz"):
+    changed_manifest(folder, SHARD_CHANGES[change])
+    with pytest.warns(UserWarning, match=r"0000[19]\.row\.npy: .*; its rows are computed again"):
         assert refill(tmp_path, identities) == [*range(8, 16)]
+    assert refill(tmp_path, identities) == []
+    assert len(names_in(folder)) == 8
+
+
+MANIFESTS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "another format": (lambda known: known.update(format="x"), "is not a manifest of rows"),
+    "another version": (lambda known: known.update(version=2), "is of version 2, and only 3 is"),
+    "no shards": (lambda known: known.pop("shards"), "`shards`"),
+    "a kind that is not read": (
+        lambda known: known["columns"]["row"].update(kind="ragged"),
+        "has the column 'row' of kind 'ragged'; only \"fixed\" is read",
+    ),
+    "an unknown kind": (
+        lambda known: known["columns"]["row"].update(kind="jpeg"),
+        r"'jpeg' - at `\$.columns\[...\].kind`",
+    ),
+    "big-endian": (lambda known: known["columns"]["row"].update(dtype=">f4"), "regex"),
+    "other settings": (lambda known: known["settings"].update(stage="x"), "with other settings"),
+    "other rows": (lambda known: known.update(rows=7), "not have the rows that it names"),
+    "a column less": (
+        lambda known: known["shards"][0]["files"].pop("identity"),
+        "not have the rows that it names",
+    ),
+    "a file elsewhere": (
+        lambda known: known["shards"][0]["files"]["row"].update(file="../00000.row.npy"),
+        "regex",
+    ),
+    "above 2**53": (lambda known: known.update(rows=2**53 + 1), "rows"),
+}
+
+
+@pytest.mark.parametrize("change", MANIFESTS)
+def test_a_damaged_manifest(tmp_path: pathlib.Path, change: str) -> None:
+    folder, identities = filled(tmp_path)
+    changed_manifest(folder, MANIFESTS[change][0])
+    with pytest.warns(UserWarning, match=MANIFESTS[change][1]) as found:
+        assert refill(tmp_path, identities) == [*range(20)]
+    (warning,) = (warning for warning in found if warning.category is UserWarning)
+    assert str(warning.message).startswith(f"{folder}/manifest.json: ")
+    assert warning.filename == __file__
+    with warnings.catch_warnings(action="error"):
+        assert refill(tmp_path, identities) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
+def test_a_manifest_that_is_no_json(tmp_path: pathlib.Path, content: bytes) -> None:
+    folder, identities = filled(tmp_path)
+    (folder / "manifest.json").write_bytes(content)
+    with pytest.warns(UserWarning, match="is not a manifest of rows"):
+        assert refill(tmp_path, identities) == [*range(20)]
+
+
+def test_verify_removes_what_no_manifest_names(tmp_path: pathlib.Path) -> None:
+    folder, identities = filled(tmp_path)
+    changed_manifest(folder, lambda known: known.update(rows=7))
+    (sentence,) = verify(tmp_path)
+    assert sentence == f"{folder}/manifest.json: does not have the rows that it names."
+    assert names_in(folder) == ["lock"]
+    assert refill(tmp_path, identities) == [*range(20)]
 
 
 def test_shards_of_another_store(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
     other = opened(tmp_path, settings={"stage": "Crop"})
     fill(other, identities, lambda p: [(p, 255 - oracle(identities[p]))])
-    for name in ("00001.npy", "00001.npz"):
-        shutil.copy2(other.folder / name, folder / name)
-    with pytest.warns(UserWarning, match="of rows with other settings"):
+    shutil.copy2(other.folder / ROW, folder / ROW)
+    with pytest.warns(UserWarning, match="its rows are not what was written"):
         assert refill(tmp_path, identities) == [*range(8, 16)]
+    shutil.copy2(other.folder / "manifest.json", folder / "manifest.json")
+    with pytest.warns(UserWarning, match="of rows with other settings"):
+        assert refill(tmp_path, identities) == [*range(20)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1: 2}, 2**53 + 1, float("nan"), float("inf"), b"x", {1}, np.float32(1), [[1j]]],
+    ids=repr,
+)
+def test_settings_that_json_cannot_hold(tmp_path: pathlib.Path, value: Any) -> None:
+    with pytest.raises(TypeError, match=r"^Store\(settings=\.\.\.\)\['a'\].* must be plain data"):
+        opened(tmp_path, settings={"a": value})
 
 
 def test_a_touched_shard_is_checked_once(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, identities = filled(tmp_path)
-    os.utime(folder / "00001.npy", ns=(1, 1))
-    checked, check = [], stores._check
+    os.utime(folder / ROW, ns=(1, 1))
+    checked, compare = [], OpenShard.compare
 
-    def note(shard: stores.Shard, *rest: Any) -> None:
+    def note(shard: OpenShard, *rest: Any) -> OpenShard:
         checked.append(shard.path.name)
-        check(shard, *rest)
+        return compare(shard, *rest)
 
-    monkeypatch.setattr(stores, "_check", note)
+    monkeypatch.setattr(OpenShard, "compare", note)
+    with locked(folder):  # so it cannot be noted
+        assert refill(tmp_path, identities) == []
     for _ in range(2):
         assert refill(tmp_path, identities) == []
-    assert checked == ["00001.npy"]
+    assert checked == [ROW] * 2
+
+
+def test_a_touched_shard_is_noted_beside_new_ones(tmp_path: pathlib.Path) -> None:
+    folder, _ = filled(tmp_path)
+    store = opened(tmp_path)
+    os.utime(folder / ROW, ns=(1, 1))
+    more = identities_of(range(21))
+    fill(store, more, Computer(more))
+    assert [shard.files["row"].modified == "1" for shard in read_manifest(folder).shards] == [
+        *(False, True, False, False)
+    ]
 
 
 def test_quiet_damage_is_found_by_verify(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
-    rewrite(folder / "00001.npy", flip(-1), quietly=True)
+    rewrite(folder / ROW, flip(-1), quietly=True)
     store = opened(tmp_path)
     rows = store.take(fill(store, identities, Computer(identities)))
     assert np.count_nonzero(rows != oracle(identities)) == 1  # nothing tells of it
     (sentence,) = verify(tmp_path)
-    assert sentence.endswith("00001.npy: 1 of 8 rows are not what was written.")
+    assert sentence == f"{folder / ROW}: its rows are not what was written."
+    assert read_manifest(folder).rows == 12
     assert refill(tmp_path, identities) == [*range(8, 16)]
 
 
 def test_a_shard_that_was_written_into_meanwhile(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
     store = opened(tmp_path)
-    shutil.copy2(folder / "00001.npy", tmp_path / "copy")
+    shutil.copy2(folder / ROW, tmp_path / "copy")
     rewrite(tmp_path / "copy", flip(-1), quietly=False)
-    os.replace(tmp_path / "copy", folder / "00001.npy")
+    os.replace(tmp_path / "copy", folder / ROW)
     more = np.concatenate([identities, identities_of([90])])
     computer = Computer(more)
-    with pytest.warns(UserWarning, match="1 of 8 rows"):
+    with pytest.warns(UserWarning, match="its rows are not what was written"):
         slots = fill(store, more, computer)
     assert computer.asked == [*range(8, 16), 20]
     assert np.array_equal(store.take(slots), oracle(more))
@@ -682,40 +782,51 @@ def test_a_shard_that_was_written_into_meanwhile(tmp_path: pathlib.Path) -> None
 
 def test_leftovers_go_and_foreign_files_stay(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
-    foreign = ["notes.txt", "rows.npy", "1.npy", "00001.npy.part", "00001.npy.bak", "cat.part"]
-    left = ["00002.npy.0123abcd.part", "settings.json.0123abcd.part", "00007.npy", "00008.npz"]
+    foreign = ["notes.txt", "rows.npy", "1.row.npy", "00001.npy", "00001.row.npy.bak", "cat.part"]
+    left = ["00007.row.npy", "00008.identity.npy", ".mmdata-0123abcd", "00001.other.npy"]
     for name in (*foreign, *left):
-        (folder / name).write_bytes(b"x")
+        if name.startswith(".mmdata"):
+            (folder / name / "new").mkdir(parents=True)
+        else:
+            (folder / name).write_bytes(b"x")
     assert refill(tmp_path, identities) == []
     assert {*foreign, *left} <= {path.name for path in folder.iterdir()}
     assert refill(tmp_path, identities_of(range(21))) == [20]
     names = {path.name for path in folder.iterdir()}
-    assert names >= {*foreign, "00003.npy"}
+    assert names >= {*foreign, "00003.row.npy"}
     assert not names & set(left)
 
 
 def test_newer_shards_win(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
-    for end in "yz":
-        os.rename(folder / f"00000.np{end}", folder / f"00009.np{end}")
     other = opened(tmp_path / "other")
     fill(other, identities[:3], lambda p: [(p, 255 - oracle(identities[p]))])
-    for number, newest in ((3, False), (100000, True)):
-        for end in "yz":
-            shutil.copy2(other.folder / f"00000.np{end}", folder / f"{number:05}.np{end}")
+    for column in ("row", "identity"):
+        shutil.copy2(other.folder / f"00000.{column}.npy", folder / f"100000.{column}.npy")
+    shards = json.loads((other.folder / "manifest.json").read_text())["shards"]
+    for each in shards[0]["files"].values():
+        each["file"] = f"1{each['file']}"
+    known = json.loads((folder / "manifest.json").read_text())
+    known["rows"] += 3
+    for newest in (False, True):
+        both = [*known["shards"], *shards] if newest else [*shards, *known["shards"]]
+        (folder / "manifest.json").write_text(json.dumps(known | {"shards": both}))
         store = opened(tmp_path)
         slots = fill(store, identities, Computer(identities))
         expected = oracle(identities)
         if newest:
             expected[:3] = 255 - expected[:3]
         assert np.array_equal(store.take(slots), expected)
+    more = identities_of(range(21))
+    fill(opened(tmp_path), more, Computer(more))
+    assert "100001.row.npy" in names_in(folder)
 
 
 STEPS = st.lists(
     st.tuples(
         st.lists(st.integers(0, 40), max_size=25),
         st.integers(1, 12),
-        st.sampled_from([None, "gone", "no sidecar", "part", *DAMAGES]),
+        st.sampled_from([None, "gone", "no identities", "part", *DAMAGES]),
         st.integers(0, 5),
     ),
     max_size=5,
@@ -737,7 +848,10 @@ def test_any_fills_and_any_damage(steps: list[tuple[list[int], int, str | None, 
             assert sorted(asked) == sorted(set(keys) - set().union(*kept.values()))
             assert computer.asked == [keys.index(key) for key in asked]
             if asked:  # then what is damaged was removed
-                kept = {path.stem: keys_of(path) for path in store.folder.glob("*.npz")}
+                kept = {
+                    path.name.partition(".")[0]: set(np.load(path)[:, 0].tolist())
+                    for path in store.folder.glob("*.identity.npy")
+                }
             if kept and damage:
                 victim = sorted(kept)[number % len(kept)]
                 wreck(store.folder / victim, damage)
@@ -745,23 +859,18 @@ def test_any_fills_and_any_damage(steps: list[tuple[list[int], int, str | None, 
                     del kept[victim]
 
 
-def keys_of(path: pathlib.Path) -> set[int]:
-    with np.load(path) as arrays:
-        return set(arrays["identities"][:, 0].tolist())
-
-
 def wreck(stem: pathlib.Path, damage: str) -> None:
     if damage == "gone":
-        stem.with_suffix(".npy").unlink()
-    elif damage == "no sidecar":
-        stem.with_suffix(".npz").unlink()
+        stem.with_suffix(".row.npy").unlink()
+    elif damage == "no identities":
+        stem.with_suffix(".identity.npy").unlink()
     elif damage == "part":
-        stem.with_suffix(".npy.00000000.part").write_bytes(b"x")
+        (stem.parent / f".mmdata-{stem.name}abc").mkdir(exist_ok=True)
     else:
         name, change, _ = DAMAGES[damage]
         if damage == "header":  # short shards have other numbers of rows
             change = flip(20)
-        rewrite(stem.with_suffix(pathlib.Path(name).suffix), change, quietly=False)
+        rewrite(stem.with_suffix(name.removeprefix("00001")), change, quietly=False)
 
 
 # Bad input.
@@ -792,7 +901,7 @@ def test_rows_of_nothing(tmp_path: pathlib.Path, shape: tuple[int, ...]) -> None
         opened(tmp_path, shape=shape)
 
 
-@pytest.mark.parametrize("dtype", [object, "U3", "M8[s]", [("a", "i4")]])
+@pytest.mark.parametrize("dtype", [object, "U3", "M8[s]", [("a", "i4")], ">f4"])
 def test_rows_that_are_no_numbers(tmp_path: pathlib.Path, dtype: Any) -> None:
     with pytest.raises(ValueError, match="must be of at least one number a row"):
         opened(tmp_path, dtype=np.dtype(dtype))
@@ -889,7 +998,7 @@ def test_no_more_buffers_are_kept_than_asked(monkeypatch: pytest.MonkeyPatch) ->
     buffers.take((200,), byte)  # takes the place of one that nobody holds
     assert sorted(owner.size for owner in buffers._owners) == [164, 264]
     del held
-    monkeypatch.setattr(store_module, "_LARGEST", 300)
+    monkeypatch.setattr(buffers_module, "_LARGEST", 300)
     buffers.take((500,), byte)
     assert sorted(owner.size for owner in buffers._owners) == [164, 264]
 
@@ -1023,15 +1132,15 @@ def test_many_shards_need_few_descriptors(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("sides", range(1, 17))
 def test_headers_of_any_number_of_rows_are_as_long(sides: int) -> None:
-    kind = stores.RowType({}, (5,) * sides, "uint8")
-    headers = [kind.header(10**digits) for digits in range(19)]
+    row_type = RowType({}, (5,) * sides, np.dtype(np.uint8))
+    headers = [row_type.header(10**digits) for digits in range(19)]
     assert len({len(header) for header in headers}) == 1
     assert len(headers[0]) % 64 == 0
     for digits, header in enumerate(headers):
         file = io.BytesIO(header)
         assert np.lib.format.read_magic(file) == (1, 0)
         known = np.lib.format.read_array_header_1_0(file)
-        assert known == ((10**digits, *kind.shape), False, np.dtype(np.uint8))
+        assert known == ((10**digits, *row_type.shape), False, np.dtype(np.uint8))
         assert file.read() == b""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 import killing  # type: ignore[import-not-found]
+import kills  # type: ignore[import-not-found]
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -567,10 +568,19 @@ class TestSaves:
             with pytest.raises(BrokenOffError):
                 trainer.fit(built.at(0), Resume(copied, every=1))
         assert (copied / "resume.npz").read_bytes() == content
-        assert (copied / "resume.part").stat().st_size > 1000
+        assert os.listdir(copied) == ["resume.npz"]
         trainer.fit(built.at(0), Resume(copied))
         assert trainer.learned() == unbroken.learned
         assert os.listdir(copied) == ["resume.npz"]
+
+    @pytest.mark.slow
+    def test_killed_saves_leave_nothing(self, trainer: Trainer, ds: Dataset, tmp_path: Any) -> None:
+        script = [sys.executable, kills.__file__, str(tmp_path), "resume"]
+        out = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+        assert out == "resume: killed 10 times, 10 left something, 0 after they were run again\n"
+        assert len(os.listdir(tmp_path)) == 1
+        trainer.fit(ds, Resume(tmp_path))
+        assert os.listdir(tmp_path) == ["resume.npz"]
 
     def test_reaches_the_disk_before_it_counts(
         self, trainer: Trainer, ds: Dataset, tmp_path: Any, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,222 @@
+"""Writes files and folders whole or not at all, and removes what a killed process left.
+
+Each is written in a hidden folder beside its target, and renamed at the end:
+
+    .mmdata-0123abcd/lock        locked while the process that writes is alive
+    .mmdata-0123abcd/new/<name>  what is written
+    .mmdata-0123abcd/old/<name>  what was at the target, where a folder is replaced
+
+When a process is killed, the system frees its lock. The next write in the same place removes every
+such folder whose lock is free. What is under `old` goes back if its place is empty: the process was
+killed between two renames.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import pathlib
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
+_TEMPORARY = re.compile(r"\.mmdata-[0-9a-f]{8}")
+
+_ADVICE = {
+    errno.ENOSPC: "Make room there, or write to another folder.",
+    errno.EDQUOT: "Remove some of your files there, or write to another folder.",
+    errno.EFBIG: "Raise the limit on the size of a file (ulimit -f), or write to another folder.",
+}
+"""What to do about errors that mean: there is no room."""
+
+
+class Replacement:
+    """A file or folder that is written beside its target, and takes its place when it is whole.
+
+    Makes the folders above the target where they are missing.
+
+    Args:
+      target: The file or folder to write; a symbolic link stays, and what it leads to is written.
+      replace_folder: Whether a folder, or a file by a folder, may be replaced. Otherwise only a
+        file by a file, and an empty folder by a folder.
+
+    Attributes:
+      path: Where to write. Nothing is there yet.
+
+    Raises:
+      OSError: Nothing can be written there.
+    """
+
+    def __init__(self, target: "StrPath", *, replace_folder: bool = False) -> None:
+        self._target = pathlib.Path(os.path.realpath(target))
+        self._replace_folder = replace_folder
+        parent = self._target.parent
+        self._made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+        try:
+            if self._made:
+                parent.mkdir(parents=True, exist_ok=True)
+            sweep(parent)
+            self._folder, self._lock = _temporary_folder(parent)
+        except BaseException:
+            self._remove_parents()
+            raise
+        self.path = self._folder / "new" / self._target.name
+
+    def commit(self) -> None:
+        """Puts it in the place of the target.
+
+        Raises:
+          OSError: That is not possible; then the target is what it was.
+        """
+        if self.path.is_file():
+            with open(self.path, "r+b") as file:
+                os.fsync(file.fileno())
+        folders = self.path.is_dir() or self._target.is_dir()
+        if self._replace_folder and folders and os.path.lexists(self._target):
+            old = self._folder / "old"
+            old.mkdir()
+            os.rename(self._target, old / self._target.name)
+        os.replace(self.path, self._target)
+        self._made.clear()
+
+    def discard(self) -> None:
+        """Removes all that is not in its place: all that was written, unless it was committed."""
+        _remove(self._folder, self._lock)
+        self._remove_parents()
+
+    def size(self) -> int:
+        """Bytes that are written so far."""
+        files = (path for path in self.path.parent.rglob("*") if path.is_file())
+        return sum(path.stat().st_size for path in files)
+
+    def _remove_parents(self) -> None:
+        for folder in self._made:
+            with contextlib.suppress(OSError):  # others have put files there
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def replacing(
+    path: "StrPath", *, replace_folder: bool = False, size: int | None = None
+) -> Iterator[pathlib.Path]:
+    """Gives a path to write a file or folder to, which takes the place of `path` at the end.
+
+    On an exception, nothing is left, and what was at `path` stays.
+
+    Args:
+      path: The file or folder to write, see `Replacement`.
+      replace_folder: Whether a folder may be replaced, see `Replacement`.
+      size: How many bytes it needs, where that is known.
+
+    Raises:
+      OSError: It cannot be written. Where there is no room: how much is needed, and what to do.
+    """
+    replacement = None
+    try:
+        replacement = Replacement(path, replace_folder=replace_folder)
+        yield replacement.path
+        replacement.commit()
+    except OSError as err:
+        if err.errno not in _ADVICE:
+            raise
+        written = 0 if replacement is None else replacement.size()
+        needs = f"more than {written:,}" if size is None else f"{size:,}"
+        raise OSError(
+            err.errno,
+            f"{os.fspath(path)}: cannot be written ({os.strerror(err.errno)}); needs {needs} "
+            f"bytes. {_ADVICE[err.errno]}",
+        ) from err
+    finally:
+        if replacement is not None:
+            replacement.discard()
+
+
+def write(path: "StrPath", content: bytes) -> None:
+    """Writes a file in one step, and the folders above it.
+
+    Raises:
+      OSError: See `replacing`.
+    """
+    with replacing(path, size=len(content)) as target:
+        target.write_bytes(content)
+
+
+def require_writable(folder: pathlib.Path) -> None:
+    """Makes a folder, removes what killed processes left in it, and raises if it is read-only.
+
+    Raises:
+      OSError: Nothing can be written there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    _remove(*_temporary_folder(folder))
+
+
+def sweep(folder: pathlib.Path) -> None:
+    """Removes what killed processes left in a folder, and nothing that is being written."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in filter(_TEMPORARY.fullmatch, names):
+        with contextlib.suppress(OSError):  # it is being written, or another one removes it
+            lock = _open_lock(folder / name)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(lock)
+                raise
+            _remove(folder / name, lock)
+
+
+def _temporary_folder(parent: pathlib.Path) -> tuple[pathlib.Path, int]:
+    """A new folder that no other process removes, and the descriptor of its lock."""
+    while True:
+        folder = parent / f".mmdata-{secrets.token_hex(4)}"
+        try:
+            folder.mkdir(0o700)
+        except FileExistsError:
+            continue
+        with contextlib.suppress(FileNotFoundError):  # another one removed it before it was locked
+            lock = _open_lock(folder)
+            try:
+                if _locks(lock):
+                    (folder / "new").mkdir()
+                    return folder, lock
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+
+
+def _open_lock(folder: pathlib.Path) -> int:
+    return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _locks(lock: int) -> bool:
+    """Locks a file of ours; False where another one has locked it, to remove it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: there, what a kill leaves is never removed
+        return True
+    return True
+
+
+def _remove(folder: pathlib.Path, lock: int) -> None:
+    """Removes a temporary folder, and puts back what it was to replace and did not."""
+    old = folder / "old"
+    try:
+        for path in old.iterdir() if old.is_dir() else ():
+            place = folder.parent / path.name
+            if not os.path.lexists(place):
+                os.rename(path, place)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)

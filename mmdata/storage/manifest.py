@@ -1,0 +1,233 @@
+"""`manifest.json`: what a folder of rows holds, as plain data that any language can read.
+
+    {
+      "format": "mmdata rows",
+      "version": 3,
+      "fingerprint": "b2f8...",       of version, settings and columns; the name of the folder
+      "settings": {...},              what the rows depend on
+      "columns": {
+        "row": {"kind": "fixed", "dtype": "|u1", "shape": [224, 224, 3]},
+        "identity": {"kind": "fixed", "dtype": "<i8", "shape": [3]}
+      },
+      "rows": 1783,                   of all shards together
+      "shards": [
+        {
+          "rows": 1783,
+          "files": {                  one of each column
+            "row": {
+              "file": "00000.row.npy",
+              "bytes": 268395136,     of the whole file
+              "crc32": 2774881,       of its numbers: all bytes behind the header
+              "modified": "17645..."  nanoseconds since 1970: at another time, compare it again
+            },
+            "identity": {...}
+          }
+        }
+      ]
+    }
+
+Row r of a column is row r of its files, in the order of the shards. Files that no shard names are
+not a part of the set: they were left half-written.
+
+The kind of a column says how its rows are kept. `fixed`: `.npy`, version 1.0, C order and
+little-endian, all rows of one shape. This version reads no other kind; `blob`, `ragged` and
+`sprite` are reserved.
+
+No number here is above 2**53, so that JavaScript reads all of them exactly. 64-bit columns are in
+`.npy`: `BigInt64Array`, or two `Uint32` a number, the low one first.
+"""
+
+import hashlib
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from mmdata.storage.atomic import write
+
+MANIFEST = "manifest.json"
+VERSION = 3
+"""Goes up when rows of before must not be read."""
+
+_LARGEST = 2**53
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+
+
+class AnyColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown of a column of any version.
+
+    Attributes:
+      dtype: The dtype of its numbers.
+      shape: The shape of a row.
+    """
+
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+
+
+class Column(AnyColumn, frozen=True, kw_only=True):
+    """How the rows of a column are kept.
+
+    Attributes:
+      kind: Only "fixed" is read.
+      dtype: The dtype of its numbers, as NumPy writes it, little-endian.
+      shape: The shape of a row.
+    """
+
+    kind: Literal["fixed", "blob", "ragged", "sprite"] = "fixed"
+    dtype: Annotated[str, msgspec.Meta(pattern=r"^[<|][biufc]\d+$")]
+    shape: tuple[Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)], ...]
+
+
+class ShardFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a shard; see the module.
+
+    Attributes:
+      file: Its name.
+      bytes: Of the whole file.
+      crc32: Of its numbers.
+      modified: Its time of modification.
+    """
+
+    file: Annotated[str, msgspec.Meta(pattern=r"^\d{5,}\.[a-z]+\.npy$")]
+    bytes: _Count
+    crc32: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    modified: Annotated[str, msgspec.Meta(pattern=r"^-?\d+$")]
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """Some rows; see the module.
+
+    Attributes:
+      rows: How many.
+      files: By column.
+    """
+
+    rows: Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
+    files: dict[str, ShardFile]
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What the manifests of all versions have.
+
+    Attributes:
+      format: What it is.
+      version: Of the form.
+      fingerprint: The name of the folder.
+      settings: What the rows depend on.
+      columns: By name.
+      rows: How many.
+    """
+
+    format: Literal["mmdata rows"]
+    version: int
+    fingerprint: str
+    settings: dict[str, Any]
+    columns: Mapping[str, AnyColumn]
+    rows: _Count
+
+
+class Manifest(Head, frozen=True, kw_only=True):
+    """What a folder of this version holds.
+
+    Attributes:
+      columns: How each is kept, by name.
+      shards: Oldest first.
+    """
+
+    columns: Mapping[str, Column]
+    shards: tuple[Shard, ...]
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], columns: Mapping[str, Column]) -> "Manifest":
+        """The manifest of a folder without rows.
+
+        Raises:
+          TypeError: JSON cannot hold the settings as they are.
+        """
+        plain = require_plain(settings, "Store(settings=...)")
+        known = {"version": VERSION, "settings": plain, "columns": msgspec.to_builtins(columns)}
+        digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16)
+        return cls(
+            format="mmdata rows",
+            version=VERSION,
+            fingerprint=digest.hexdigest(),
+            settings=plain,
+            columns=dict(columns),
+            rows=0,
+            shards=(),
+        )
+
+    def with_shards(self, shards: tuple[Shard, ...]) -> "Manifest":
+        """The same manifest with other shards."""
+        rows = sum(shard.rows for shard in shards)
+        return msgspec.structs.replace(self, shards=shards, rows=rows)
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Writes `manifest.json`, in one step."""
+        content = msgspec.json.encode(self)
+        write(folder / MANIFEST, msgspec.json.format(content, indent=2) + b"\n")
+
+
+def read_head(folder: pathlib.Path) -> Head | None:
+    """What a folder of any version holds; None if mmdata keeps nothing there."""
+    try:
+        head = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Head)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return head if head.fingerprint == folder.name else None
+
+
+def read_manifest(folder: pathlib.Path) -> Manifest:
+    """Reads what a folder of this version holds.
+
+    Raises:
+      FileNotFoundError: There is no manifest.
+      ValueError: It is damaged, or this version does not read it.
+    """
+    content = (folder / MANIFEST).read_bytes()
+    try:
+        head = msgspec.json.decode(content, type=Head)
+        if head.version != VERSION:
+            raise ValueError(f"is of version {head.version}, and only {VERSION} is read")
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
+        raise ValueError(f"is not a manifest of rows ({err})") from err
+    for name, column in manifest.columns.items():
+        if column.kind != "fixed":
+            raise ValueError(
+                f'has the column {name!r} of kind {column.kind!r}; only "fixed" is read'
+            )
+    if Manifest.of(manifest.settings, manifest.columns).fingerprint != folder.name:
+        raise ValueError("is of rows with other settings")
+    complete = all(shard.files.keys() == manifest.columns.keys() for shard in manifest.shards)
+    if not complete or manifest.rows != sum(shard.rows for shard in manifest.shards):
+        raise ValueError("does not have the rows that it names")
+    return manifest
+
+
+def require_plain(value: Any, where: str) -> Any:
+    """What JSON makes of a value, if it holds it exactly and JavaScript does too.
+
+    Args:
+      value: None, bools, numbers, texts, and lists and dicts of them; tuples become lists.
+      where: What the value is, for the message.
+
+    Raises:
+      TypeError: It is, or holds, anything else: an int above 2**53, NaN, a key that is no text.
+    """
+    if isinstance(value, Mapping) and all(type(key) is str for key in value):
+        return {key: require_plain(each, f"{where}[{key!r}]") for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [require_plain(each, f"{where}[{i}]") for i, each in enumerate(value)]
+    is_int = type(value) is int and abs(value) <= _LARGEST
+    is_float = type(value) is float and math.isfinite(value)
+    if value is None or is_int or is_float or type(value) in (bool, str):
+        return value
+    raise TypeError(
+        f"{where} must be plain data: None, bools, texts, finite numbers up to 2**53, lists and "
+        f"dicts with texts as keys; got {value!r}."
+    )
