@@ -161,7 +161,7 @@ def test_every_caption_of_many_is_learned_from(learned: list[list[str]]) -> None
 
 def test_a_home_that_cannot_be_written(folder: Path) -> None:
     folder.write_text("a file where a folder should be")
-    with pytest.warns(UserWarning, match="the vocabulary was learned but cannot be kept"):
+    with pytest.warns(UserWarning, match="the vocabulary was learned but cannot be saved"):
         tokenizer = tokenizer_for(WORDS, pairs_of(CAPTIONS))
     assert "zebra" in tokenizer.vocabulary
     assert folder.read_text() == "a file where a folder should be"
