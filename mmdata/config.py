@@ -98,7 +98,7 @@ class Config:
             )
         if crops[0].size not in (None, self.pixels.size) or len(crops) > 1:
             raise ValueError(
-                "augment=... takes one RandomCrop, whose size is None or that of the pixels, "
+                "augment=... may hold one RandomCrop, with size=None or the size of the pixels, "
                 f"{self.pixels.size!r}; got {crops!r}."
             )
 

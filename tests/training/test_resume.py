@@ -160,7 +160,7 @@ def position_of(folder: pathlib.Path) -> int:
 
 
 class TestKilled:
-    def test_as_if_never_broken(self, tmp_path: pathlib.Path) -> None:
+    def test_same_as_uninterrupted(self, tmp_path: pathlib.Path) -> None:
         killing.compare(tmp_path, kills=2, every="2")
 
     def test_under_a_distribution_strategy(self, tmp_path: pathlib.Path) -> None:
@@ -530,7 +530,7 @@ class TestRefuses:
             trainer.fit(made, Resume(tmp_path, dataset=ds), steps_per_epoch=4)
         assert not (tmp_path / "resume.npz").exists()
 
-    def test_a_folder_that_is_none(
+    def test_directory_is_a_file(
         self, refused: Refused, ds: Dataset, tmp_path: pathlib.Path
     ) -> None:
         file = tmp_path / "file"
