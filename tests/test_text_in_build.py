@@ -288,9 +288,8 @@ BY_TASK = [
 def test_length_report_equals_a_loop(task: Any, special: int, pairs: mmdata.Pairs) -> None:
     ds = build(pairs, task=task, text=Text(tokenizer="byte", length=15), shuffle=False)
     fit = ds.length_report
-    texts_of_all = [
-        task.template.replace("{caption}", text) for texts in CAPTIONS for text in texts
-    ]
+    template = getattr(task, "template", "{caption}")  # References has no template
+    texts_of_all = [template.replace("{caption}", text) for texts in CAPTIONS for text in texts]
     assert fit.token_counts.tolist() == [len(text) + special for text in texts_of_all]
     assert not fit.unknown_counts.any()
     assert (fit.special_tokens, fit.sequence_length, fit.buckets) == (special, 15, ())

@@ -334,8 +334,9 @@ def _require_counts(tokens: NDArray[np.int32], unknown: NDArray[np.int32], speci
     if wrong.size:
         first = int(wrong[0])
         raise ValueError(
-            "LengthReport(unknown_counts=...) must be from 0 to the tokens that are not special; got "
-            f"{unknown[first]} of {tokens[first]} token(s), {special} special, at index {first}."
+            "LengthReport(unknown_counts=...) must be from 0 to the tokens that are not special; "
+            f"got {unknown[first]} of {tokens[first]} token(s), {special} special, at index "
+            f"{first}."
         )
 
 

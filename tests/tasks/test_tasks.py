@@ -117,7 +117,7 @@ def test_labels_with_an_order_of_their_own(images: pathlib.Path) -> None:
 UNLABELLED: dict[str, tuple[Sequence[object], tuple[str, ...] | None, str]] = {
     "fractions": ([0.5] * 8, None, "must hold texts, or whole numbers .*; got float64"),
     "a number is missing": ([1, ""] * 4, None, "must hold texts, or whole numbers .*; got float64"),
-    "numbers and classes": ([1] * 8, ("a",), r"then no classes, .*classes=\('a',\)"),
+    "numbers and classes": ([1] * 8, ("a",), r"without classes=\.\.\.; .*classes=\('a',\)"),
     "more than 32 bits": ([0] * 7 + [2**31], None, "32-bit numbers; got 0 to 2,147,483,648"),
     "a text is missing": (["", *LABELS[1:]], None, r"for each image, out of \['ant'.*got \[''\]"),
     "no text is no class": (["", *LABELS[1:]], ("", *sorted({*LABELS})), r"got \[''\]"),
