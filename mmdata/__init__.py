@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mmdata.export.serving import ImageDecoder, TextEncoder, export_preprocessing
     from mmdata.features import precompute_features
     from mmdata.images.verify import verify
-    from mmdata.models import Captioner, DualEncoder, captioner, dual_encoder, recall_at_k
+    from mmdata.models import Captioner, DualEncoder, recall_at_k
     from mmdata.options import Batching, Blocks, Pixels, Text
     from mmdata.pairing.problems import Problems
     from mmdata.pairing.read import read
@@ -78,8 +78,6 @@ __all__ = [
     "TextToImage",
     "aspect_buckets",
     "build",
-    "captioner",
-    "dual_encoder",
     "explore",
     "export_preprocessing",
     "precompute_features",
@@ -124,8 +122,6 @@ _HOMES = {
     "TextToImage": "mmdata.tasks",
     "aspect_buckets": "mmdata.sampling.size_buckets",
     "build": "mmdata.pipeline",
-    "captioner": "mmdata.models",
-    "dual_encoder": "mmdata.models",
     "export_preprocessing": "mmdata.export.serving",
     "precompute_features": "mmdata.features",
     "read": "mmdata.pairing.read",

@@ -1,18 +1,18 @@
-"""What flows through a pipeline."""
+"""The types that flow through a pipeline, and chains of stages."""
 
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 Example = dict[str, Any]
-"""Tensors by name; of one example, or of a batch of them."""
+"""Tensors with their names: one example, or a batch of examples."""
 
 Stage = Callable[[Example], Example]
-"""Maps an example to a new one; what it does not know passes through."""
+"""Maps an example to a new one; other features pass through."""
 
 
 def chain(stages: Sequence[Callable[[Example], Any] | None]) -> Callable[[Example], Any]:
-    """One after another, as a stage; None is none."""
+    """Joins stages into one that applies them in order; skips None."""
 
     def run(example: Example) -> Any:
         return functools.reduce(lambda e, stage: stage(e), filter(None, stages), example)

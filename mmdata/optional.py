@@ -1,11 +1,11 @@
-"""Libraries that only some commands need."""
+"""Optional libraries."""
 
 import importlib
 from typing import Any
 
 
 def require(module: str, *, extra: str) -> Any:
-    """Imports a module that an optional extra installs.
+    """Imports a module that an extra of the package installs.
 
     Raises:
       ImportError: It is not installed; the message says what to install.

@@ -12,7 +12,7 @@ from mmdata.stages.pack import Pack, Padding, Side, require_padding, room_needed
 from mmdata.stages.resampling import Interpolation
 from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size
 from mmdata.tokenizers import LEARNED, ClipBpe, Tokenizer
-from mmdata.tokenizers.learning import require_vocabulary_size
+from mmdata.tokenizers.vocabulary_learning import require_vocabulary_size
 
 _TOKENIZERS = (*LEARNED, "byte", "clip")
 _CLEANING = {"bytepair": "light", "clip": "clip", "sentencepiece": "light"}

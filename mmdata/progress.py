@@ -1,4 +1,4 @@
-"""Progress bars: for what takes long, and for who watches."""
+"""Progress bars for slow work, in terminals and notebooks."""
 
 import sys
 from collections.abc import Iterable
@@ -12,26 +12,28 @@ _DELAY = 2
 def progress(
     iterable: Iterable[Any] | None = None, *, total: int | None = None, what: str, unit: str
 ) -> Any:
-    """Makes a progress bar on stderr, which shows after two seconds and goes when it is done.
+    """Makes a progress bar on stderr that appears after two seconds and disappears when done.
 
-    It shows in a terminal and in Jupyter, and nowhere else: a log file gets no bars. tqdm's own
-    variables of the environment hold, such as `TQDM_DISABLE=1`.
+    Only for a terminal and Jupyter: a log file gets no bars. Obeys tqdm's environment variables,
+    such as `TQDM_DISABLE=1`.
 
     Args:
-      iterable: What to go through, if the bar wraps it.
-      total: How many units there are; None asks the iterable.
-      what: What is done, e.g. "decoding images".
-      unit: What is counted, singular.
+      iterable: The items, if the bar wraps an iterable.
+      total: Number of units; None means the length of the iterable.
+      what: The work, e.g. "decoding images".
+      unit: Name of one unit, singular.
 
     Returns:
-      A `tqdm`: iterate over it; or open it by `with`, and call its `update(count)`.
+      A `tqdm`: iterate over it; or use it in a `with` statement, and call its `update(count)`.
     """
-    silent = {} if _is_watched() else {"disable": True}  # else the environment may say it
+    silent = (
+        {} if _is_watched() else {"disable": True}
+    )  # without "disable", the environment decides
     return tqdm(iterable, total=total, desc=what, unit=unit, delay=_DELAY, leave=False, **silent)
 
 
 def _is_watched() -> bool:
-    """Whether stderr is that of a terminal, or of a notebook, which says it is no terminal."""
+    """Whether stderr is a terminal, or a notebook's, whose `isatty` is False."""
     notebook = sys.modules.get("ipykernel.iostream")
     if notebook is not None and isinstance(sys.stderr, notebook.OutStream):
         return True

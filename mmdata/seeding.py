@@ -1,4 +1,4 @@
-"""Random numbers as pure functions of integers: no generator has a state."""
+"""Random numbers as pure functions of integers, without a generator's state."""
 
 import functools
 from typing import Any
@@ -9,31 +9,31 @@ _ROUNDS_OF_NUMBERS = 32
 _LARGEST = 2**31 - 1
 _KEYS = -(2**62)
 
-# AutoGraph would rewrite all that is called, though nothing here branches on a tensor: 0.2 s more
-# until the first batch.
-as_it_is = functools.partial(tf.autograph.experimental.do_not_convert)
+# AutoGraph would rewrite all called functions, though none branches on a tensor: 0.2 s more until
+# the first batch.
+without_autograph = functools.partial(tf.autograph.experimental.do_not_convert)
 
 
-@as_it_is
+@without_autograph
 def random_numbers(index: Any, seed: int, epoch: Any) -> Any:
-    """Numbers from 0 to 2^31 - 1 at random, each a function of (seed, epoch, index).
+    """Random numbers from 0 to 2^31 - 1, each a function of (seed, epoch, index).
 
     index: int64 [b], below 2^31  ->  int64 [b]
 
-    A permutation of so many numbers, looked up where it is needed, is a draw for each index by
-    itself, whatever batch it is in. Independent of the order of the same seed.
+    Each is an entry of a permutation of all these numbers, so it does not depend on the batch.
+    Independent of the order of the same seed.
     """
     words = random_words([3], [seed, -1 - epoch])
     return permuted(index, words, tf.constant(_LARGEST, tf.int64), _ROUNDS_OF_NUMBERS)
 
 
-@as_it_is
+@without_autograph
 def random_keys(index: Any, seed: int, epoch: Any) -> Any:
-    """Keys for `tf.random.stateless_*`, no two alike, each a function of (seed, epoch, index).
+    """Keys for `tf.random.stateless_*`, all different, each a function of (seed, epoch, index).
 
     index: int64 [...], below 2^31  ->  int32 [..., 2]
 
-    As `random_numbers`, and independent of these.
+    As `random_numbers`, and independent of them.
     """
     both = tf.unstack(random_words([2, 3], [seed, _KEYS - epoch]))
     largest = tf.constant(_LARGEST, tf.int64)
@@ -42,8 +42,8 @@ def random_keys(index: Any, seed: int, epoch: Any) -> Any:
 
 
 def random_words(shape: list[int], key: Any) -> Any:
-    """Seed words for `permuted`, uint32 [*shape], a function of a key of two integers."""
-    # RandomIndexShuffle looks at the low 8 bits of each seed word only, so hash first.
+    """Seed words for `permuted`, uint32 [*shape]: a function of a key of two integers."""
+    # RandomIndexShuffle uses only the low 8 bits of each seed word, so hash first.
     return tf.bitcast(tf.random.stateless_uniform(shape, key, None, None, tf.int32), tf.uint32)
 
 

@@ -98,9 +98,7 @@ class TestRealPhotos:
         expected = [text.decode() for text in ds.tokenizer.detokenize(ids).numpy()]
         assert sorted(texts_of(ds, batches)) == sorted(expected)
 
-        model = mmdata.captioner(
-            ds.tokenizer, image_size=(32, 32), sequence_length=24, width=16, depth=1, heads=1
-        )
+        model = mmdata.Captioner.from_dataset(ds, width=16, depth=1, heads=1)
         history = model.fit(ds, epochs=2, verbose=0).history
         assert history["loss"][1] < history["loss"][0]
 
@@ -230,9 +228,7 @@ class TestOrder:
             def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
                 steps.append(batch)
 
-        model = mmdata.captioner(
-            ds.tokenizer, image_size=(32, 32), sequence_length=24, width=16, depth=1, heads=1
-        )
+        model = mmdata.Captioner.from_dataset(ds, width=16, depth=1, heads=1)
         model.fit(ds, epochs=3, validation_data=ds.at(0), verbose=0, callbacks=[Count()])
         assert steps == [*range(len(ds))] * 3
 

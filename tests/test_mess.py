@@ -34,7 +34,7 @@ def peak():
 folder, side = sys.argv[1], int(sys.argv[2])
 common = dict(on_problem="drop", image_size=(side, side), text="byte", sequence_length=24)
 train = mmdata.build(folder, batch_size=16, **common)
-model = mmdata.captioner(train.tokenizer, image_size=(side, side), sequence_length=24)
+model = mmdata.Captioner.from_dataset(train)
 history = model.fit(train, epochs=2, verbose=0)
 shown = {}
 for x, y, weight in mmdata.build(folder, shuffle=False, pixels="uint8", **common):

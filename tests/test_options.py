@@ -16,7 +16,7 @@ from mmdata.stages.resize import Resize
 from mmdata.tasks import Captioning, Retrieval
 from mmdata.tokenizers import LEARNED, Byte, Word
 from mmdata.tokenizers.clip_bpe import ClipBpe
-from mmdata.tokenizers.listed import SPECIAL_TOKENS
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS
 
 WORDS = Word((*SPECIAL_TOKENS, "a"))
 

@@ -1,4 +1,4 @@
-"""Text from files is printed, and the terminal obeys none of it."""
+"""Text from files is printed without characters that a terminal obeys."""
 
 import os
 import pathlib
@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import mmdata
-from mmdata.benchmarks.captions import Captions
 from mmdata.cli import main
 from mmdata.pairs.findings import Finding, PairingReport
 from mmdata.printable import printable, printable_lines
@@ -166,9 +165,3 @@ def test_warnings(tmp_path: pathlib.Path) -> None:
     with pytest.warns(UserWarning, match=r"no\\x1b\[2J.a.npz: cannot be kept") as found:
         save_arrays(tmp_path / "no\x1b[2J" / "a.npz", {})
     assert hostile.obeyed(str(found[0].message)) == set()
-
-
-def test_what_a_benchmark_read() -> None:
-    assert str(Captions(texts=("a dog",), source="x\x1b[2J")).startswith(
-        r"1 caption(s) of x\x1b[2J, "
-    )

@@ -1,4 +1,4 @@
-"""Progress bars: shown to who watches, after two seconds; nothing is written anywhere else."""
+"""Progress bars: in terminals and notebooks, after two seconds; nothing is written elsewhere."""
 
 import io
 import itertools
@@ -35,9 +35,9 @@ both = pytest.mark.parametrize("use", [iterating, updating])
 def write_to(
     stream: io.StringIO | None, monkeypatch: pytest.MonkeyPatch, *, seconds: float = 3
 ) -> None:
-    """Makes the stream stderr, and each look at the time come so long after the one before.
+    """Makes the stream stderr, and `seconds` pass between two readings of the time.
 
-    Not a fixture: pytest sets stderr once more between fixtures and test.
+    Not a fixture: pytest sets stderr again between fixtures and test.
     """
     now = itertools.count()
     monkeypatch.setattr(tqdm.std, "time", lambda: next(now) * seconds)
@@ -56,7 +56,7 @@ def test_terminal(use: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @both
-def test_it_goes_when_done(use: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_disappears_when_done(use: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     write_to(terminal, monkeypatch)
     use()
@@ -75,7 +75,7 @@ def test_delay(seconds: float, shows: bool, monkeypatch: pytest.MonkeyPatch) -> 
     assert ("reading letters" in terminal.getvalue()) == shows
 
 
-def test_total_of_what_has_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_total_is_the_length_of_the_iterable(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     write_to(terminal, monkeypatch)
     list(progress([1, 2, 3, 4], what="reading letters", unit="letter"))
@@ -84,7 +84,7 @@ def test_total_of_what_has_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @both
 def test_silent_in_a_log(use: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ipykernel.iostream")  # being there, it makes no notebook of a log
+    pytest.importorskip("ipykernel.iostream")  # its import must not make a log look like a notebook
     log = io.StringIO()
     write_to(log, monkeypatch)
     use()
@@ -97,7 +97,7 @@ def test_stderr_is_closed(use: Callable[[], None], monkeypatch: pytest.MonkeyPat
     use()
 
 
-def test_tqdm_is_told_by_the_environment() -> None:
+def test_tqdm_obeys_the_environment() -> None:
     code = (
         "import io, sys\n"
         "sys.stderr = type('Terminal', (io.StringIO,), {'isatty': lambda self: True})()\n"

@@ -18,7 +18,7 @@ import mmdata
 from mmdata import Captioning, Flip, Pixels, Prefix, Problems, References, Retrieval, Text
 from mmdata.pairs.pairs import Row
 from mmdata.tokenizers import Byte, Word
-from mmdata.tokenizers.listed import SPECIAL_TOKENS
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
 Size = tuple[int, int]

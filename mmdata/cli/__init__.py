@@ -5,38 +5,37 @@ from typing import Any
 
 import click
 
-from mmdata.cli.bench import bench
 from mmdata.cli.cache import cache
-from mmdata.cli.looking import pair, report, show, verify
 from mmdata.cli.options import lines_for
-from mmdata.cli.training import train
+from mmdata.cli.pair_verify import pair, verify
+from mmdata.cli.report_show import report, show
+from mmdata.cli.train import train
 
 
 class _Commands(click.Group):
-    """Lists its commands in the order in which people come to need them; prints errors safely."""
+    """Lists its commands in the order in which people need them; prints errors safely."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; errors may name files, of which the shell passes any by `*`."""
+        """Runs a command; makes its error printable, which may name any file that `*` matches."""
         try:
             return super().invoke(ctx)
         except click.ClickException as err:
-            err.message = lines_for(sys.stderr, err.message)  # type: ignore[misc]  # ours to print
+            err.message = lines_for(sys.stderr, err.message)  # type: ignore[misc]  # we print it
             raise
 
 
 _EPILOG = """\b
 Begin with:
   mmdata pair photos captions                what pairs, and what does not
-  mmdata report photos captions              a page to look at
-  mmdata show photos captions -o batch.png   what a model would get
+  mmdata report photos captions              an HTML page about the data
+  mmdata show photos captions -o batch.png   what a model gets
 
-Exit status: 0 if all went well; 1 if `pair`, `verify` or `cache verify` found something lost or
-damaged, if a command could not do its work, which is then said, or after Ctrl-C; 2 for wrong
-options. Files are written in one step, or not at all. Progress bars and messages go to stderr, bars
-only into a terminal.
+Exit status: 0 for success; 1 if `pair`, `verify` or `cache verify` found a problem, if a command
+failed, with a message, or after Ctrl-C; 2 for wrong options. Files are written completely, or not
+at all. Progress bars and messages go to stderr, bars only in a terminal.
 """
 
 
@@ -47,14 +46,13 @@ only into a terminal.
 )
 @click.version_option(package_name="mmdata")
 def main() -> None:
-    """Look at images with captions, make training data of them, train small models on it.
+    """Check images with captions, make training data from them, train small models on them.
 
-    IMAGES is a folder, searched with its subfolders, or .tar shards of images and captions.
-    CAPTIONS is a folder of .txt files with the same names, one caption a line; or COCO's,
-    Karpathy's or Flickr's caption file, or a table; leave it out where captions lie beside the
-    images.
+    IMAGES is a folder, read with its subfolders, or .tar shards of images and captions. CAPTIONS is
+    a folder of .txt files with the same names, one caption per line; or a caption file of COCO,
+    Karpathy or Flickr, or a table; leave it out if the captions are next to the images.
     """
 
 
-for command in (pair, verify, report, show, train, cache, bench):
+for command in (pair, verify, report, show, train, cache):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""What augmentation makes of images and of what is said about them."""
+"""What augmentation makes of images and of their captions."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmdata.example import Stage
-from mmdata.explore.grid import GREY, VERMILION, Cell, Grid, Picture, Words, require_count
+from mmdata.explore.sheet import (
+    GREY,
+    VERMILION,
+    Cell,
+    draw_sheet,
+    noted,
+    require_count,
+    words,
+)
 from mmdata.options import Text
 from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
@@ -32,7 +40,7 @@ def plot_augmentations(
 ) -> "Axes":
     """Draws images as they are, and beside each what some epochs of augmentation make of it.
 
-    Its first caption stands below an image, and again, in vermilion, where augmentation changed it.
+    The first caption is below an image, and again, in vermilion, where augmentation changed it.
 
     Args:
       pairs: What `mmdata.read` returns; images are taken from all over it.
@@ -57,19 +65,19 @@ def plot_augmentations(
     options = {"image_size": image_size, "seed": seed}
     epochs = [*_epochs(chosen, (), 1, **options), *_epochs(chosen, augment, draws, **options)]
     head = ["as it is", *(f"epoch {epoch}" for epoch in range(draws))]
-    cells: list[list[Cell]] = [[[Words(text=text, color=GREY)] for text in head]]
-    for (picture, caption), *drawn in zip(*epochs, strict=True):
-        row: list[Cell] = [[picture, Words(text=caption)]]
-        for augmented, said in drawn:
-            changed = [Words(text=said, color=VERMILION)] if said != caption else []
-            row.append([augmented, *changed])
+    cells: list[list[Cell]] = [[[words(text, color=GREY)] for text in head]]
+    for (plain, caption), *drawn in zip(*epochs, strict=True):
+        row: list[Cell] = [[*plain, words(caption)]]
+        for augmented, changed in drawn:
+            below = [words(changed, color=VERMILION)] if changed != caption else []
+            row.append([*augmented, *below])
         cells.append(row)
-    return Grid(rows=cells, title="Augmented: captions where they change").plot(ax)
+    return draw_sheet(cells, title="Augmented: captions where they change", ax=ax)
 
 
 def _epochs(
     pairs: Pairs, augment: Sequence[Stage], count: int, **options: Any
-) -> Iterator[list[tuple[Picture, str]]]:
+) -> Iterator[list[tuple[Cell, str]]]:
     """The images of each epoch, in one order, with one caption each."""
     longest = max((len(caption.encode()) for caption in pairs.captions), default=0)
     ds = build(
@@ -87,7 +95,7 @@ def _epochs(
         captions = ds.tokenizer.detokenize(batch["token_ids"]).numpy()
         valid = batch["padding_mask"].numpy().any(axis=1)
         yield [
-            (Picture(image=image, note="" if is_valid else "not valid"), caption.decode())
+            (noted(image, "" if is_valid else "not valid"), caption.decode())
             for image, caption, is_valid in zip(
                 batch["images"].numpy(), captions, valid, strict=True
             )

@@ -8,27 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset
-from mmdata.explore.grid import (
+from mmdata.explore.sheet import (
     GREY,
     PLAIN,
     TINTED,
     VERMILION,
-    Block,
     Cell,
-    Grid,
-    Picture,
-    Tokens,
-    Words,
-    displayed,
+    draw_sheet,
+    noted,
     require_count,
     rows_of,
+    tokens,
+    words,
 )
+from mmdata.explore.views import displayed
 from mmdata.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.offsetbox import OffsetBox
 
-_COLUMNS = 4
 _CAPTIONS = 3  # of one image, that are drawn
 
 
@@ -36,8 +35,8 @@ def plot_batch(ds: Dataset, n: int = 16, *, step: int = 0, ax: "Axes | None" = N
     """Draws examples as a model gets them: pixels, caption, and each token in a box.
 
     Special tokens and a prompt are tinted, unknown tokens are vermilion; padding is counted.
-    Captions are the text that the tokens of the batch stand for; without text, the class stands
-    in their place. Does not touch the dataset's position.
+    Captions are the text of the tokens of the batch; without text, the class is in their place.
+    Does not touch the dataset's position.
 
     Args:
       ds: What `mmdata.build` returns.
@@ -67,7 +66,7 @@ def plot_batch(ds: Dataset, n: int = 16, *, step: int = 0, ax: "Axes | None" = N
     cells = list(itertools.islice(drawn, n))
     task = type(ds.task).__name__
     title = f"{task}, step {step:,}: {len(cells):,} example(s) as the model gets them"
-    return Grid(rows=rows_of(cells, _COLUMNS), title=title).plot(ax)
+    return draw_sheet(rows_of(cells), title=title, ax=ax)
 
 
 def _cells(ds: Dataset, batch: Any) -> Iterator[Cell]:
@@ -80,7 +79,7 @@ def _cells(ds: Dataset, batch: Any) -> Iterator[Cell]:
     weights = _weights(features, rest)
     for image, weight, blocks in zip(features["images"], weights, below, strict=True):
         pixels = displayed(image, ds.pixels.normalize)
-        yield [Picture(image=pixels, note="" if np.any(weight) else note), *blocks]
+        yield [*noted(pixels, "" if np.any(weight) else note), *blocks]
 
 
 def _weights(features: dict[str, Any], rest: list[Any]) -> Any:
@@ -92,32 +91,32 @@ def _weights(features: dict[str, Any], rest: list[Any]) -> Any:
     return features.get("weight", np.ones(len(features["images"])))
 
 
-def _classes(ds: Dataset, labels: Any) -> Iterator[list[Block]]:
+def _classes(ds: Dataset, labels: Any) -> Iterator[list["OffsetBox"]]:
     names = ds.class_names
     for label in labels.numpy().tolist():
-        yield [Words(text=names[label] if names else str(label))]
+        yield [words(names[label] if names else str(label))]
 
 
-def _texts(tokenizer: Tokenizer, features: dict[str, Any]) -> Iterator[list[Block]]:
-    """What stands below each image: its captions, and what became of them."""
+def _texts(tokenizer: Tokenizer, features: dict[str, Any]) -> Iterator[list["OffsetBox"]]:
+    """What is below each image: its captions, and what became of them."""
     ids, mask = features["token_ids"], features["padding_mask"]
     said = features.get("response_mask", mask)
     texts = tokenizer.detokenize(ids)
     for captions, *sequences in zip(texts, ids, mask, said, strict=True):
         captions = np.reshape(captions, -1)
         rows = [np.reshape(part, [len(captions), -1]) for part in sequences]
-        blocks: list[Block] = []
+        blocks: list[OffsetBox] = []
         for caption, *row in list(zip(captions, *rows, strict=True))[:_CAPTIONS]:
-            blocks.append(Words(text=caption.decode("utf-8", "replace")))
+            blocks.append(words(caption.decode("utf-8", "replace")))
             blocks.append(_tokens(tokenizer, *row))
         if len(captions) > _CAPTIONS:
-            blocks.append(Words(text=f"+ {len(captions) - _CAPTIONS} more captions", color=GREY))
+            blocks.append(words(f"+ {len(captions) - _CAPTIONS} more captions", color=GREY))
         yield blocks
 
 
 def _tokens(
     tokenizer: Tokenizer, ids: NDArray[np.int32], mask: NDArray[np.bool_], said: NDArray[np.bool_]
-) -> Tokens:
+) -> "OffsetBox":
     special = (tokenizer.start_id, tokenizer.end_id)
     fills = [
         VERMILION
@@ -128,8 +127,5 @@ def _tokens(
         for token, is_said in zip(ids[mask].tolist(), said[mask].tolist(), strict=True)
     ]
     padding = int((~mask).sum())
-    return Tokens(
-        texts=[tokenizer.vocabulary[token] for token in ids[mask].tolist()],
-        fills=fills,
-        note=f"+ {padding:,} padding" if padding else "",
-    )
+    texts = [tokenizer.vocabulary[token] for token in ids[mask].tolist()]
+    return tokens(texts, fills, f"+ {padding:,} padding" if padding else "")

@@ -17,7 +17,7 @@ def drawings(survey: Survey, ds: Dataset | None) -> list[Chart]:
     drawn = []
     if ds is not None and ds.task.has_text:
         drawn.append(_lengths(ds))
-    if survey.captions_an_image.any():
+    if survey.captions_per_image.any():
         drawn.append(_captions_an_image(survey))
     if len(survey.sizes):
         drawn += [_sizes(survey), _aspects(survey, ds)]
@@ -44,7 +44,7 @@ def _lengths(ds: Dataset) -> Chart:
 
 
 def _captions_an_image(survey: Survey) -> Chart:
-    counts = survey.captions_an_image
+    counts = survey.captions_per_image
     return histogram(
         counts,
         title="Captions of an image",

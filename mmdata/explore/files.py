@@ -1,8 +1,11 @@
 """Where a page or a picture may be written."""
 
+import io
 import os
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from mmdata.storage.shards import put
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -24,3 +27,10 @@ def writable(path: "StrPath") -> pathlib.Path:
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent}: no such folder; make it first.")
     return target
+
+
+def save(figure: Any, path: "StrPath") -> None:
+    """Writes a matplotlib figure as PNG, in one step: no half-written file is ever there."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    put(writable(path), content.getvalue())

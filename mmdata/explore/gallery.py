@@ -1,4 +1,4 @@
-"""Images of pairs as a page shows them: small, with their captions and what was found."""
+"""Small images with their captions and findings, for a page."""
 
 import dataclasses
 import functools
@@ -14,9 +14,9 @@ from mmdata.progress import progress
 from mmdata.sampling.size_buckets import upright_sizes
 
 _SIDE = 160
-_GROUPS, _OF_GROUP = 24, 6
+_GROUPS, _IMAGES_OF_GROUP = 24, 6
 _CAPTIONS, _FOLDED = 5, 45
-_LETTERS = 400
+_CHARACTERS = 400
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,15 +24,15 @@ class Card:
     """An image in the gallery, or in a group.
 
     Attributes:
-      shown: None where it cannot be shown.
+      shown: The thumbnail; None if the image cannot be shown.
       name: Its path.
-      split: "" where it is in none.
-      captions: The first of them.
-      folded: Further ones, which show when asked for.
-      more: How many there are besides.
-      findings: The kinds of what was found of it.
-      words: Words of its longest caption.
-      height, width: In pixels, upright; 0 where they are not known.
+      split: Its split, or "".
+      captions: The first captions.
+      folded: Further ones, which a click shows.
+      more: Number of captions that are in neither.
+      findings: The kinds of its findings.
+      words: Number of words in its longest caption.
+      height, width: In pixels, upright; 0 if not known.
     """
 
     shown: Thumbnail | None
@@ -48,15 +48,15 @@ class Card:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Shown:
-    """Groups of images: how many there are, and the first of them."""
+class ShownGroups:
+    """Groups of images: their number, and the first of them."""
 
     count: int
     groups: Sequence[Sequence[Card]]
 
 
 class Gallery:
-    """Makes cards of the images of pairs that were scanned."""
+    """Makes cards for images of pairs that were scanned."""
 
     def __init__(self, pairs: Pairs, findings: Sequence[Finding]) -> None:
         self._pairs = pairs
@@ -69,7 +69,7 @@ class Gallery:
                 kinds.append(finding.kind)
 
     def some(self, count: int, seed: int) -> list[Card]:
-        """At most `count` images in their order: those with findings, up to half, and others."""
+        """At most `count` images, in order: up to half with findings, and random others."""
         found = [row for row, image in enumerate(self._pairs.images) if image in self._kinds]
         chosen = set(found[:: max(2 * len(found) // max(count, 1), 1)][:count])
         for row in np.random.default_rng(seed).permutation(len(self._pairs)).tolist():
@@ -78,11 +78,13 @@ class Gallery:
             chosen.add(row)
         return [self._card(row) for row in progress(sorted(chosen), what="drawing", unit="image")]
 
-    def groups(self, groups: Groups) -> Shown:
-        """The first groups of rows, and of each the first images."""
-        return Shown(
+    def groups(self, groups: Groups) -> ShownGroups:
+        """The first groups of rows, and the first images of each."""
+        return ShownGroups(
             count=len(groups),
-            groups=[[self._card(row) for row in rows[:_OF_GROUP]] for rows in groups[:_GROUPS]],
+            groups=[
+                [self._card(row) for row in rows[:_IMAGES_OF_GROUP]] for rows in groups[:_GROUPS]
+            ],
         )
 
     def _card(self, row: int) -> Card:
@@ -105,5 +107,5 @@ class Gallery:
 
 
 def short(caption: str) -> str:
-    """A caption without what is beyond 400 letters."""
-    return caption if len(caption) <= _LETTERS else f"{caption[:_LETTERS]} ..."
+    """The first 400 characters of a caption."""
+    return caption if len(caption) <= _CHARACTERS else f"{caption[:_CHARACTERS]} ..."

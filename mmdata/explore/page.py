@@ -1,4 +1,4 @@
-"""A report as one HTML file, which needs nothing else: no network, no other file."""
+"""A report as one HTML file that needs no network and no other file."""
 
 import base64
 import dataclasses
@@ -24,11 +24,11 @@ _FRAME = "width:100%;height:80vh;border:1px solid #8888"
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Page:
-    """A report: shows itself in Jupyter, and goes into a file.
+    """A report, which Jupyter shows and `save` writes.
 
     Attributes:
       html: The page.
-      figures: What it says in numbers, as plain values that JSON takes.
+      figures: Its figures, as plain values for JSON.
     """
 
     html: str
@@ -39,15 +39,15 @@ class Page:
         return f"<mmdata.report: {images}, {captions}, {len(self.html) / 1e6:.1f} MB>"
 
     def save(self, path: "StrPath") -> None:
-        """Writes the page, in one step: no half-written file is ever there.
+        """Writes the page in one step; the file is never half-written.
 
         Raises:
-          OSError: The folder is not there; or there is a folder or a device at `path`.
+          OSError: The folder does not exist; or there is a folder or a device at `path`.
         """
         put(writable(path), self.html.encode())
 
     def _repr_html_(self) -> str:
-        # Without its origin, a page can neither read nor change the notebook that shows it.
+        # Sandboxed, the page can neither read nor change the notebook that shows it.
         source = html.escape(self.html, quote=True)
         return (
             f'<iframe title="mmdata report" sandbox="allow-scripts" style="{_FRAME}" '
@@ -56,16 +56,16 @@ class Page:
 
 
 def render(page: Any) -> str:
-    """Fills the template; all that `page` holds is escaped, and no script but our own runs.
+    """Fills the template; escapes all values of `page`, and allows no script but our own.
 
-    Texts become printable: no control character gets into the page. Bidirectional ones would get
-    out of the `<bdi>` around them, by a U+2069 in front.
+    Texts become printable, without control characters: even inside a `<bdi>`, bidirectional ones
+    could change the text around it, after a U+2069.
     """
     script = (_TEMPLATES / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(
         autoescape=True,
-        finalize=_shown,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
@@ -79,7 +79,7 @@ def render(page: Any) -> str:
     )
 
 
-def _shown(value: Any) -> Any:
-    """A value of the template; `Markup` is our own, and already as it should be."""
+def _printable(value: Any) -> Any:
+    """Makes a text printable; `Markup` is our own, and stays unchanged."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(value) if is_text else value

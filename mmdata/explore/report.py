@@ -1,4 +1,4 @@
-"""`mmdata.report`: a page to look at before a training."""
+"""`mmdata.report`: a page about the data, to read before training."""
 
 import colorsys
 import dataclasses
@@ -14,7 +14,7 @@ import numpy as np
 from mmdata.dataset import Dataset
 from mmdata.explore.charts import Chart
 from mmdata.explore.drawings import drawings
-from mmdata.explore.gallery import Card, Gallery, Shown, short
+from mmdata.explore.gallery import Card, Gallery, ShownGroups, short
 from mmdata.explore.page import Page, render
 from mmdata.explore.survey import Survey, Words
 from mmdata.explore.views import View, views
@@ -25,29 +25,31 @@ from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
 
 _VIEWS = 6
-_NAMED = 1000
-_SAID = 50
+_SHOWN_FINDINGS = 1000
+_SHOWN_CAPTIONS = 50
 _SWATCHES = 600
 
 
 def report(data: Pairs | Dataset, *, gallery: int = 400, seed: int = 0, **arguments: Any) -> Page:
-    """Looks at all images and captions, and says what is there, what is broken and what repeats.
+    """Makes a page about all images and captions: figures, problems, duplicates and examples.
 
     Decodes every image twice, with progress bars: as `mmdata.verify` does, and for its colours and
-    likeness. Figures are exact; pictures are of some images. The same data give the same page.
+    its similarity to others. Figures are exact; the gallery shows some images. The same data give
+    the same page.
 
     Args:
-      data: Pairs, or a `Dataset`, which shows what its own arguments make of them.
-      gallery: Images to show, at most: those with findings, up to half, and others at random.
-      seed: Which others.
-      arguments: Those of `mmdata.build`, where `data` are Pairs; it drops what it cannot use.
+      data: Pairs, or a `Dataset`, which is shown with its own arguments.
+      gallery: Maximum number of images to show: up to half with findings, and random others.
+      seed: Selects the others.
+      arguments: Those of `mmdata.build`, if `data` are Pairs; without on_problem, it drops what it
+        cannot use.
 
     Returns:
       A `Page`, which Jupyter shows, and `save(path)` writes: about 3 MB for 400 images.
 
     Raises:
-      TypeError: `data` is neither; or arguments come with a Dataset, which has its own.
-      ValueError: `gallery` is below 0, or an argument is out of range.
+      TypeError: `data` is neither; or there are arguments and a Dataset, which has its own.
+      ValueError: `gallery` is below 0, or an argument is invalid.
     """
     if not isinstance(data, (Pairs, Dataset)):
         raise TypeError(
@@ -57,10 +59,10 @@ def report(data: Pairs | Dataset, *, gallery: int = 400, seed: int = 0, **argume
     if isinstance(data, Dataset) and arguments:
         raise TypeError(
             f"report(...) of a Dataset takes no arguments of build; got {sorted(arguments)}. Pass "
-            "its .pairs."
+            "its .pairs to use other arguments."
         )
     if isinstance(gallery, bool) or not isinstance(gallery, int) or gallery < 0:
-        raise ValueError(f"report(gallery=...) takes an int of at least 0; got {gallery!r}.")
+        raise ValueError(f"report(gallery=...) must be an int of at least 0; got {gallery!r}.")
     pairs = verify(data if isinstance(data, Pairs) else data.pairs)
     ds, not_built = (data, "") if isinstance(data, Dataset) else _built(pairs, arguments)
     survey = Survey.of(pairs, look(pairs.open, len(pairs)))
@@ -69,12 +71,12 @@ def report(data: Pairs | Dataset, *, gallery: int = 400, seed: int = 0, **argume
 
 
 def _built(pairs: Pairs, arguments: Mapping[str, Any]) -> tuple[Dataset | None, str]:
-    """What `build` makes of pairs, or why it makes nothing."""
+    """The dataset that `build` makes of pairs, or its error message."""
     if not pairs.pair_count:
         return None, ""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they say stands in the charts
+            warnings.simplefilter("ignore")  # the charts show it
             return build(pairs, **{"on_problem": "drop", **arguments}), ""
     except PairingError as err:
         return None, str(err)
@@ -82,7 +84,7 @@ def _built(pairs: Pairs, arguments: Mapping[str, Any]) -> tuple[Dataset | None, 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """Findings of one kind; `left_out` are those that are not among them."""
+    """Findings of one kind; `left_out` is the number of further ones."""
 
     name: str
     meaning: str
@@ -93,15 +95,15 @@ class _Kind:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Listed:
-    """Words of a dataset, in lists with names."""
+class _WordLists:
+    """A summary of the words of a dataset, and lists of words with names."""
 
-    told: str
+    summary: str
     lists: Sequence[tuple[str, Sequence[tuple[str, int]]]]
 
 
 class _Description:
-    """What the template shows, by name."""
+    """The values that the template shows, as attributes."""
 
     def __init__(
         self,
@@ -119,7 +121,7 @@ class _Description:
         self._seed = seed
         self._findings = [*pairs.report.findings, *survey.leaks]
         self._gallery = Gallery(pairs, self._findings)
-        self._words = Words.of(pairs.captions, ds if ds is not None and _speaks(ds) else None)
+        self._words = Words.of(pairs.captions, ds if ds is not None and ds.task.has_text else None)
         self.not_built = not_built
         self.images = len(pairs)
         self.title = f"{len(pairs):,} images with {pairs.pair_count:,} captions"
@@ -134,9 +136,7 @@ class _Description:
     def numbers(self) -> dict[str, Any]:
         """All figures, as plain values."""
         survey, words = self._survey, self._words
-        fit = (
-            self._ds.length_report.to_dict() if self._ds is not None and _speaks(self._ds) else None
-        )
+        ds = self._ds
         return {
             "images": self.images,
             "captions": self._pairs.pair_count,
@@ -145,8 +145,8 @@ class _Description:
                 name: {"images": images, "captions": captions}
                 for name, (images, captions) in survey.splits.items()
             },
-            "problems": self._told(problems=True),
-            "notices": self._told(problems=False),
+            "problems": self._count_findings(problems=True),
+            "notices": self._count_findings(problems=False),
             "findings": {kind.name: kind.count for kind in self.findings},
             "words": {
                 "different": len(words.counts),
@@ -156,13 +156,13 @@ class _Description:
             },
             "copies": len(survey.copies),
             "alike": None if survey.alike is None else len(survey.alike),
-            "captions_of_several_images": self.said_count,
-            "fit": fit,
+            "captions_of_several_images": self.repeated_count,
+            "fit": None if ds is None or not ds.task.has_text else ds.length_report.to_dict(),
         }
 
     @functools.cached_property
     def figures(self) -> list[tuple[str, str, str]]:
-        """The figures on top: the split, or "", the name and the value of each."""
+        """The figures at the top: (split or "", name, value) of each."""
         found = [
             ("", "Images", f"{self.images:,}"),
             ("", "Captions", f"{self._pairs.pair_count:,}"),
@@ -189,13 +189,13 @@ class _Description:
                     meaning=meaning(name),
                     count=sum(finding.count for finding in found),
                     is_problem=found[0].is_problem,
-                    findings=found[:_NAMED],
-                    left_out=max(len(found) - _NAMED, 0),
+                    findings=found[:_SHOWN_FINDINGS],
+                    left_out=max(len(found) - _SHOWN_FINDINGS, 0),
                 )
             )
         return kinds
 
-    def _told(self, *, problems: bool) -> int:
+    def _count_findings(self, *, problems: bool) -> int:
         return sum(kind.count for kind in self.findings if kind.is_problem is problems)
 
     @property
@@ -205,93 +205,92 @@ class _Description:
 
     @functools.cached_property
     def kinds(self) -> list[str]:
-        """The kinds of findings that images of the gallery have."""
-        there = {kind for card in self.cards for kind in card.findings}
-        return [kind.name for kind in self.findings if kind.name in there]
+        """The kinds of findings of the images in the gallery."""
+        found = {kind for card in self.cards for kind in card.findings}
+        return [kind.name for kind in self.findings if kind.name in found]
 
     @functools.cached_property
     def cards(self) -> list[Card]:
-        """The gallery."""
+        """The images in the gallery."""
         return self._gallery.some(self._count, self._seed)
 
     @functools.cached_property
-    def copies(self) -> Shown:
-        """Images of one content."""
+    def copies(self) -> ShownGroups:
+        """Groups of images with the same content."""
         return self._gallery.groups(self._survey.copies)
 
     @functools.cached_property
-    def alike(self) -> Shown | None:
-        """Images that look alike."""
+    def alike(self) -> ShownGroups | None:
+        """Groups of images that look alike; None without a search."""
         alike = self._survey.alike
         return None if alike is None else self._gallery.groups(alike)
 
-    not_alike = 'Install what finds them: pip install "mmdata[duplicates]".'
+    not_alike = 'The search needs more libraries: pip install "mmdata[duplicates]".'
 
     @functools.cached_property
-    def _said(self) -> list[tuple[str, int]]:
-        return self._survey.said_of_several()
+    def _repeated(self) -> list[tuple[str, int]]:
+        return self._survey.captions_of_several_images()
 
     @property
-    def said_count(self) -> int:
-        """How many captions stand beside several images."""
-        return len(self._said)
+    def repeated_count(self) -> int:
+        """Number of captions that several images have."""
+        return len(self._repeated)
 
     @property
-    def said(self) -> list[tuple[str, int]]:
-        """The first of them."""
-        return [(short(caption), count) for caption, count in self._said[:_SAID]]
+    def repeated(self) -> list[tuple[str, int]]:
+        """The first of these captions, with the number of their images."""
+        return [(short(caption), count) for caption, count in self._repeated[:_SHOWN_CAPTIONS]]
 
     @property
     def leaked(self) -> str:
-        """What stands in more than one split."""
+        """A sentence about images and captions in more than one split."""
         kinds = [leak.kind for leak in self._survey.leaks]
         images, captions = kinds.count("leaked_image"), kinds.count("leaked_caption")
         return (
-            f"{images:,} images, by content, and {captions:,} captions: see the findings. Of the "
-            f"groups that look alike, {self._survey.alike_across:,} are."
+            f"{images:,} images with the same content and {captions:,} captions: see the findings. "
+            f"Also {self._survey.alike_across:,} groups of images that look alike."
         )
 
     @functools.cached_property
     def views(self) -> list[View]:
-        """Files beside what the model gets."""
+        """Examples: the files, and what the model gets."""
         return [] if self._ds is None else views(self._ds, _VIEWS)
 
     @property
     def settings(self) -> str:
-        """How the dataset was made."""
+        """The settings of the dataset."""
         if self._ds is None:
             return ""
         pixels = self._ds.pixels
         sizes = ", ".join(f"{height}x{width}" for height, width in self._ds.image_sizes)
-        told = (
+        text = (
             f"{type(self._ds.task).__name__}; images of {sizes} (height x width), "
             f'fit="{pixels.fit}", {pixels.interpolation}, normalize="{pixels.normalize}"'
         )
-        if not _speaks(self._ds):
-            return f"{told}."
-        return f"{told}; {self._ds.tokenizer}, sequence_length={self._ds.text.sequence_length}."
+        if not self._ds.task.has_text:
+            return f"{text}."
+        return f"{text}; {self._ds.tokenizer}, sequence_length={self._ds.text.sequence_length}."
 
     @functools.cached_property
-    def words(self) -> _Listed | None:
-        """Vocabulary; None without captions."""
+    def words(self) -> _WordLists | None:
+        """The words of the captions; None without captions."""
         words = self._words
         if not words.counts:
             return None
-        told = (
-            f"{len(words.counts):,} different words, {words.counts.total():,} in all; "
-            f"{words.once:,} stand there once."
+        summary = (
+            f"{len(words.counts):,} different words, {words.counts.total():,} in total; "
+            f"{words.once:,} occur once."
         )
-        lists = [("Commonest", words.commonest), ("Rarest", words.rarest)]
+        lists = [("Most common", words.most_common), ("Rarest", words.rarest)]
         if words.unknown is not None and self._ds is not None:
-            told += (
-                f" {len(words.unknown):,} words have parts that {self._ds.tokenizer} does not know."
-            )
+            unknown = f"{len(words.unknown):,} words have parts that are unknown to"
+            summary += f" {unknown} {self._ds.tokenizer}."
             lists.append(("Unknown to the tokenizer", words.unknown.most_common(len(lists[0][1]))))
-        return _Listed(told=told, lists=lists)
+        return _WordLists(summary=summary, lists=lists)
 
     @functools.cached_property
     def swatches(self) -> list[str]:
-        """Mean colours, by hue."""
+        """Mean colours of some images, sorted by hue."""
         colors = self._survey.looks.colors[self._survey.looks.seen]
         some = colors[:: max(len(colors) // _SWATCHES, 1)][:_SWATCHES] / 255.0
         ordered = sorted(some.tolist(), key=lambda color: colorsys.rgb_to_hsv(*color))
@@ -299,10 +298,5 @@ class _Description:
 
     @functools.cached_property
     def charts(self) -> list[Chart]:
-        """All that is drawn."""
+        """The charts."""
         return drawings(self._survey, self._ds)
-
-
-def _speaks(ds: Dataset) -> bool:
-    """Whether a dataset has text."""
-    return ds.task.has_text

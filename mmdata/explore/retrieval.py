@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mmdata.explore.grid import BLUE, GREY, Block, Cell, Grid, Picture, Words, require_count
+from mmdata.explore.sheet import BLUE, GREY, Cell, draw_sheet, picture, require_count, words
 from mmdata.models import recall_at_k
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def plot_retrieval(
     n: int = 6,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draws captions, each beside the images that lie nearest to it, best first.
+    """Draws captions, each beside the images that are nearest to it, best first.
 
-    The image that belongs to it is framed; where it stands among all is said below the caption.
+    The image that belongs to it is framed; its place among all is written below the caption.
     The number below an image is the dot product of its embedding with that of the caption. As in
     `recall_at_k`, ties never count in favour.
 
@@ -57,30 +57,39 @@ def plot_retrieval(
     _require_shown(captions, images, len(queries), len(gallery))
     if not (np.isfinite(queries).all() and np.isfinite(gallery).all()):
         raise ValueError("plot_retrieval(queries=..., gallery=...) must be finite; got NaN or inf.")
-    has_right = np.isin(query_ids, gallery_ids)
     rows: list[list[Cell]] = []
     for row in np.unique(np.linspace(0, len(queries) - 1, n).round().astype(np.int64)).tolist():
         right = gallery_ids == query_ids[row]
         scores = gallery @ queries[row]
-        best = np.lexsort((right, -scores))  # of equal scores, those that are right come last
-        said: list[Block] = [Words(text=captions[row], size=10)]
-        if has_right[row]:
-            place = int(right[best].argmax()) + 1
-            said.append(Words(text=f"right one: place {place:,}", color=GREY))
-        found: list[Cell] = [
-            [
-                Picture(image=images[i], frame=BLUE if right[i] else None),
-                Words(text=f"{scores[i]:.3f}", color=BLUE if right[i] else GREY),
-            ]
-            for i in best[:k].tolist()
-        ]
-        rows.append([said, *found])
+        rows.append(_found(captions[row], right, scores, images, k))
     title = f"The nearest of {len(gallery):,} images"
-    if has_right.any():
+    if np.isin(query_ids, gallery_ids).any():
         title += (
             f"; framed: the right one; recall@{k} {100 * recall:.1f} % of {len(queries):,} captions"
         )
-    return Grid(rows=rows, title=title).plot(ax)
+    return draw_sheet(rows, title=title, ax=ax)
+
+
+def _found(
+    caption: str,
+    right: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.float64],
+    images: npt.NDArray[Any],
+    k: int,
+) -> list[Cell]:
+    """A caption, and the k images with the highest scores."""
+    best = np.lexsort((right, -scores))  # of equal scores, those that are right come last
+    asked = [words(caption, size=10)]
+    if right.any():
+        asked.append(words(f"right one: place {int(right[best].argmax()) + 1:,}", color=GREY))
+    found = [
+        [
+            picture(images[i], frame=BLUE if right[i] else None),
+            words(f"{scores[i]:.3f}", color=BLUE if right[i] else GREY),
+        ]
+        for i in best[:k].tolist()
+    ]
+    return [asked, *found]
 
 
 def _require_shown(

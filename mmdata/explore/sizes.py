@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmdata.captions.length_report import LengthReport
 from mmdata.dataset import Dataset
-from mmdata.explore.grid import BLUE, VERMILION
+from mmdata.explore.sheet import BLUE, VERMILION
 from mmdata.optional import require
 from mmdata.pairs.pairs import Pairs
 from mmdata.sampling.size_buckets import upright_sizes

@@ -1,4 +1,4 @@
-"""Pairs -> what people ask of them before they train: exact figures, however many there are."""
+"""`Survey`: exact figures about pairs before training, for data of any size."""
 
 import contextlib
 import dataclasses
@@ -22,11 +22,11 @@ _PUNCTUATION = (
     r"\u060c\u061b\u061f\u06d4\u0964\u0965"
 )
 _WORD = re.compile(rf"[^\W_][^\s{_PUNCTUATION}]*")
-"""What begins with a letter or digit, up to a space or punctuation; marks above letters are no
-punctuation, and scripts without spaces have long words."""
+"""From a letter or digit to the next space or punctuation. Combining marks are not punctuation;
+scripts without spaces have long words."""
 
 _WORDS = 8192
-_LISTED = 30
+_SHOWN_WORDS = 30
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 Groups = list[list[int]]
@@ -34,14 +34,15 @@ Groups = list[list[int]]
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Survey:
-    """What is in n images and their captions.
+    """Figures about n images and their captions.
 
     Attributes:
-      pairs: What was looked at.
+      pairs: The pairs.
       looks: How each image looks.
       leaks: Images and captions in more than one split.
-      copies: Rows of the images of one content, a list each.
-      alike: Rows of images that look alike and are no copies, the same; None without a search.
+      copies: Groups of images with the same content, a list of rows each.
+      alike: Groups of images that look alike and are not all copies, a list of rows each; None if
+        the libraries for the search are not installed.
     """
 
     pairs: Pairs
@@ -52,7 +53,7 @@ class Survey:
 
     @classmethod
     def of(cls, pairs: Pairs, looks: Looks) -> "Survey":
-        """Looks at pairs that were scanned."""
+        """Computes the figures of pairs that were scanned."""
         scan, _ = pairs.scanned()
         alike = None
         with contextlib.suppress(ImportError):
@@ -68,19 +69,19 @@ class Survey:
 
     @property
     def alike_across(self) -> int:
-        """How many groups of images that look alike are in more than one split."""
+        """Number of groups of images that look alike and are in more than one split."""
         if self.alike is None or self.pairs.split_of is None:
             return 0
         return sum(len(set(self.pairs.split_of[rows].tolist()) - {-1}) > 1 for rows in self.alike)
 
     @property
     def sizes(self) -> NDArray[np.int32]:
-        """Height and width of the images whose header says so, upright, int32 [k, 2]."""
+        """Height and width of the images with a valid header, upright, int32 [k, 2]."""
         sizes = upright_sizes(self.pairs.scanned()[0])
         return sizes[(sizes > 0).all(1)]
 
     @property
-    def captions_an_image(self) -> NDArray[np.int64]:
+    def captions_per_image(self) -> NDArray[np.int64]:
         """Number of captions of each image, int64 [n]."""
         return np.diff(self.pairs.offsets)
 
@@ -95,27 +96,27 @@ class Survey:
 
     @property
     def splits(self) -> dict[str, tuple[int, int]]:
-        """Images and captions of each split; empty where there is none."""
+        """Number of images and of captions in each split; empty without splits."""
         if self.pairs.split_of is None:
             return {}
         found = {}
         for place, name in enumerate(self.pairs.split_names):
             inside = self.pairs.split_of == place
-            captions = int(self.captions_an_image[inside].sum())
+            captions = int(self.captions_per_image[inside].sum())
             found[name] = int(inside.sum()), captions
         return found
 
-    def said_of_several(self) -> list[tuple[str, int]]:
-        """Captions, but for case and spaces, with the number of their images; the most first."""
+    def captions_of_several_images(self) -> list[tuple[str, int]]:
+        """Captions with the number of their images, most images first; ignores case and spaces."""
         captions = self.pairs.captions
         if not len(captions):
             return []
         keys = caption_keys(captions)
-        image_of = np.repeat(np.arange(len(self.pairs)), self.captions_an_image)
+        image_of = np.repeat(np.arange(len(self.pairs)), self.captions_per_image)
         order = np.lexsort((image_of, keys))
         keys, image_of = keys[order], image_of[order]
-        fresh = np.append(True, (keys[1:] != keys[:-1]) | (image_of[1:] != image_of[:-1]))
-        keys, order = keys[fresh], order[fresh]
+        is_new = np.append(True, (keys[1:] != keys[:-1]) | (image_of[1:] != image_of[:-1]))
+        keys, order = keys[is_new], order[is_new]
         _, first, images = np.unique(keys, return_index=True, return_counts=True)
         several = np.flatnonzero((images > 1) & (keys[first] != 0))
         several = several[np.argsort(-images[several], kind="stable")]
@@ -127,12 +128,12 @@ class Survey:
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Words:
-    """The words of captions, in lower case, and those of which a tokenizer knows no part.
+    """The words of captions, in lower case, and those that a tokenizer does not fully know.
 
     Attributes:
-      counts: How often each word stands in the captions.
-      unknown: The words, with the same, in which the vocabulary lacks something; None where there
-        is no tokenizer, or it lacks nothing.
+      counts: How often each word occurs in the captions.
+      unknown: The same, for words with a part that is not in the vocabulary; None if there is no
+        tokenizer, or no text is unknown to it.
     """
 
     counts: Counter[str]
@@ -147,23 +148,23 @@ class Words:
         return cls(counts=counts, unknown=None if ds is None else _unknown(counts, ds))
 
     @property
-    def commonest(self) -> list[tuple[str, int]]:
-        """The commonest words."""
-        return self.counts.most_common(_LISTED)
+    def most_common(self) -> list[tuple[str, int]]:
+        """The most common words."""
+        return self.counts.most_common(_SHOWN_WORDS)
 
     @property
     def rarest(self) -> list[tuple[str, int]]:
-        """The rarest words, in the order of the alphabet where they are as rare."""
-        return sorted(self.counts.items(), key=lambda item: (item[1], item[0]))[:_LISTED]
+        """The rarest words; equally rare ones in alphabetical order."""
+        return sorted(self.counts.items(), key=lambda item: (item[1], item[0]))[:_SHOWN_WORDS]
 
     @property
     def once(self) -> int:
-        """How many words stand in the captions once."""
+        """Number of words that occur once."""
         return sum(count == 1 for count in self.counts.values())
 
 
 def words_of(captions: Iterable[str]) -> NDArray[np.int64]:
-    """Number of words of each caption, int64 [n]."""
+    """Number of words in each caption, int64 [n]."""
     return np.array([len(_words(caption)) for caption in captions], np.int64)
 
 
@@ -175,19 +176,19 @@ def _unknown(counts: Counter[str], ds: Dataset) -> Counter[str] | None:
     tokenizer, cleaner = ds.tokenizer, ds.text.cleaner
     if tokenizer.unknown_id is None:
         return None
-    words, lacking = list(counts), Counter[str]()
+    words, unknown = list(counts), Counter[str]()
     for begin in range(0, len(words), _WORDS):
-        some: Any = words[begin : begin + _WORDS]
-        example = {"caption": some} if cleaner is None else cleaner({"caption": some})
+        part: Any = words[begin : begin + _WORDS]
+        example = {"caption": part} if cleaner is None else cleaner({"caption": part})
         ids = tokenizer.tokenize(example["caption"])
-        for word, found in zip(some, ids.to_list(), strict=True):
+        for word, found in zip(part, ids.to_list(), strict=True):
             if tokenizer.unknown_id in found:
-                lacking[word] = counts[word]
-    return lacking
+                unknown[word] = counts[word]
+    return unknown
 
 
 def _groups(labels: NDArray[np.int64]) -> Groups:
-    """Places of equal labels, where there are several; 0 is none, and groups with it."""
+    """Groups of two or more positions with the same label; 0 means no label."""
     order = np.argsort(labels, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
     several = [part.tolist() for part in parts if len(part) > 1 and labels[part[0]]]

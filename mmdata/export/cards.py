@@ -31,7 +31,7 @@ from mmdata.storage.shards import put
 if TYPE_CHECKING:
     from _typeshed import StrPath
 
-_TEMPLATE = importlib.resources.files("mmdata.pairing") / "templates" / "card.md"
+_TEMPLATE = importlib.resources.files("mmdata.export") / "templates" / "card.md"
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 _UPRIGHT = 4

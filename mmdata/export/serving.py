@@ -47,11 +47,12 @@ class _Converter(keras.layers.Layer):
 class ImageDecoder(_Converter):
     """Encoded images -> pixels, bit-identical to those of `mmdata.build` with the same `Pixels`.
 
-    string [b], b >= 1, the bytes of files: JPEG, PNG, WebP, GIF, BMP or JPEG XL
+    string [b], b >= 1, the bytes of JPEG, PNG or WebP files
       ->  [b, H, W, 3], float32 or uint8, as `pixels` sets it
 
-    Reads format and EXIF orientation from the bytes. Does not decode formats that need Pillow:
-    TIFF, AVIF, HEIC, animated WebP, and others. Works in a graph, in `tf.data` and eagerly.
+    Reads format and EXIF orientation from the bytes. Does not decode other formats, animated WebP,
+    and PNG with a transparent colour: convert them first. Works in a graph, in `tf.data` and
+    eagerly.
 
     Args:
       pixels: The `Pixels` of training, e.g. `ds.pixels`; without `buckets`.

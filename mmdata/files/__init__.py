@@ -1,1 +1,1 @@
-"""What lies on disk, not decoded: headers, scans, archives."""
+"""Files on disk, not decoded: headers, scans, archives."""

@@ -1,4 +1,4 @@
-"""Files inside tar archives: where they lie, and their bytes, without unpacking."""
+"""Files inside tar archives: their positions, and their bytes, without unpacking."""
 
 import dataclasses
 import io
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Blobs:
-    """Where n files lie inside tar archives.
+    """Positions of n files inside tar archives.
 
     Attributes:
       shards: Paths of the archives, as `open` takes them.
@@ -37,18 +37,18 @@ class Blobs:
         return Blobs(self.shards, self.shard[rows], self.start[rows], self.size[rows])
 
     def read(self, row: int) -> bytes:
-        """The bytes of one member; those that exist, where the archive was cut short."""
+        """The bytes of one member; fewer than `size` if the archive was cut short."""
         with open(self.shards[self.shard[row]], "rb", buffering=0) as file:
             return read_at(file.fileno(), int(self.start[row]), int(self.size[row]))
 
     def read_many(self, rows: NDArray[np.int64]) -> list[bytes]:
         """The bytes of the members at `rows`, int64 [k], in that order.
 
-        Opens each archive once, and reads it from front to back.
+        Opens each archive once, and reads it from its start to its end.
         """
-        asked = self.take(rows)
-        order = np.lexsort((asked.start, asked.shard)).tolist()
-        shard, start, size = asked.shard.tolist(), asked.start.tolist(), asked.size.tolist()
+        members = self.take(rows)
+        order = np.lexsort((members.start, members.shard)).tolist()
+        shard, start, size = members.shard.tolist(), members.start.tolist(), members.size.tolist()
         found = [b""] * len(order)
         for number, places in itertools.groupby(order, key=shard.__getitem__):
             with open(self.shards[number], "rb", buffering=0) as file:
@@ -57,13 +57,13 @@ class Blobs:
         return found
 
     def open(self, row: int) -> io.BufferedReader:
-        """Opens one member for reading, as if it were a file of its own. Loads nothing."""
+        """Opens one member for reading, like a file. Reads nothing yet."""
         path = self.shards[self.shard[row]]
         return io.BufferedReader(_Window(path, int(self.start[row]), int(self.size[row])))
 
 
 def read_at(descriptor: int, start: int, size: int) -> bytes:
-    """Reads `size` bytes from `start` on, or as many as there are; moves no file position."""
+    """Reads `size` bytes at `start`, fewer at the end of the file; keeps the file position."""
     content = os.pread(descriptor, size, start)
     if 0 < len(content) < size:
         parts = [content]
@@ -75,7 +75,7 @@ def read_at(descriptor: int, start: int, size: int) -> bytes:
 
 
 class _Window(io.RawIOBase):
-    """A part of a file, as a file."""
+    """A part of a file that reads like a file."""
 
     def __init__(self, path: str, start: int, size: int) -> None:
         super().__init__()

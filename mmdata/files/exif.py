@@ -1,13 +1,13 @@
-"""Reads the orientation out of EXIF. Source: Exif 2.32 section 4.6, tag 0x0112."""
+"""Reads the orientation from EXIF. Source: Exif 2.32 section 4.6, tag 0x0112."""
 
 import struct
 
 
 def orientation(exif: bytes) -> int:
-    """The orientation, 1-8, that EXIF holds in its first directory; 1 where it holds none.
+    """The orientation, 1-8, from the first directory of EXIF; 1 if there is no orientation.
 
     Args:
-      exif: A TIFF structure, with or without the "Exif" that stands before it in a JPEG.
+      exif: A TIFF structure, with or without the "Exif" prefix that it has in a JPEG.
     """
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])

@@ -1,4 +1,4 @@
-"""Reads what the header of an image file says, without decoding a pixel.
+"""Reads the headers of image files, without decoding any pixel.
 
 Sources: JPEG: ITU-T T.81 annex B; PNG: W3C PNG third edition; GIF89a; BMP: BITMAPINFOHEADER; WebP:
 RFC 9649; JPEG XL: ISO/IEC 18181-1 annex D (image header), 18181-2 (boxes).
@@ -15,20 +15,21 @@ from mmdata.files.exif import orientation
 
 _SEGMENT = struct.Struct(">BBH")
 _FRAME = struct.Struct(">BHH")
-_PIXELS_PER_BYTE = 512  # each block of 8 x 8 takes a bit at least, in Huffman's code
+_PIXELS_PER_BYTE = 512  # in Huffman coding, a block of 8 x 8 takes at least one bit
 _JXL_BOXES = b"\0\0\0\x0cJXL \r\n\x87\n"
-_JXL_HEAD = 32  # more than the bytes that are taken of it
+_JXL_HEAD = 32  # bytes; the part of the header that is read is shorter
 _JXL_SIZES = (9, 13, 18, 30)
 _JXL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _CUT = "the file ends inside its header"
 
 
 class Format(enum.IntEnum):
-    """Formats that the pipeline decodes; UNKNOWN stands for every other content.
+    """Formats that the pipeline decodes; UNKNOWN means any other content.
 
-    PILLOW is what TensorFlow does not decode, or decodes wrongly, and Pillow decodes: other formats
-    (AVIF, HEIF, JPEG 2000, PPM, TIFF), animated WebP, GIF with a first frame that is transparent or
-    smaller than the screen, PNG with a transparent colour, BMP with a palette or bit fields.
+    PILLOW means that Pillow decodes the content, and that TensorFlow does not, or does it wrongly:
+    other formats (AVIF, HEIF, JPEG 2000, PPM, TIFF), animated WebP, GIF with a first frame that is
+    transparent or smaller than the screen, PNG with a transparent colour, BMP with a palette or bit
+    fields.
     """
 
     UNKNOWN = -1
@@ -43,12 +44,12 @@ class Format(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What the header says.
+    """The header of an image file.
 
     Attributes:
-      format: The format, by content and not by name.
+      format: The format, recognised by the content, not by the file name.
       height, width: Pixels as stored, before the orientation is applied.
-      orientation: EXIF orientation, 1-8; 1 is upright, as are JXL and PILLOW, whose decoders turn.
+      orientation: EXIF orientation, 1-8; 1 is upright. JXL, PILLOW: always 1, the decoder rotates.
     """
 
     format: Format
@@ -66,10 +67,10 @@ def read_header(file: BinaryIO, length: int | None = None) -> Header:
 
     Args:
       file: The file, or its start.
-      length: Bytes of the whole file, if `file` is only its start.
+      length: Number of bytes of the whole file, if `file` is only its start.
 
     Raises:
-      HeaderError: The content is that of no known format, ends inside the header, cannot hold as
+      HeaderError: The format is not known, or the content ends inside the header, cannot hold as
         many pixels as the header says, or is of a kind that is decoded wrongly (animated JPEG XL).
       ImportError: The content is HEIF, and pillow-heif is not installed.
     """
@@ -93,7 +94,7 @@ def read_header(file: BinaryIO, length: int | None = None) -> Header:
         if magic.startswith((b"\xff\x0a", _JXL_BOXES)):
             return _jxl(file)
         return _by_pillow(file)
-    except (struct.error, OverflowError) as err:  # overflow: of a place that no file has
+    except (struct.error, OverflowError) as err:  # overflow: an offset beyond any file
         raise HeaderError(_CUT) from err
 
 
@@ -105,7 +106,7 @@ def _by_pillow(file: BinaryIO) -> Header:
 
 
 def _header(kind: Format, height: int, width: int, turn: int) -> Header:
-    """The header, upright if what decodes the format turns it by itself."""
+    """The header; upright if the decoder of the format applies the orientation itself."""
     if kind not in (Format.JXL, Format.PILLOW):
         return Header(kind, height, width, turn)
     return Header(kind, width, height) if turn >= 5 else Header(kind, height, width)
@@ -118,17 +119,17 @@ def _unpack(layout: str | struct.Struct, file: BinaryIO) -> tuple[Any, ...]:
 
 def _jpeg(file: BinaryIO, length: int) -> Header:
     turn = 1
-    place = 2
+    offset = 2
     while True:
-        file.seek(place)
+        file.seek(offset)
         head = file.read(4)
         prefix, marker, size = _SEGMENT.unpack(head.ljust(4, b"\0") if len(head) > 1 else head)
         if prefix != 0xFF:
             raise HeaderError("a JPEG marker is missing")
-        if marker == 0xFF:  # any number of them may fill up
-            place += 1
+        if marker == 0xFF:  # a fill byte: any number may follow
+            offset += 1
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            place += 2
+            offset += 2
         elif marker in (0xD9, 0xDA):
             raise HeaderError("the JPEG has no frame header")
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
@@ -139,7 +140,7 @@ def _jpeg(file: BinaryIO, length: int) -> Header:
         else:
             if marker == 0xE1 and size > 8 and file.read(6) == b"Exif\0\0":
                 turn = orientation(file.read(size - 8))
-            place += 2 + max(size, 2)
+            offset += 2 + max(size, 2)
 
 
 def _png(file: BinaryIO) -> Header:
@@ -177,7 +178,7 @@ def _gif(file: BinaryIO) -> Header:
 
 
 def _is_transparent(file: BinaryIO) -> bool:
-    """Passes over an extension of a GIF: whether it has a transparent colour."""
+    """Skips an extension of a GIF; returns whether it declares a transparent colour."""
     label = file.read(1)
     found = False
     while size := _unpack("B", file)[0]:
@@ -234,7 +235,7 @@ def _jxl(file: BinaryIO) -> Header:
     if not bits.take(1) and bits.take(1):
         turn = bits.take(3) + 1
         if bits.take(1):
-            _jxl_size(bits)  # at which to show it
+            _jxl_size(bits)  # the size to show it at
         if bits.take(1):
             raise HeaderError("a JPEG XL with a preview, not decoded")
         if bits.take(1):
@@ -243,11 +244,11 @@ def _jxl(file: BinaryIO) -> Header:
 
 
 def _jxl_codestream(file: BinaryIO) -> bytes:
-    """The start of the codestream in the boxes of a JPEG XL file; a part may end in its header."""
+    """Joins the start of the codestream from boxes; the first box may end inside the header."""
     found = b""
-    place = 0
+    offset = 0
     while len(found) < _JXL_HEAD:
-        file.seek(place)
+        file.seek(offset)
         box = file.read(16)
         if len(box) < 8:
             break
@@ -257,19 +258,19 @@ def _jxl_codestream(file: BinaryIO) -> bytes:
             (size,) = struct.unpack(">Q", box[8:])
             start = 16
         if kind in (b"jxlc", b"jxlp"):
-            file.seek(place + start + 4 * (kind == b"jxlp"))
-            end = place + size if size else file.tell() + _JXL_HEAD
+            file.seek(offset + start + 4 * (kind == b"jxlp"))
+            end = offset + size if size else file.tell() + _JXL_HEAD
             found += file.read(max(0, min(end - file.tell(), _JXL_HEAD)))
-        if size < start:  # 0 where it goes to the end of the file
+        if size < start:  # size 0: the box ends at the end of the file
             break
-        place += size
+        offset += size
     if not found.startswith(b"\xff\x0a"):
         raise HeaderError("a JPEG XL file without an image")
     return found
 
 
 class _Bits:
-    """Takes numbers off bytes, the lowest bits first."""
+    """Reads numbers from bytes, lowest bits first."""
 
     def __init__(self, content: bytes) -> None:
         self._rest = int.from_bytes(content, "little")

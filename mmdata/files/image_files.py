@@ -1,4 +1,4 @@
-"""Image files as scans read them: their status, their first and last bytes, or all of them."""
+"""Image files for scans: their status, their first and last bytes, or all bytes."""
 
 import functools
 import hashlib
@@ -11,18 +11,18 @@ from mmdata.files.blobs import Blobs
 from mmdata.files.status import Status
 
 EDGE = 4096
-"""Bytes at the beginning and at the end of a file that its content key depends on."""
+"""The content key depends on this many bytes at the start and at the end of a file."""
 
 
 class Source(Protocol):
     """n image files."""
 
     def status(self, row: int) -> Status:
-        """The status of a file; that of a member of a shard has its length, and the shard's rest.
+        """The status of a file; for a member of a shard, its length and the shard's other fields.
 
         Raises:
-          OSError: It cannot be found.
-          ValueError: Its name is none that the file system takes.
+          OSError: The file cannot be found.
+          ValueError: The file system does not accept its name.
         """
 
     def edges(self, row: int) -> tuple[Status, bytes, bytes]:
@@ -53,8 +53,8 @@ class _Files:
     def edges(self, row: int) -> tuple[Status, bytes, bytes]:
         file = os.open(self._path(row), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            found = os.fstat(file)  # before reading: what changes meanwhile changes the status
-            if not stat.S_ISREG(found.st_mode):  # without O_NONBLOCK, a pipe would have us wait
+            found = os.fstat(file)  # before reading, so that a later change is noticed
+            if not stat.S_ISREG(found.st_mode):  # O_NONBLOCK: opening a pipe must not block
                 raise OSError("not a regular file")
             head = os.pread(file, EDGE, 0)
             return Status.of(found), head, os.pread(file, EDGE, max(found.st_size - EDGE, 0))
@@ -66,7 +66,7 @@ class _Files:
 
 
 class _Members:
-    """Image files in tar shards; looks at the status of each shard once."""
+    """Image files in tar shards; reads the status of each shard once."""
 
     def __init__(self, blobs: Blobs) -> None:
         self.open = blobs.open
@@ -86,7 +86,7 @@ class _Members:
 
 
 def digest(length: int, *parts: bytes) -> int:
-    """64 bits of blake2b of a length and of bytes, as an int64."""
+    """The 64-bit blake2b hash of a length and of bytes, as an int64."""
     found = hashlib.blake2b(length.to_bytes(8, "little"), digest_size=8)
     for part in parts:
         found.update(part)

@@ -1,10 +1,10 @@
-"""How much is too much."""
+"""Upper limits for what is read."""
 
 MAX_PIXELS = 178_956_970
-"""A larger image is taken for a decompression bomb.
+"""A larger image is treated as a decompression bomb.
 
-Source: Pillow, twice `Image.MAX_IMAGE_PIXELS`; TensorFlow's limit for a PNG of three channels, too.
+Source: Pillow, twice `Image.MAX_IMAGE_PIXELS`; also TensorFlow's limit for a PNG of three channels.
 """
 
 MOST_COLUMNS = 1_000
-"""A table with more is not one of images and captions: words as keys, or a matrix of numbers."""
+"""A table with more is not one of images and captions: its keys are words, or it is a matrix."""

@@ -1,4 +1,4 @@
-"""Symbolic links that lead out of a folder: which ones are read."""
+"""Which symbolic links that leave a folder are read."""
 
 import os
 from typing import Literal, get_args
@@ -7,10 +7,10 @@ Links = Literal["inside", "follow"]
 
 
 class Boundary:
-    """Says whether a path stays in a folder when its symbolic links are followed.
+    """Checks whether a path stays in a folder when its symbolic links are followed.
 
-    Links to what is below the folder stay in it. So do those of a snapshot in Hugging Face's cache,
-    whose files are links to the blobs of the same repository.
+    A link to a path below the folder stays in it. So does a link in a snapshot of Hugging Face's
+    cache to the blobs of the same repository.
 
     Args:
       root: The folder.
@@ -26,7 +26,7 @@ class Boundary:
         self._follows = links == "follow"
 
     def outside(self, path: str) -> str | None:
-        """Where a path leads if it leaves the folder; None where it stays, or links are followed.
+        """The target of a path that leaves the folder; None if it stays, or links are followed.
 
         Args:
           path: As `open` takes it.
@@ -42,7 +42,7 @@ def _is_below(root: str, path: str) -> bool:
 
 
 def outside_detail(target: str) -> str:
-    """What a finding says of a link that is not followed."""
+    """The detail of a finding about a link that is not followed."""
     return f'a link to {target!r}, outside of the folder; links="follow" reads it'
 
 

@@ -1,8 +1,8 @@
-"""Opens image files that TensorFlow does not decode, or decodes wrongly, by Pillow.
+"""Opens with Pillow the image files that TensorFlow does not decode, or decodes wrongly.
 
-Calls the classes of Pillow's plugins and not `Image.open`: that warns of more than 89 million
-pixels, which we permit, and a warning cannot be caught in one thread alone; and it might call
-Ghostscript. Safe in threads.
+Calls the classes of Pillow's plugins, not `Image.open`. That warns above 89 million pixels, which
+are permitted here, and a warning cannot be caught in one thread only. It may also call Ghostscript.
+Thread-safe.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from mmdata.optional import require
 
 
 class _TiffImageFile(TiffImageFile):
-    """TIFF; Pillow warns of many pixels where it makes room for them, unless that is done."""
+    """TIFF; allocates the pixels itself, because Pillow warns when it allocates many."""
 
     def load_prepare(self) -> None:
         if self._im is None:
@@ -54,7 +54,7 @@ def size_of(file: BinaryIO) -> tuple[int, int]:
     """Reads the size, (height, width) upright, of an image file from its start; decodes nothing.
 
     Raises:
-      ValueError: The content is that of no known format, or damaged; the message says why.
+      ValueError: The format is not known, or the file is damaged; the message says why.
       ImportError: It is HEIF, and pillow-heif is not installed.
     """
     with opened(file) as image:
@@ -67,15 +67,15 @@ def opened(file: BinaryIO) -> Iterator[ImageFile]:
     """Opens an image file; decodes nothing yet.
 
     Raises:
-      ValueError: The content is that of no known format, or damaged; the message says why.
+      ValueError: The format is not known, or the file is damaged; the message says why.
       ImportError: It is HEIF, and pillow-heif is not installed.
     """
     plugin = _plugin_of(file)
     try:
         with plugin(file) as image:
             yield image
-    except Exception as err:  # damaged bytes make plugins fail in more ways than a list would hold
-        if isinstance(err, OSError) and err.errno is not None:  # of the disk, not of the image
+    except Exception as err:  # on damaged bytes, plugins raise many types of exceptions
+        if isinstance(err, OSError) and err.errno is not None:  # of the disk, not the image
             raise
         raise ValueError(f"not a readable {plugin.format} image ({_why(err, file)})") from err
 
@@ -97,7 +97,7 @@ def _plugin_of(file: BinaryIO) -> type[ImageFile]:
 
 
 def _brands(head: bytes) -> set[bytes]:
-    """The brands of an ISO media file: the major one, then those that it is compatible with."""
+    """The brands of an ISO media file: the major brand and the compatible ones."""
     if head[4:8] != b"ftyp":
         return set()
     end = min(int.from_bytes(head[:4], "big"), len(head))
@@ -112,5 +112,5 @@ def _why(err: Exception, file: BinaryIO) -> str:
 
 
 def turn_of(image: ImageFile) -> int:
-    """The orientation that is left to be undone: TIFF and HEIF come upright, without EXIF."""
+    """The orientation that is still to be applied; TIFF and HEIF are upright, without EXIF."""
     return orientation(image.info.get("exif") or b"")

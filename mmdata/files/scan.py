@@ -19,30 +19,33 @@ from mmdata.files.status import Status, settled, stamps
 from mmdata.progress import progress
 
 _UNPACKED = (Format.BMP, Format.PILLOW)
-"""Formats that may hold bare pixels, in which two images can differ in the middle alone."""
+"""Formats that may hold uncompressed pixels: two files can differ in the middle only."""
 
 _BLOCK = 256
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
-"""Of formats whose header says all; a WebP's orientation and all of a TIFF may stand at its end."""
+"""Formats with the whole header at the start of the file.
+
+A WebP's orientation, and the header of a TIFF, may be at its end.
+"""
 
 _INT32 = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scan:
-    """What was seen of n image files.
+    """Headers and content keys of n image files.
 
     Attributes:
-      keys: int64 [n], content keys; equal for copies of a file, whatever their names; 0 where the
-        file cannot be read.
-      formats: int8 [n], `Format`; UNKNOWN where the file must not be decoded.
-      orientations: int8 [n], EXIF orientation, 1-8, that is left to be undone once decoded.
-      heights, widths: int32 [n], pixels before the orientation is applied; 0 where the header does
+      keys: int64 [n], content keys; equal for copies of a file, whatever their names; 0 if the file
+        cannot be read.
+      formats: int8 [n], `Format`; UNKNOWN if the file must not be decoded.
+      orientations: int8 [n], EXIF orientation, 1-8, that is still to be applied after decoding.
+      heights, widths: int32 [n], pixels before the orientation is applied; 0 if the header does
         not say.
       problems: Why a file must not be decoded, by its index.
-      stamps: int64 [n], the status of each file in one number, see `mmdata.files.status.stamps`.
-      checksums: int64 [n], of whole files, where they are known; 0 elsewhere.
-      time: When the files were looked at, in nanoseconds since 1970.
+      stamps: int64 [n], the status of each file as one number, see `mmdata.files.status.stamps`.
+      checksums: int64 [n], of whole files; 0 if not known.
+      time: Start of the scan, in nanoseconds since 1970.
     """
 
     keys: NDArray[np.int64]
@@ -76,7 +79,7 @@ class Scan:
         )
 
     def refuse(self, problems: dict[int, str]) -> "Scan":
-        """The scan with further files, by index, that must not be decoded, and why."""
+        """The scan with further files that must not be decoded: index -> reason."""
         formats = self.formats.copy()
         formats[list(problems)] = Format.UNKNOWN
         return dataclasses.replace(self, formats=formats, problems=self.problems | problems)
@@ -85,47 +88,49 @@ class Scan:
 def scan(root: str, images: Sequence[str], blobs: Blobs | None = None) -> Scan:
     """Scans image files in threads, with a progress bar after two seconds.
 
-    The content key is the 64-bit blake2b of the file's length, first 4 KiB and last 4 KiB; of all
-    of it, where pixels may lie in it as they are, e.g. in a TIFF. What was seen is kept; a file
-    whose `Status` did not change is not opened again.
+    The content key is the 64-bit blake2b hash of the file's length, first 4 KiB and last 4 KiB; of
+    the whole file if it may hold uncompressed pixels, e.g. a TIFF. Results are cached: a file whose
+    `Status` did not change is not opened again.
 
     Args:
       root: The folder of images.
       images: Paths relative to it.
-      blobs: Where the images lie in tar shards, if they do.
+      blobs: Positions of the images in tar shards, if they are in shards.
 
     Returns:
-      What was seen; a file that cannot be read is a problem, never an exception.
+      The scan; a file that cannot be read is a problem, never an exception.
     """
     begun = time.time_ns()
-    records = ScanCache(root)
-    known = records.find(images)
+    cache = ScanCache(root)
+    known = cache.find(images)
     source = source_of(root, images, blobs)
     seen: list[tuple[FileInfo, str]] = []
     blocks = [range(i, min(i + _BLOCK, len(images))) for i in range(0, len(images), _BLOCK)]
     bar = progress(total=len(images), what="scanning images", unit="file")
     with bar, ThreadPoolExecutor() as pool:
-        for block in pool.map(lambda rows: [_see(source, row, known[row]) for row in rows], blocks):
+        for block in pool.map(
+            lambda rows: [_scan_one(source, row, known[row]) for row in rows], blocks
+        ):
             seen += block
             bar.update(len(block))
-    records.keep(
+    cache.keep(
         {
             images[row]: now
             for row, (now, before) in enumerate(zip(seen, known, strict=True))
             if now is not before and now[0].modified > 0 and now[0].status.is_settled(begun)
         }
     )
-    return _of(seen, begun)
+    return _as_scan(seen, begun)
 
 
 def remember(
     root: str, images: Sequence[str], blobs: Blobs | None, problems: Mapping[int, str]
 ) -> None:
-    """Keeps, for later scans of the same files, why further ones must not be decoded."""
-    records = ScanCache(root)
+    """Caches, for later scans of the same files, why more of them must not be decoded."""
+    cache = ScanCache(root)
     source = source_of(root, images, blobs)
-    known = records.find([images[row] for row in problems])
-    records.keep(
+    known = cache.find([images[row] for row in problems])
+    cache.keep(
         {
             images[row]: (before[0]._replace(format=Format.UNKNOWN), why)
             for (row, why), before in zip(problems.items(), known, strict=True)
@@ -134,15 +139,17 @@ def remember(
     )
 
 
-def _see(source: Source, row: int, before: tuple[FileInfo, str] | None) -> tuple[FileInfo, str]:
-    """The facts of a file, read unless they are known, and why it must not be decoded, if so."""
+def _scan_one(
+    source: Source, row: int, before: tuple[FileInfo, str] | None
+) -> tuple[FileInfo, str]:
+    """The info of a file, from the cache or read, and why it must not be decoded, if so."""
     try:
         if before is not None and before[0].status == source.status(row):
             return before
         status, head, tail = source.edges(row)
         try:
             header, why = _header(source, row, head, status.size)
-        except ImportError as err:  # without a time it is not kept: a library may be there tomorrow
+        except ImportError as err:  # not cached, without a time: the library may be installed later
             return FileInfo(status.size, key=checksum(source, row, status.size)), str(err)
         if header.format in _UNPACKED:
             key = whole = checksum(source, row, status.size)
@@ -150,15 +157,15 @@ def _see(source: Source, row: int, before: tuple[FileInfo, str] | None) -> tuple
             key, whole = digest(status.size, head, tail), 0
     except OSError as err:
         return FileInfo(), err.strerror or str(err)
-    except ValueError as err:  # a name that no file system takes, e.g. with a NUL
+    except ValueError as err:  # a name that the file system does not accept, e.g. with a NUL
         return FileInfo(), str(err)
     seen = header.format, header.orientation, header.height, header.width
     return FileInfo(*status, key, whole, *seen), why
 
 
-def _is_unchanged(source: Source, row: int, facts: FileInfo) -> bool:
+def _is_unchanged(source: Source, row: int, info: FileInfo) -> bool:
     try:
-        return facts.status == source.status(row)
+        return info.status == source.status(row)
     except OSError:
         return False
 
@@ -176,7 +183,7 @@ def _header(source: Source, row: int, head: bytes, length: int) -> tuple[Header,
 
 
 def _read_header(source: Source, row: int, head: bytes, length: int) -> Header:
-    """Reads the header out of the first bytes if it ends there, else out of the file."""
+    """Reads the header from the first bytes if they hold all of it, else from the file."""
     if head.startswith(_STARTS):
         with contextlib.suppress(HeaderError):
             return read_header(io.BytesIO(head), length)
@@ -184,10 +191,10 @@ def _read_header(source: Source, row: int, head: bytes, length: int) -> Header:
         return read_header(file)
 
 
-def _of(seen: Sequence[tuple[FileInfo, str]], begun: int) -> Scan:
-    facts = np.array([facts for facts, _ in seen], np.int64).reshape(-1, len(FileInfo._fields))
-    statuses = facts[:, : len(Status._fields)]
-    column = dict(zip(FileInfo._fields, facts.T, strict=True))
+def _as_scan(seen: Sequence[tuple[FileInfo, str]], begun: int) -> Scan:
+    infos = np.array([info for info, _ in seen], np.int64).reshape(-1, len(FileInfo._fields))
+    statuses = infos[:, : len(Status._fields)]
+    column = dict(zip(FileInfo._fields, infos.T, strict=True))
     return Scan(
         keys=column["key"].copy(),
         formats=column["format"].astype(np.int8),

@@ -1,4 +1,4 @@
-"""What earlier scans saw of the files under a folder, kept in `user_cache()`."""
+"""Results of earlier scans of the files under a folder, saved in `user_cache()`."""
 
 import hashlib
 import json
@@ -14,13 +14,13 @@ from mmdata.files.status import Status
 from mmdata.storage.user_cache import load_arrays, save_arrays, user_cache
 
 _VERSION = 3
-"""Goes up when a scan says other things of the same file, so that none is kept from before."""
+"""Increased when scans of the same file give other results; older results are not used."""
 
 
 class FileInfo(NamedTuple):
-    """What was seen of one file; the first four tell whether it is still the same, see `Status`.
+    """The scan of one file; the first four fields show whether it changed since, see `Status`.
 
-    `checksum` is that of the whole file, 0 where it was never read as a whole.
+    `checksum` is that of the whole file; 0 if it was never read as a whole.
     """
 
     size: int = 0
@@ -41,18 +41,18 @@ class FileInfo(NamedTuple):
 
 
 class ScanCache:
-    """What is known of files, by their names, and why some of them must not be decoded."""
+    """Scans of files, by their names, and why some of them must not be decoded."""
 
     def __init__(self, root: str) -> None:
-        """Loads what is kept of the files under `root`, if anything is."""
+        """Loads the saved scans of the files under `root`, if there are any."""
         digest = hashlib.blake2b(os.fsencode(os.path.realpath(root)), digest_size=16)
         self._path: pathlib.Path = user_cache() / "scans" / f"{digest.hexdigest()}.npz"
         arrays = load_arrays(self._path)
         try:
             self._names = arrays["names"].astype(np.uint64)
             self._facts = arrays["facts"].astype(np.int64)
-            kept = json.loads(arrays["problems"].tobytes())
-            self._problems = {int(name): str(why) for name, why in kept.items()}
+            saved = json.loads(arrays["problems"].tobytes())
+            self._problems = {int(name): str(why) for name, why in saved.items()}
             shapes = self._names.shape, self._facts.shape
             valid = shapes == ((self._names.size,), (self._names.size, len(FileInfo._fields)))
             valid = valid and arrays["version"].tolist() == _VERSION
@@ -64,18 +64,18 @@ class ScanCache:
             self._problems = {}
 
     def find(self, names: Sequence[str]) -> list[tuple[FileInfo, str] | None]:
-        """What is kept of each file, and why it must not be decoded, if so."""
+        """The saved scan of each file, and why it must not be decoded, if so; else None."""
         numbers = hashes(names)
         places = np.searchsorted(self._names, numbers)
         found: list[tuple[FileInfo, str] | None] = [None] * len(names)
         known = np.flatnonzero(places < len(self._names))
         for row in known[self._names[places[known]] == numbers[known]].tolist():
-            facts = FileInfo(*self._facts[places[row]].tolist())
-            found[row] = (facts, self._problems.get(int(numbers[row]), ""))
+            info = FileInfo(*self._facts[places[row]].tolist())
+            found[row] = (info, self._problems.get(int(numbers[row]), ""))
         return found
 
     def keep(self, seen: Mapping[str, tuple[FileInfo, str]]) -> None:
-        """Keeps what was seen of some files, in place of what was kept of them, and saves it."""
+        """Replaces the scans of some files, and saves all."""
         if not seen:
             return
         numbers = hashes(list(seen))
@@ -83,7 +83,7 @@ class ScanCache:
         names = np.concatenate([self._names[others], numbers])
         order = np.argsort(names)
         self._facts = np.concatenate(
-            [self._facts[others], np.array([facts for facts, _ in seen.values()], np.int64)]
+            [self._facts[others], np.array([info for info, _ in seen.values()], np.int64)]
         )[order]
         self._names = names[order]
         for name, (_, why) in zip(numbers.tolist(), seen.values(), strict=True):
@@ -101,7 +101,7 @@ class ScanCache:
 
 
 def hashes(names: Iterable[str]) -> NDArray[np.uint64]:
-    """A number for each name, uint64 [n]: two are alike about as often as files of one name."""
+    """64-bit hashes of names, uint64 [n]; collisions are too rare to matter."""
     digests = (
         hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         for name in names

@@ -1,4 +1,4 @@
-"""What tells, without reading a file, whether it is still the one that was seen."""
+"""The status of a file: shows whether the file changed, without reading it."""
 
 import os
 from typing import NamedTuple
@@ -7,21 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SETTLED = 2 * 10**9
-"""Nanoseconds: the longest steps in which file systems count time.
+"""Nanoseconds: the longest time step of file systems.
 
-A file that changed just before it was looked at may change again within the same step. It is looked
-at again the next time.
+A file that changed just before it was scanned may change again within the same step. It is scanned
+again the next time.
 """
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Status(NamedTuple):
-    """Length, times and inode of a file: where all are as before, so is its content.
+    """Length, times and inode of a file: if all are as before, so is its content.
 
     The time of modification can be set back, and tools that copy files do that. The time of change
     cannot be set, and a file that takes the place of another has its own inode. On Windows, the
-    time of change is that of creation; where there are no inodes, all are 0.
+    time of change is that of creation; on file systems without inodes, all inodes are 0.
 
     Attributes:
       size: Bytes.
@@ -37,7 +37,7 @@ class Status(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> "Status":
-        """What `os.stat` says of a file."""
+        """The status from a result of `os.stat`."""
         inode = status.st_ino % 2**63  # some file systems use more bits
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
 
@@ -53,13 +53,13 @@ def settled(statuses: NDArray[np.int64], now: int) -> NDArray[np.bool_]:
 
 
 def stamps(statuses: NDArray[np.int64], now: int) -> NDArray[np.int64]:
-    """One number for each status, int64 [n], which differs where one of its numbers does.
+    """One number for each status, int64 [n]; it differs if any field differs.
 
-    That of a file which is not settled also depends on `now`: it is not found again later.
+    The number of a file that is not settled also depends on `now`, so it never matches later.
 
     Args:
       statuses: int64 [n, 4], see `Status`.
-      now: When the files were looked at, in nanoseconds.
+      now: When the statuses were read, in nanoseconds since 1970.
     """
     stamp = np.zeros(len(statuses), np.uint64)
     for column in (*statuses.T, np.where(settled(statuses, now), 0, now)):

@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from mmdata.models import arguments, compiled
-from mmdata.models.beam import beam_search
+from mmdata.models import checks, compiled
+from mmdata.models.beam_search import beam_search
 from mmdata.models.decoders import GruDecoder, TransformerDecoder
-from mmdata.models.encoder import ImageEncoder, Tensor
+from mmdata.models.from_dataset import adamw, arguments_of
+from mmdata.models.image_encoder import NORMALIZATIONS, ImageEncoder, Tensor
+
+if TYPE_CHECKING:
+    from mmdata.dataset import Dataset
 
 _FEATURES = ("images", "token_ids", "padding_mask")
 
 
-def captioner(
-    tokenizer: arguments.Tokenizer,
-    *,
-    image_size: tuple[int, int] = (224, 224),
-    sequence_length: int = 32,
-    decoder: Literal["gru", "transformer"] = "gru",
-    width: int = 128,
-    depth: int = 2,
-    heads: int = 4,
-    dropout: float = 0.1,
-    jitter: float = 0.05,
-    learning_rate: Any = 1e-3,
-    weight_decay: float = 1e-2,
-) -> Captioner:
-    """Makes a small captioning model that is compiled and ready to fit.
+@keras.saving.register_keras_serializable(package="mmdata")
+class Captioner(keras.Model):
+    """Predicts the next token of a caption from the image and the tokens before it.
 
-    images float32 [b, H, W, 3], 0-1; token_ids int32 [b, t]; padding_mask bool [b, t]
-      ->  logits float32 [b, t, vocabulary_size] of the next token
+    images [b, H, W, 3], as `normalize` has it; token_ids int32 [b, t]; padding_mask bool [b, t]
+      ->  logits float32 [b, t, vocabulary_size]
 
-    Compiled with AdamW, cross-entropy averaged over the tokens whose weight is not 0, and
-    `accuracy`, the share of those tokens that are right; call `compile` again for anything else.
-    Does not download weights: the model starts from scratch and suits small sets and CPUs.
+    `from_dataset` makes one that is ready to fit; the constructor does not compile it. Does not
+    download weights: the model starts from scratch and suits small sets and CPUs. `.keras` files
+    hold all arguments, so no tokenizer is needed to load one.
 
     Args:
-      tokenizer: anything with the ints `vocabulary_size`, `start_id`, `end_id` and `pad_id`.
+      vocabulary_size: tokens of the tokenizer, special ones included.
+      start_id: the token in front of every caption.
+      end_id: the token behind every caption.
+      pad_id: the token that fills up the rest.
       image_size: (height, width) in pixels, both >= 32.
       sequence_length: longest caption in tokens, start and end included, >= 2.
+      normalize: how pixels are scaled, as `mmdata.Pixels(normalize=...)` has it.
       decoder: "gru" or "transformer"; of some hundred images a GRU learns more in the same time.
       width: features of a grid cell and of a token, a multiple of `heads`.
       depth: blocks of the transformer, >= 1; the GRU has one layer and ignores it.
@@ -51,64 +47,20 @@ def captioner(
       dropout: share of features dropped in training, 0 <= dropout < 1.
       jitter: how far images move and grow or shrink in training, as a share of their side,
         0 <= jitter < 0.5.
-      learning_rate: a float > 0 or a `keras.optimizers.schedules.LearningRateSchedule`.
-      weight_decay: AdamW's decay of all weights, 0 <= weight_decay < 1.
-
-    Returns:
-      A compiled `Captioner`, its weights created.
+      **kwargs: those of `keras.Model`.
 
     Raises:
-      TypeError: `tokenizer` lacks one of the four ints.
-      ValueError: any other argument is out of its range.
+      ValueError: an argument is out of its range.
 
     Example:
-      >>> from types import SimpleNamespace
-      >>> words = SimpleNamespace(vocabulary_size=9, start_id=2, end_id=3, pad_id=0)
-      >>> model = captioner(words, image_size=(32, 32), sequence_length=6, width=16)
+      >>> ids = {"start_id": 2, "end_id": 3, "pad_id": 0}
+      >>> size = {"image_size": (32, 32), "sequence_length": 6, "width": 16}
+      >>> model = Captioner(vocabulary_size=9, **ids, **size)
       >>> model.generate(np.zeros([1, 32, 32, 3], np.float32)).shape
       (1, 6)
 
     Source: attention over a grid of convolutional features, Xu et al. 2015 (arXiv:1502.03044);
-      transformer decoder, Vaswani et al. 2017 (arXiv:1706.03762); AdamW, Loshchilov and Hutter
-      2019 (arXiv:1711.05101).
-    """
-    model = Captioner(
-        **arguments.special_ids("captioner", tokenizer),
-        image_size=image_size,
-        sequence_length=sequence_length,
-        decoder=decoder,
-        width=width,
-        depth=depth,
-        heads=heads,
-        dropout=dropout,
-        jitter=jitter,
-    )
-    model.compile(
-        optimizer=keras.optimizers.AdamW(
-            arguments.learning_rate("captioner", learning_rate),
-            weight_decay=arguments.share("captioner", "weight_decay", weight_decay, below=1),
-            clipnorm=1.0,
-        ),
-        # The plain mean would count padding as tokens without loss.
-        loss=keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
-        ),
-        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        jit_compile=compiled.JIT,
-    )
-    model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
-    return model
-
-
-@keras.saving.register_keras_serializable(package="mmdata")
-class Captioner(keras.Model):
-    """Predicts the next token of a caption from the image and the tokens before it.
-
-    images float32 [b, H, W, 3], 0-1; token_ids int32 [b, t]; padding_mask bool [b, t]
-      ->  logits float32 [b, t, vocabulary_size]
-
-    Not compiled; `captioner` returns it compiled. Arguments are those of `captioner`, with the
-    four ints in place of the tokenizer, so `.keras` files need none.
+      transformer decoder, Vaswani et al. 2017 (arXiv:1706.03762).
     """
 
     built: bool
@@ -122,6 +74,7 @@ class Captioner(keras.Model):
         pad_id: int,
         image_size: tuple[int, int],
         sequence_length: int,
+        normalize: str = "unit",
         decoder: str = "gru",
         width: int = 128,
         depth: int = 2,
@@ -132,47 +85,90 @@ class Captioner(keras.Model):
     ) -> None:
         """Checks the arguments and creates layers and weights."""
         super().__init__(**kwargs)
-        who = "captioner"
-        if decoder not in ("transformer", "gru"):
-            raise ValueError(
-                f"{who}(decoder=...) must be 'transformer' or 'gru'; got decoder={decoder!r}."
-            )
-        self.vocabulary_size = vocabulary_size
-        self.start_id = start_id
-        self.end_id = end_id
-        self.pad_id = pad_id
-        self.image_size = arguments.size(who, image_size)
-        self.sequence_length = arguments.count(who, "sequence_length", sequence_length, least=2)
-        self.decoder_name = decoder
-        self.width = arguments.count(who, "width", width)
-        self.depth = arguments.count(who, "depth", depth)
-        self.heads = arguments.heads(who, heads, self.width)
-        self.dropout = arguments.share(who, "dropout", dropout, below=1)
-        self.jitter = arguments.share(who, "jitter", jitter, below=0.5)
+        who = "Captioner"
+        self.vocabulary_size = checks.count(who, "vocabulary_size", vocabulary_size)
+        last = self.vocabulary_size - 1
+        self.start_id = checks.count(who, "start_id", start_id, least=0, most=last)
+        self.end_id = checks.count(who, "end_id", end_id, least=0, most=last)
+        self.pad_id = checks.count(who, "pad_id", pad_id, least=0, most=last)
+        self.image_size = checks.size(who, image_size)
+        self.sequence_length = checks.count(who, "sequence_length", sequence_length, least=2)
+        self.normalize = checks.choice(who, "normalize", normalize, NORMALIZATIONS)
+        self.decoder_name = checks.choice(who, "decoder", decoder, ("gru", "transformer"))
+        self.width = checks.count(who, "width", width)
+        self.depth = checks.count(who, "depth", depth)
+        self.heads = checks.heads(who, heads, self.width)
+        self.dropout = checks.number(who, "dropout", dropout, below=1)
+        self.jitter = checks.number(who, "jitter", jitter, below=0.5)
 
         self.encoder = ImageEncoder(
             image_size=self.image_size,
             width=self.width,
+            normalize=self.normalize,
             jitter=self.jitter,
             dropout=self.dropout,
             name="encoder",
         )
         self.memory_norm = layers.LayerNormalization(epsilon=1e-5, name="memory_norm")
         self.embedding = layers.Embedding(
-            vocabulary_size,
+            self.vocabulary_size,
             self.width,
             embeddings_initializer=keras.initializers.RandomNormal(stddev=self.width**-0.5),
             name="embedding",
         )
-        sizes: dict[str, Any] = {"width": self.width, "heads": self.heads, "dropout": self.dropout}
-        self.decoder = (
-            TransformerDecoder(
-                **sizes, layers=self.depth, length=self.sequence_length, name="decoder"
-            )
-            if decoder == "transformer"
-            else GruDecoder(**sizes, name="decoder")
-        )
+        sizes = {"width": self.width, "heads": self.heads, "dropout": self.dropout}
+        self.decoder = _decoder(self.decoder_name, self.depth, self.sequence_length, sizes)
         self.build()
+
+    @classmethod
+    def from_dataset(
+        cls,
+        ds: Dataset,
+        *,
+        learning_rate: Any = 1e-3,
+        weight_decay: float = 1e-2,
+        **options: Any,
+    ) -> Captioner:
+        """Makes a captioner for the images and captions of a dataset, compiled and ready to fit.
+
+        Tokenizer, sequence length, image size and the scale of pixels are those of `ds`. Compiled
+        with AdamW, cross-entropy averaged over the tokens whose weight is not 0, and `accuracy`,
+        the share of those tokens that are right; call `compile` again for anything else.
+
+        Args:
+          ds: what `mmdata.build(..., task="captioning")` returns for the training split.
+          learning_rate: a float > 0 or a `keras.optimizers.schedules.LearningRateSchedule`.
+          weight_decay: AdamW's decay of all weights, 0 <= weight_decay < 1.
+          **options: further arguments of `Captioner`: `decoder`, `width`, `depth`, `heads`,
+            `dropout`, `jitter`.
+
+        Returns:
+          A compiled `Captioner`, its weights created.
+
+        Raises:
+          TypeError: `ds` is not a dataset of `mmdata.build`.
+          ValueError: the model cannot be trained on `ds`, or an argument is out of its range.
+
+        Source: AdamW, Loshchilov and Hutter 2019 (arXiv:1711.05101).
+        """
+        who = "Captioner.from_dataset"
+        optimizer = adamw(who, learning_rate, weight_decay)
+        model = cls(
+            **arguments_of(who, ds, "Captioning"),
+            **{name: getattr(ds.tokenizer, name) for name in ("start_id", "end_id", "pad_id")},
+            **options,
+        )
+        model.compile(
+            optimizer=optimizer,
+            # The plain mean would count padding as tokens without loss.
+            loss=keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight"
+            ),
+            weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            jit_compile=compiled.JIT,
+        )
+        model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
+        return model
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; their shapes follow from the arguments alone."""
@@ -189,14 +185,10 @@ class Captioner(keras.Model):
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
         """Returns logits [b, t, vocabulary_size]; further features of `inputs` are ignored."""
-        arguments.features("Captioner", inputs, _FEATURES)
-        token_ids = inputs["token_ids"]
-        length = token_ids.shape[1]
-        if length is not None and length > self.sequence_length:
-            raise ValueError(arguments.too_long("Captioner", length, self.sequence_length))
+        checks.inputs("Captioner", inputs, _FEATURES, self.sequence_length)
         memory = self.memory_norm(self.encoder(inputs["images"], training=training))
         mask = ops.cast(inputs["padding_mask"], "bool")
-        h = self.decoder(self._embedded(token_ids), memory, mask, training=training)
+        h = self.decoder(self._embedded(inputs["token_ids"]), memory, mask, training=training)
         return self._logits(h)
 
     def generate(
@@ -215,7 +207,7 @@ class Captioner(keras.Model):
         sample: the same images give the same captions.
 
         Args:
-          images: float32 [b, H, W, 3], 0-1, numpy or any tensor.
+          images: [b, H, W, 3], scaled as in training, numpy or any tensor.
           beam_size: captions kept at each step, >= 1; 1 takes the likeliest token each time.
           max_length: tokens of a caption with its end token, 1 to `sequence_length`, which is
             also the default.
@@ -231,13 +223,13 @@ class Captioner(keras.Model):
         Source: Wu et al. 2016 (arXiv:1609.08144), equation 14 without its coverage term.
         """
         who = "Captioner.generate"
-        beams = arguments.count(who, "beam_size", beam_size)
+        beams = checks.count(who, "beam_size", beam_size)
         length = self.sequence_length
         if max_length is not None:
-            length = arguments.count(who, "max_length", max_length, most=length)
+            length = checks.count(who, "max_length", max_length, most=length)
         if not 0 <= length_penalty < float("inf"):
             raise ValueError(f"{who}(length_penalty=...) must be >= 0; got {length_penalty!r}.")
-        pixels = arguments.images(who, images, self.image_size)
+        pixels = checks.images(who, images, self.image_size, self.normalize)
         if not len(pixels):
             return np.zeros([0, length], np.int32)
 
@@ -277,6 +269,7 @@ class Captioner(keras.Model):
             "pad_id": self.pad_id,
             "image_size": list(self.image_size),
             "sequence_length": self.sequence_length,
+            "normalize": self.normalize,
             "decoder": self.decoder_name,
             "width": self.width,
             "depth": self.depth,
@@ -293,3 +286,9 @@ class Captioner(keras.Model):
     def _logits(self, h: Tensor) -> Tensor:
         table = ops.cast(ops.transpose(self.embedding.embeddings), h.dtype)
         return ops.cast(ops.matmul(h, table), "float32") + self.bias
+
+
+def _decoder(kind: str, depth: int, length: int, sizes: dict[str, Any]) -> Any:
+    if kind == "gru":
+        return GruDecoder(**sizes, name="decoder")
+    return TransformerDecoder(**sizes, layers=depth, length=length, name="decoder")

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmdata.models.encoder import Tensor
+from mmdata.models.image_encoder import Tensor
 
 # XLA on a CPU compiles longer than it saves here (measured: convolutions run 0-45 % slower), and
 # TensorFlow's graph is compiled enough; JAX has nothing between XLA and single operations.

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from mmdata.models.encoder import Tensor
+from mmdata.models.image_encoder import Tensor
 from mmdata.models.transformer import Attention, Block
 
 # Both decoders answer to the same three calls, so that the beam search need not know them apart:

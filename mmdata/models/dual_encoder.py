@@ -3,102 +3,59 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from mmdata.models import arguments, compiled
-from mmdata.models.encoder import ImageEncoder, Tensor
+from mmdata.models import checks, compiled
+from mmdata.models.from_dataset import adamw, arguments_of
+from mmdata.models.image_encoder import NORMALIZATIONS, ImageEncoder, Tensor
 from mmdata.models.transformer import Block
+
+if TYPE_CHECKING:
+    from mmdata.dataset import Dataset
 
 _FEATURES = ("images", "token_ids", "padding_mask", "image_id")
 _FIRST_TEMPERATURE = 0.07  # Radford et al. 2021, section 2.5.
 _NEVER = -1e9  # Stands for the logarithm of 0; a row of nothing else must not become NaN.
 
 
-def dual_encoder(
-    tokenizer: arguments.Tokenizer,
-    *,
-    image_size: tuple[int, int] = (224, 224),
-    sequence_length: int = 32,
-    width: int = 128,
-    depth: int = 1,
-    heads: int = 4,
-    dropout: float = 0.1,
-    jitter: float = 0.05,
-    learning_rate: Any = 1e-3,
-    weight_decay: float = 1e-2,
-) -> DualEncoder:
-    """Makes a small image-text retrieval model that is compiled and ready to fit.
+@keras.saving.register_keras_serializable(package="mmdata")
+class DualEncoder(keras.Model):
+    """Embeds images and captions so that those of one pair are close.
 
-    images float32 [b, H, W, 3], 0-1; token_ids int32 [b, t]; padding_mask bool [b, t];
+    images [b, H, W, 3], as `normalize` has it; token_ids int32 [b, t]; padding_mask bool [b, t];
     image_id int64 [b]  ->  image_embedding and text_embedding, each float32 [b, width], norm 1
 
-    Fits on the dict alone, without targets. Compiled with AdamW; shows `loss` and `recall_at_1`,
-    the share of the batch's images and captions that find each other first. Does not download
-    weights: the model starts from scratch and suits small sets and CPUs.
+    The loss is contrastive and symmetric: each image should find its caption among those of the
+    batch, and each caption its image. Rows with an equal `image_id` are no negatives of each
+    other. A row whose `padding_mask` is all False (a corrupt image that keeps its place) takes no
+    part. Fits on the dict alone, without targets.
+
+    `from_dataset` makes one that is ready to fit; the constructor does not compile it. Does not
+    download weights: the model starts from scratch and suits small sets and CPUs.
 
     Args:
-      tokenizer: anything with the ints `vocabulary_size`, `start_id`, `end_id` and `pad_id`.
+      vocabulary_size: tokens of the tokenizer, special ones included.
       image_size: (height, width) in pixels, both >= 32.
       sequence_length: longest caption in tokens, >= 1.
+      normalize: how pixels are scaled, as `mmdata.Pixels(normalize=...)` has it.
       width: features of a grid cell, a token and an embedding, a multiple of `heads`.
       depth: blocks of the text transformer, >= 1.
       heads: attention heads, >= 1.
       dropout: share of features dropped in training, 0 <= dropout < 1.
       jitter: how far images move and grow or shrink in training, as a share of their side,
         0 <= jitter < 0.5.
-      learning_rate: a float > 0 or a `keras.optimizers.schedules.LearningRateSchedule`.
-      weight_decay: AdamW's decay of all weights, 0 <= weight_decay < 1.
-
-    Returns:
-      A compiled `DualEncoder`, its weights created.
+      **kwargs: those of `keras.Model`.
 
     Raises:
-      TypeError: `tokenizer` lacks one of the four ints.
-      ValueError: any other argument is out of its range.
+      ValueError: an argument is out of its range.
 
     Source: two towers, temperature and loss, Radford et al. 2021 (arXiv:2103.00020), section 2.3
       and figure 3; InfoNCE, van den Oord et al. 2018 (arXiv:1807.03748).
-    """
-    model = DualEncoder(
-        vocabulary_size=arguments.special_ids("dual_encoder", tokenizer)["vocabulary_size"],
-        image_size=image_size,
-        sequence_length=sequence_length,
-        width=width,
-        depth=depth,
-        heads=heads,
-        dropout=dropout,
-        jitter=jitter,
-    )
-    model.compile(
-        optimizer=keras.optimizers.AdamW(
-            arguments.learning_rate("dual_encoder", learning_rate),
-            weight_decay=arguments.share("dual_encoder", "weight_decay", weight_decay, below=1),
-            clipnorm=1.0,
-        ),
-        jit_compile=compiled.JIT,
-    )
-    model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
-    return model
-
-
-@keras.saving.register_keras_serializable(package="mmdata")
-class DualEncoder(keras.Model):
-    """Embeds images and captions so that those of one pair are close.
-
-    images float32 [b, H, W, 3], 0-1; token_ids int32 [b, t]; padding_mask bool [b, t];
-    image_id int64 [b]  ->  image_embedding and text_embedding, each float32 [b, width], norm 1
-
-    The loss is contrastive and symmetric: each image should find its caption among those of the
-    batch, and each caption its image. Rows with an equal `image_id` are no negatives of each
-    other. A row whose `padding_mask` is all False (a corrupt image that keeps its place) takes no
-    part. Not compiled; `dual_encoder` returns it compiled, and takes the same arguments.
-
-    Source: Radford et al. 2021 (arXiv:2103.00020), figure 3.
     """
 
     built: bool
@@ -109,6 +66,7 @@ class DualEncoder(keras.Model):
         vocabulary_size: int,
         image_size: tuple[int, int],
         sequence_length: int,
+        normalize: str = "unit",
         width: int = 128,
         depth: int = 1,
         heads: int = 4,
@@ -118,19 +76,21 @@ class DualEncoder(keras.Model):
     ) -> None:
         """Checks the arguments and creates layers and weights."""
         super().__init__(**kwargs)
-        who = "dual_encoder"
-        self.vocabulary_size = vocabulary_size
-        self.image_size = arguments.size(who, image_size)
-        self.sequence_length = arguments.count(who, "sequence_length", sequence_length)
-        self.width = arguments.count(who, "width", width)
-        self.depth = arguments.count(who, "depth", depth)
-        self.heads = arguments.heads(who, heads, self.width)
-        self.dropout = arguments.share(who, "dropout", dropout, below=1)
-        self.jitter = arguments.share(who, "jitter", jitter, below=0.5)
+        who = "DualEncoder"
+        self.vocabulary_size = checks.count(who, "vocabulary_size", vocabulary_size)
+        self.image_size = checks.size(who, image_size)
+        self.sequence_length = checks.count(who, "sequence_length", sequence_length)
+        self.normalize = checks.choice(who, "normalize", normalize, NORMALIZATIONS)
+        self.width = checks.count(who, "width", width)
+        self.depth = checks.count(who, "depth", depth)
+        self.heads = checks.heads(who, heads, self.width)
+        self.dropout = checks.number(who, "dropout", dropout, below=1)
+        self.jitter = checks.number(who, "jitter", jitter, below=0.5)
 
         self.encoder = ImageEncoder(
             image_size=self.image_size,
             width=self.width,
+            normalize=self.normalize,
             jitter=self.jitter,
             dropout=self.dropout,
             name="encoder",
@@ -139,7 +99,7 @@ class DualEncoder(keras.Model):
         # Lets cells compare notes before they are averaged: how many, and where, is in no cell.
         self.image_block = Block(**sizes, name="image_block")
         self.image_norm = layers.LayerNormalization(epsilon=1e-5, name="image_norm")
-        self.embedding = layers.Embedding(vocabulary_size, self.width, name="embedding")
+        self.embedding = layers.Embedding(self.vocabulary_size, self.width, name="embedding")
         self.blocks = [Block(**sizes, name=f"block_{i}") for i in range(self.depth)]
         self.text_norm = layers.LayerNormalization(epsilon=1e-5, name="text_norm")
         self.image_project = layers.Dense(self.width, use_bias=False, name="image_project")
@@ -147,6 +107,42 @@ class DualEncoder(keras.Model):
         self.drop = layers.Dropout(self.dropout)
         self.recall = keras.metrics.Mean(name="recall_at_1")
         self.build()
+
+    @classmethod
+    def from_dataset(
+        cls,
+        ds: Dataset,
+        *,
+        learning_rate: Any = 1e-3,
+        weight_decay: float = 1e-2,
+        **options: Any,
+    ) -> DualEncoder:
+        """Makes a retrieval model for the images and captions of a dataset, ready to fit.
+
+        Tokenizer, sequence length, image size and the scale of pixels are those of `ds`. Compiled
+        with AdamW; shows `loss` and `recall_at_1`, the share of the batch's images and captions
+        that find each other first.
+
+        Args:
+          ds: what `mmdata.build(..., task="retrieval")` returns for the training split.
+          learning_rate: a float > 0 or a `keras.optimizers.schedules.LearningRateSchedule`.
+          weight_decay: AdamW's decay of all weights, 0 <= weight_decay < 1.
+          **options: further arguments of `DualEncoder`: `width`, `depth`, `heads`, `dropout`,
+            `jitter`.
+
+        Returns:
+          A compiled `DualEncoder`, its weights created.
+
+        Raises:
+          TypeError: `ds` is not a dataset of `mmdata.build`.
+          ValueError: the model cannot be trained on `ds`, or an argument is out of its range.
+        """
+        who = "DualEncoder.from_dataset"
+        optimizer = adamw(who, learning_rate, weight_decay)
+        model = cls(**arguments_of(who, ds, "Retrieval"), **options)
+        model.compile(optimizer=optimizer, jit_compile=compiled.JIT)
+        model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
+        return model
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; their shapes follow from the arguments alone."""
@@ -173,7 +169,7 @@ class DualEncoder(keras.Model):
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> dict[str, Tensor]:
         """Returns image_embedding and text_embedding; further features are ignored."""
-        arguments.features("DualEncoder", inputs, _FEATURES)
+        checks.inputs("DualEncoder", inputs, _FEATURES, self.sequence_length)
         return {
             "image_embedding": self.embed_images(inputs["images"], training=training),
             "text_embedding": self.embed_text(
@@ -189,10 +185,7 @@ class DualEncoder(keras.Model):
     def embed_text(
         self, token_ids: Tensor, padding_mask: Tensor, training: bool | None = None
     ) -> Tensor:
-        """Returns embeddings float32 [b, width] inside a graph; checks only the length."""
-        length = token_ids.shape[1]
-        if length is not None and length > self.sequence_length:
-            raise ValueError(arguments.too_long("DualEncoder", length, self.sequence_length))
+        """Returns embeddings float32 [b, width] inside a graph; checks nothing."""
         real = ops.cast(padding_mask, "bool")
         steps = ops.arange(ops.shape(token_ids)[1], dtype="int32")
         x = self.embedding(token_ids) + ops.take(self.positions, steps, axis=0)
@@ -209,7 +202,7 @@ class DualEncoder(keras.Model):
         """Embeds images, in batches of its own.
 
         Args:
-          images: float32 [b, H, W, 3], 0-1, numpy or any tensor.
+          images: [b, H, W, 3], scaled as in training, numpy or any tensor.
 
         Returns:
           float32 [b, width], each row of norm 1; dot products are cosines.
@@ -217,7 +210,7 @@ class DualEncoder(keras.Model):
         Raises:
           ValueError: `images` has another shape or type.
         """
-        pixels = arguments.images("DualEncoder.encode_images", images, self.image_size)
+        pixels = checks.images("DualEncoder.encode_images", images, self.image_size, self.normalize)
         return self._encoded("images", self.embed_images, pixels)
 
     def encode_text(self, token_ids: Any, padding_mask: Any) -> npt.NDArray[np.float32]:
@@ -225,7 +218,7 @@ class DualEncoder(keras.Model):
 
         Args:
           token_ids: int32 [b, t], t <= sequence_length, numpy or any tensor.
-          padding_mask: bool [b, t], True = real token.
+          padding_mask: bool or int [b, t], True = real token.
 
         Returns:
           float32 [b, width], each row of norm 1; dot products are cosines.
@@ -233,7 +226,7 @@ class DualEncoder(keras.Model):
         Raises:
           ValueError: the arguments have other shapes or types, or t > sequence_length.
         """
-        ids, mask = arguments.tokens(
+        ids, mask = checks.tokens(
             "DualEncoder.encode_text", token_ids, padding_mask, self.sequence_length
         )
         return self._encoded(f"text of {ids.shape[1]}", self.embed_text, ids, mask)
@@ -287,6 +280,7 @@ class DualEncoder(keras.Model):
             "vocabulary_size": self.vocabulary_size,
             "image_size": list(self.image_size),
             "sequence_length": self.sequence_length,
+            "normalize": self.normalize,
             "width": self.width,
             "depth": self.depth,
             "heads": self.heads,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mmdata.models import arguments
+from mmdata.models import checks
 
 _ROWS_AT_ONCE = 1024
 
@@ -45,7 +45,7 @@ def recall_at_k(
     Source: Hodosh et al. 2013, Journal of Artificial Intelligence Research 47, section 4.
     """
     who = "recall_at_k"
-    k = arguments.count(who, "k", k)
+    k = checks.count(who, "k", k)
     # Sums of float32 depend on the order of adding, and would break ties by chance.
     queries, gallery = np.asarray(queries, np.float64), np.asarray(gallery, np.float64)
     query_ids, gallery_ids = np.asarray(query_ids), np.asarray(gallery_ids)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from mmdata.models.encoder import Tensor
+from mmdata.models.image_encoder import Tensor
 
 
 @keras.saving.register_keras_serializable(package="mmdata")

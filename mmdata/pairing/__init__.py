@@ -1,1 +1,1 @@
-"""Files -> `Pairs`: one row an image, its captions beside it, and a report that loses nothing."""
+"""Files -> `Pairs`: one row per image, with its captions, and a report of every file."""

@@ -27,20 +27,20 @@ def require_exists(path: str, argument: str) -> None:
     """Raises FileNotFoundError unless there is something at `path`."""
     if not os.path.exists(path):
         raise FileNotFoundError(
-            f"{argument}=... must exist; got {path!r}, seen from {os.getcwd()!r}."
+            f"{argument}=... must exist; got {path!r}. The working directory is {os.getcwd()!r}."
         )
 
 
 @dataclasses.dataclass(kw_only=True)
 class Folder:
-    """What a folder holds, apart from hidden and system files.
+    """The content of a folder, without hidden and system files.
 
     Attributes:
-      path: Relative to the root, with `/` behind each name; "" for the root itself.
+      path: Relative to the root, with `/` after each name; "" for the root itself.
       files: Names, sorted.
-      folders: Names, sorted; without those that lead out of the root.
-      outside: Where those files and folders lead, by their paths, that leave the root by a symbolic
-        link.
+      folders: Names, sorted; without links that leave the root.
+      outside: Targets of files and folders that leave the root by a symbolic link, by their
+        paths.
       hidden: Number of hidden and system files and folders.
     """
 
@@ -54,12 +54,12 @@ class Folder:
 class Walk:
     """Lists folders under a root, each once, so that a loop of symbolic links ends.
 
-    A link to a folder under the root is not followed: that folder goes by its own name. One to a
-    folder elsewhere is followed only if `links` says so.
+    A link to a folder under the root is not followed: that folder is listed by its own name. A link
+    to another folder is followed only if `links` is "follow".
 
     Attributes:
-      findings: Every folder that could not be read, or leads elsewhere, so far.
-      aliases: Linked folders that are listed under their own names, with `/` behind both.
+      findings: Every folder that could not be read, or that leaves the root, so far.
+      aliases: Linked folders that are listed under their own names, with `/` after both.
     """
 
     def __init__(self, root: str, links: Links = "inside") -> None:
@@ -75,7 +75,7 @@ class Walk:
         found = Folder(path=path, files=[], folders=[], outside={}, hidden=0)
         here = os.path.join(self._root, path).rstrip(os.sep) or os.sep
         try:
-            if path in self._linked and self._is_elsewhere(here):
+            if path in self._linked and self._is_listed_elsewhere(here):
                 self.aliases[path] = self._relative(os.path.realpath(here))
             elif self._is_new(here):
                 with os.scandir(here) as entries:
@@ -115,12 +115,12 @@ class Walk:
             waiting += [f"{folder.path}{name}/" for name in reversed(folder.folders)]
 
     def _relative(self, path: str) -> str:
-        """A real folder relative to the real root, with `/` behind it; "" for the root."""
+        """A real folder relative to the real root, with `/` after it; "" for the root."""
         below = os.path.relpath(path, os.path.realpath(self._root)).replace(os.sep, "/")
         return "" if below == "." else f"{below}/"
 
-    def _is_elsewhere(self, path: str) -> bool:
-        """Whether a linked folder is listed under its own name, be it before or later."""
+    def _is_listed_elsewhere(self, path: str) -> bool:
+        """Whether a linked folder is listed under its own name, before or later."""
         target, root = os.path.realpath(path), os.path.realpath(self._root)
         if os.path.commonpath([target, root]) != root:
             return False
@@ -136,12 +136,12 @@ class Walk:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is hidden, or one that systems leave behind."""
+    """Whether a file or folder is hidden, or written by an operating system."""
     return name.startswith(".") or name.lower() in _SYSTEM
 
 
 def is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether an entry is a folder, or a link to one; a link to itself is none."""
+    """Whether an entry is a folder or a link to one; False for a link to itself."""
     try:
         return entry.is_dir()
     except OSError:
@@ -149,7 +149,7 @@ def is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def stem(path: str) -> str:
-    """The path without its last extension: what an image and its caption file share.
+    """The path without its last extension: the same for an image and its caption file.
 
     >>> stem("trips/photo v2.0.png")
     'trips/photo v2.0'
@@ -157,13 +157,18 @@ def stem(path: str) -> str:
     return os.path.splitext(path)[0]
 
 
+def extension(path: str) -> str:
+    """The last extension of a path, in lower case, with its dot; "" if it has none."""
+    return os.path.splitext(path)[1].lower()
+
+
 def canonical(path: str) -> str:
-    """The path in Unicode NFC, so that a name typed on one system matches one stored by another."""
+    """The path in Unicode NFC, so that names from different systems match."""
     return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
 def folded(path: str) -> str:
-    """The path in Unicode NFC and without case: how people, and some file systems, compare it."""
+    """The path in Unicode NFC and without case, as some file systems compare paths."""
     return unicodedata.normalize("NFC", canonical(path).casefold())
 
 

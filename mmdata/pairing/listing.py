@@ -1,4 +1,4 @@
-"""`Listing`: what a caption file says, before anybody looks for the images that it names."""
+"""`Listing`: the entries of a caption file, before they are matched with image files."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,33 +8,33 @@ from mmdata.pairs.findings import Finding
 
 
 class IfAny(frozenset[str]):
-    """Splits to keep if the source names any; where it names none, all is kept."""
+    """Splits to keep if the source names splits; if it does not, all images are kept."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Listing:
-    """The entries of one caption file, in its order. Entries of one name add up to one image.
+    """The entries of one caption file, in its order. Entries of one name are one image.
 
     Attributes:
       layout: How the file was read, e.g. "coco".
       source: The file's name, for findings.
       names: The image of each entry, as the file spells it.
-      captions: The captions of each entry, in the file's words, or with single spaces where the
-        layout holds a caption a line; none at all where it gives none,
-        blank where it gives a blank one. None where captions are not wanted.
-      places: Where each entry stands, as `place` has it: a line, or an index.
-      place: What is written behind `source` for a place: "captions.csv:17".
-      ids: What the source itself calls the image of each entry; entries of one name must have one
-        id. None where it has no ids.
-      stems: The ends of the stems of the images' files, e.g. zero-padded ids, which count where a
-        name is not found; None where there are none.
-      splits: The split of each entry, None or "" where it has none; None where the file has none.
-      weights: How often each entry counts; None where the file does not say.
+      captions: The captions of each entry, as the file spells them, or with single spaces if the
+        layout has one caption per line. An empty list if the entry has no caption, "" for a blank
+        one. None if captions are not wanted.
+      places: The place of each entry, a line or an index, for `place`.
+      place: Format of what follows `source` for a place, e.g. ":{}" for "captions.csv:17".
+      ids: The source's own id of the image of each entry; entries of one name must have one id.
+        None if it has no ids.
+      stems: The ends of the stems of the images' files, e.g. zero-padded ids, which are used if a
+        name is not found; None if there are none.
+      splits: The split of each entry, None or "" for no split; None if the file has no splits.
+      weights: How much each entry counts; None if the file has no weights.
       columns: Further values of each entry, by name: int, float, bool, str or None.
       classes: The names of a column of labels, in the order of their numbers.
-      defects: Names with a known defect, and what is known and how to mend it: a notice, whether or
-        not the image is found.
-      findings: What was wrong with the file, and what was made of it.
+      defects: Names with a known defect, with a description and how to fix it: reported as a
+        notice, whether or not the image is found.
+      findings: What was wrong with the file, and what was changed on reading.
     """
 
     layout: str
@@ -53,12 +53,12 @@ class Listing:
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
     def where(self, entry: int) -> str:
-        """Where an entry stands, e.g. "captions.csv:17"."""
+        """The place of an entry, e.g. "captions.csv:17"."""
         return self.source + self.place.format(self.places[entry])
 
 
 def concatenated(listings: Sequence[Listing]) -> Listing:
-    """Several files of one layout as one listing; the only one as it is."""
+    """Joins several files of one layout into one listing; a single one is returned as it is."""
     if len(listings) == 1:
         return listings[0]
     names = dict.fromkeys(name for listing in listings for name in listing.columns)
@@ -90,7 +90,7 @@ def concatenated(listings: Sequence[Listing]) -> Listing:
 
 
 def _filled(parts: Sequence[list[Any] | None], listings: Sequence[Listing], value: Any) -> Any:
-    """The parts one behind the other, with `value` for each entry of a file that has none."""
+    """Joins the parts, with `value` for each entry of a file whose part is None."""
     if all(part is None for part in parts):
         return None
     return [

@@ -1,7 +1,7 @@
 """`Listing` + a folder of images -> `Pairs`."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from mmdata.pairs.findings import Finding, Notes
 from mmdata.pairs.pairs import Pairs, Row
 
 Numbered = tuple[Row, int]
-"""A row, and the number of the entry that its further values come from; -1 for none."""
+"""A row, and the number of the entry that gives its further values; -1 for no entry."""
 
 
 def match(
@@ -31,16 +31,16 @@ def match(
     """Pairs image files with the entries of a listing.
 
     Args:
-      listing: What a caption file says. Its names are paths relative to the root of `tree`, see
-        `resolve`; one that leaves that folder, also by a symbolic link, is refused.
+      listing: The entries of a caption file. Their names are paths relative to the root of `tree`,
+        see `resolve`; a path that leaves that folder, also by a symbolic link, is refused.
       tree: The image files.
-      problems: What images without a caption get.
-      chosen: Splits to keep; entries of others are counted, not paired. None keeps all.
+      problems: The captions for images without one.
+      chosen: Splits to keep; entries of other splits are counted, not paired. None keeps all.
 
     Returns:
-      The pairs; every image and every entry that found no partner is a finding of its report.
+      The pairs; every image and every entry without a match is a finding in its report.
     """
-    _require_splits(listing, chosen)
+    require_splits(listing.splits or (), chosen, listing.source or "these files")
     names = map(tree.unaliased, relative_to(tree.root, listing.names))
     listing = dataclasses.replace(listing, names=list(names))
     entries: dict[str, list[int]] = {}
@@ -52,18 +52,26 @@ def match(
     return _Matching(listing, tree, entries, resolve(ids, tree.images), problems, chosen).pairs()
 
 
-def _require_splits(listing: Listing, chosen: Collection[str] | None) -> None:
-    given = {name for name in listing.splits or () if name}
-    source = listing.source or "these files"
+def require_splits(
+    splits: Iterable[str | None], chosen: Collection[str] | None, source: str
+) -> None:
+    """Raises ValueError unless the chosen splits are among those of a source.
+
+    Args:
+      splits: The splits of its entries.
+      chosen: See `match`.
+      source: Its name, for the message.
+    """
+    given = {name for name in splits if name}
     if chosen is None or (not given and isinstance(chosen, IfAny)):
         return
     if not given:
         raise ValueError(
-            f"split=... takes splits that the source names; got {sorted(chosen)}, and {source} "
-            "names none. Read all, and call Pairs.split()."
+            f"split=... must name splits of the source; got {sorted(chosen)}, but {source} has no "
+            "splits. Read all, and call Pairs.split()."
         )
-    needless = {"train"} if isinstance(chosen, IfAny) else set()  # for a vocabulary, if there
-    if set(chosen) - given - needless or given.isdisjoint(chosen):
+    optional = {"train"} if isinstance(chosen, IfAny) else set()  # for a vocabulary
+    if set(chosen) - given - optional or given.isdisjoint(chosen):
         raise ValueError(
             f"split=... must be among {sorted(given)}, the splits of {source}; got "
             f"{sorted(chosen)}."
@@ -93,11 +101,11 @@ class _Matching:
             if finding.kind != "outside" or finding.path not in others:
                 self.notes.add(finding)
         if others:
-            detail = f"asked for {', '.join(sorted(self.chosen or ()))}"
+            detail = f"split=... keeps {', '.join(sorted(self.chosen or ()))}"
             self.notes.add(Finding("other_split", min(others), detail, len(others)))
         if self.listing.weights:
             low, high = min(self.listing.weights), max(self.listing.weights)
-            detail = f"{low:g} to {high:g}; weight_column=None turns this off"
+            detail = f"{low:g} to {high:g}; weight_column=None ignores them"
             self.notes.add(Finding("weights", self.listing.source or ".", detail))
         self._add_unlisted()
         self.rows.sort(key=lambda numbered: numbered[0].image)
@@ -119,7 +127,7 @@ class _Matching:
         listing, file = self.listing, self.names.files.get(name)
         if name in listing.defects:
             self.notes.add(Finding("known_defect", name, listing.defects[name]))
-        target = self.tree.leaves(file or plain(name))
+        target = self.tree.target_outside(file or plain(name))
         if target is not None:
             self.notes.add(Finding("outside", file or name, outside_detail(target)))
             return
@@ -136,7 +144,7 @@ class _Matching:
             given = [text for n in numbers for text in listing.captions[n]]
             if given and len(numbers) > 1:
                 for number in (n for n in numbers if not listing.captions[n]):
-                    detail = f"{listing.where(number)} has none"
+                    detail = f"{listing.where(number)} has no caption"
                     self.notes.add(Finding("blank_caption", file, detail))
             self._add(file, given, numbers[0])
 
@@ -155,14 +163,14 @@ class _Matching:
             self.notes.count("blank_caption", why_without_text([other]) if other else "", file)
 
     def _add_unlisted(self) -> None:
-        """Accounts for the images that no entry names."""
+        """Adds the images that no entry names, as rows or findings."""
         source = self.listing.source
-        told = (found.path for found in self.listing.findings if found.kind == "disagreement")
-        listed = {*self.names.files.values(), *self.names.ambiguous, *told}
+        reported = (found.path for found in self.listing.findings if found.kind == "disagreement")
+        listed = {*self.names.files.values(), *self.names.ambiguous, *reported}
         for file in self.tree.images:
             if file in listed:
                 continue
-            target = self.tree.leaves(file)
+            target = self.tree.target_outside(file)
             if target is not None:
                 self.notes.add(Finding("outside", file, outside_detail(target)))
             else:
@@ -170,7 +178,7 @@ class _Matching:
                 self._fill("missing_caption", file, detail, number=-1)
 
     def _disagreement(self, numbers: Sequence[int]) -> str | None:
-        """What the entries of one image say differently, if they do."""
+        """How the entries of one image contradict each other, if they do."""
         if len(numbers) == 1:
             return None
         listing = self.listing
@@ -191,9 +199,9 @@ class _Matching:
         detail: str,
         number: int,
     ) -> None:
-        """Gives an image the caption that it is to have without one, or tells that it has none.
+        """Gives an image without a caption the one that `problems` has for it, or reports it.
 
-        An image that no entry names is in no split, so in none that was asked for.
+        An image that no entry names is in no split, so in no chosen split.
         """
         is_wanted = number >= 0 or self.chosen is None or self.listing.splits is None
         text = self.problems.fill(kind, file) if is_wanted else None
@@ -205,7 +213,7 @@ class _Matching:
 
 
 def repeated(file: str, captions: Sequence[str]) -> list[Finding]:
-    """A notice where a caption stands twice."""
+    """A notice if a caption occurs twice."""
     if len(captions) < 2 or len(set(captions)) == len(captions):
         return []
     twice = next(text for text in captions if captions.count(text) > 1)
@@ -213,12 +221,12 @@ def repeated(file: str, captions: Sequence[str]) -> list[Finding]:
 
 
 def with_values(pairs: Pairs, listing: Listing, numbers: Sequence[int]) -> Pairs:
-    """Adds splits, weights and further columns, taken from the entries at `numbers`."""
+    """Adds splits, weights and further columns from the entries at `numbers`."""
     rows = np.array(numbers, np.int64)
     names, split_of = columns.labels(listing.splits or [None] * len(listing.names), rows)
     weights = None
     if listing.weights is not None:
-        given = np.array([*listing.weights, 1.0], np.float32)  # the last is that of entry -1
+        given = np.array([*listing.weights, 1.0], np.float32)  # the last one is for entry -1
         weights = given[rows]
     kept, found = _columns(listing)
     report = dataclasses.replace(pairs.report, findings=(*pairs.report.findings, *found))
@@ -234,7 +242,7 @@ def with_values(pairs: Pairs, listing: Listing, numbers: Sequence[int]) -> Pairs
 
 
 def _columns(listing: Listing) -> tuple[dict[str, columns.Column], list[Finding]]:
-    """The columns that have one value of one kind an image; a notice for each other one."""
+    """The columns with one kind, and one value per image; a notice for each other column."""
     first: dict[str, int] = {}
     repeats = [
         (first[name], number)
@@ -246,10 +254,10 @@ def _columns(listing: Listing) -> tuple[dict[str, columns.Column], list[Finding]
     for name, values in listing.columns.items():
         column = columns.column(values)
         if any(_differ(values[a], values[b]) for a, b in repeats):
-            detail = f"column {name!r} differs within an image"
+            detail = f"column {name!r} has different values for one image"
             found.append(Finding("ignored", listing.source, detail))
         elif column is None:
-            detail = f"column {name!r} holds values of different kinds"
+            detail = f"column {name!r} has values of different kinds"
             found.append(Finding("ignored", listing.source, detail))
         else:
             kept[name] = column

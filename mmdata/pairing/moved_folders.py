@@ -1,4 +1,4 @@
-"""Names whose folder differs from that of their files: one change of folder for all of them."""
+"""Names whose folder differs from that of their files: finds one change of folder for all."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ class Move(NamedTuple):
     """A change of folder: a name that begins with `old` is the file that begins with `new`.
 
     Attributes:
-      old: The folder as the names spell it, with `/` behind it; "" for none.
+      old: The folder as the names spell it, with `/` after it; "" for no folder.
       new: The folder relative to the folder of images, in the same form.
     """
 
@@ -35,13 +35,13 @@ class Move(NamedTuple):
 
 
 def move_of(names: Collection[str], files: Collection[str]) -> Move | None:
-    """The only change of folder by which names become files; None where there is none, or several.
+    """The only change of folder that turns names into files; None if there are none or several.
 
-    Of changes that find the file of every name, that counts which keeps most of the names. Where
-    there is no such change, some files are lost: then a change counts that removes folders, or adds
-    some, and is the only one which finds any file. One that replaces a folder by another does not,
-    since two folders often hold files of the same names. Absolute names are changed only if they
-    are from elsewhere: neither their folders nor the one that they share exist here.
+    Of all changes that find a file for every name, the one that keeps most of the names is used. If
+    no change does that, some files are missing: then a change is used that only removes folders, or
+    only adds folders, if no other change finds any file. One that replaces a folder is not used,
+    since two folders often hold files with the same names. Absolute names are changed only if they
+    are from another machine: neither their folders nor their common folder exists here.
 
     Args:
       names: Paths with `/`, none of which is a file as it is.
@@ -57,7 +57,7 @@ def move_of(names: Collection[str], files: Collection[str]) -> Move | None:
 
 
 def _are_here(names: Collection[str]) -> bool:
-    """Whether absolute names are of this machine, as far as their folders tell."""
+    """Whether absolute names are from this machine, judged by their folders."""
     shared = _common_folder(names)
     is_of_a_set = len(shared.strip("/").split("/")) > 1  # "/mnt/" is on every machine
     folders = {posixpath.dirname(name) for name in names}
@@ -65,7 +65,7 @@ def _are_here(names: Collection[str]) -> bool:
 
 
 def _fits(names: Collection[str], files: Collection[str]) -> Counter[Move]:
-    """How many files each change of folder gives to names."""
+    """For each change of folder, the number of files that it finds for names."""
     fits: Counter[Move] = Counter()
     for old in _above(_common_folder(names)):
         rests = {name.removeprefix(old) for name in names}
@@ -82,9 +82,9 @@ def is_absolute(name: str) -> bool:
 
 
 def relative_to(root: str, names: Sequence[str]) -> list[str]:
-    """The names, of which absolute paths below `root` become relative to it.
+    """Makes absolute paths below `root` relative to it; other names stay as they are.
 
-    A path below another name of `root`, which a symbolic link gives it, counts too.
+    A path that is below `root` through a symbolic link counts too.
     """
     roots = [folder.rstrip(os.sep) + os.sep for folder in {os.path.abspath(root), _real(root)}]
     real = functools.cache(_real)
@@ -108,12 +108,12 @@ def _real(folder: str) -> str:
 
 
 def _common_folder(names: Collection[str]) -> str:
-    first, last = min(names), max(names)  # what these two share, all names share
+    first, last = min(names), max(names)  # the common start of these two is that of all
     return [folder for folder in _above(first) if last.startswith(folder)][-1]
 
 
 def _above(path: str) -> Iterator[str]:
-    """The folders of a path, from "" on, each with `/` behind it."""
+    """The folders of a path, from "" on, each with `/` after it."""
     yield ""
     for place, letter in enumerate(path):
         if letter == "/":
@@ -121,5 +121,5 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _is_longer_than_needed(old: str, new: str) -> bool:
-    """Whether both end in the same folder, so that a change of the folders above says the same."""
+    """Whether both end in the same folder: a change of the folders above it is the same."""
     return bool(old and new) and posixpath.basename(old[:-1]) == posixpath.basename(new[:-1])

@@ -4,11 +4,12 @@ import dataclasses
 import functools
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 from mmdata.pairing.folders import canonical, folded, is_image, stem
 from mmdata.pairing.moved_folders import is_absolute, move_of
+from mmdata.pairing.tree import index
 from mmdata.pairs.findings import Finding, Kind
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -19,7 +20,7 @@ _SHOWN = 5
 _HOW = {
     "extension": "matched by a name without extension",
     "id": "matched by id",
-    "folder": "matched by file name alone, the folder differs",
+    "folder": "matched by file name only, the folder differs",
 }
 
 
@@ -29,9 +30,9 @@ class Names:
 
     Attributes:
       files: The file of each name that was found.
-      refused: Names that are accounted for by a finding.
-      ambiguous: Files that are.
-      findings: Refusals, and what was matched although it is spelled differently.
+      refused: Names that a finding reports, and that have no file.
+      ambiguous: Files that a finding reports as ambiguous.
+      findings: Refused names, and matches of names that are spelled differently.
     """
 
     files: dict[str, str]
@@ -43,37 +44,37 @@ class Names:
 def resolve(names: Mapping[str, str | None], files: Sequence[str]) -> Names:
     """Finds the file of each name.
 
-    A name is a path, equal to the file's in Unicode NFC. A name without such a file matches, in
-    this order, the only file
+    A name is a path, equal to that of its file in Unicode NFC. A name without such a file matches,
+    in this order, the only file
 
     - that differs by case or slashes;
-    - that differs by an extension which the name lacks;
-    - in another folder, if one change of folder explains every name, see `move_of`;
+    - that differs by an extension that the name lacks;
+    - in another folder, if one change of folder fits all names, see `move_of`;
     - in another folder, by its file name alone;
-    - whose stem ends in the name's id, unless another match speaks against ids.
+    - whose stem ends in the name's id, unless the file of a matched name has another id.
 
-    "Only" is among all names and all files, matched ones included: a name whose file is lost never
-    takes the file of a name that is not listed. Where the folder of a name exists, its file must be
-    there. Every such match is reported. Where several files or several names match and nothing
-    tells them apart, none of them is paired.
+    "Only" means among all names and all files, including matched ones: a name whose file is missing
+    never gets the file of another name that is not listed. If the folder of a name exists, its file
+    must be in it. Every such match is reported. If several files or several names match, and
+    nothing distinguishes them, none of them is paired.
 
-    An absolute name, of another machine for instance, matches by a change of folder alone.
+    An absolute name, e.g. from another machine, matches only by a change of folder.
 
     Args:
-      names: Names, each with the 12-digit id of its file, or None.
+      names: Names, each with the 12-digit id of its file or None.
       files: Paths relative to the folder of images, with `/`.
     """
-    found = _Search(names, files)
-    found.match_same()
-    found.refuse_outside()
-    found.match("exact", canonical, plain)
-    found.match("case", folded, _slashed)
-    found.match("extension", lambda file: folded(stem(file)), _without_extension)
-    found.match_moved()
-    found.match("folder", lambda file: folded(posixpath.basename(file)), _basename)
-    found.match_ids()
-    found.refuse_absolute()
-    return found.names()
+    search = _Search(names, files)
+    search.match_same()
+    search.refuse_outside()
+    search.match("exact", canonical, plain)
+    search.match("case", folded, _slashed)
+    search.match("extension", lambda file: folded(stem(file)), _without_extension)
+    search.match_moved()
+    search.match("folder", lambda file: folded(posixpath.basename(file)), _basename)
+    search.match_ids()
+    search.refuse_absolute()
+    return search.names()
 
 
 class _Search:
@@ -101,9 +102,9 @@ class _Search:
         return {canonical(posixpath.dirname(file)) for file in self._every_file} - {""}
 
     def match_same(self) -> None:
-        """Matches names that are files, letter by letter: most names, at once."""
+        """Matches names that equal their files exactly: most names, at once."""
         for name in list(self._waiting):
-            if name in self._free and name.isascii():  # other alphabets may spell one name twice
+            if name in self._free and name.isascii():  # others can have two forms in Unicode
                 self._files[name] = name
                 del self._free[name], self._waiting[name]
 
@@ -112,7 +113,7 @@ class _Search:
             why = _why_outside(name)
             if why:
                 self._refuse("outside", name, why)
-        self._forget()
+        self._update_waiting()
 
     def match(
         self,
@@ -124,41 +125,41 @@ class _Search:
         waiting = [name for name in self._waiting if not is_absolute(_forward(name))]
         if not waiting or not self._free:
             return
-        names_of, files_of = _grouped(waiting, of_name), _grouped(self._free, of_file)
+        names_of, files_of = index(waiting, of_name), index(self._free, of_file)
         keys = names_of.keys() & files_of.keys()
         if not keys:
             return
-        all_names, all_files = _grouped(self._ids, of_name), _grouped(self._every_file, of_file)
-        stems = _grouped(self._ids, _stem) if how == "extension" else {}
+        all_names, all_files = index(self._ids, of_name), index(self._every_file, of_file)
+        stems = index(self._ids, _stem) if how == "extension" else {}
         matched: list[tuple[str, str]] = []
         for key in sorted(keys):
             names, files = names_of[key], files_of[key]
-            rivals = {*all_names[key], *stems.get(key, ())}
-            if len(names) < len(rivals) or len(files) < len(all_files[key]):
-                continue  # one of them is matched already: the others may be lost, or not listed
+            same_key = {*all_names[key], *stems.get(key, ())}
+            if len(names) < len(same_key) or len(files) < len(all_files[key]):
+                continue  # one is matched already: the others may be missing, or not listed
             if len(names) == len(files) == 1:
                 if how in ("exact", "id") or self._may_be_in(names[0], files[0]):
                     matched.append((names[0], files[0]))
             elif min(len(names), len(files)) == 1 and len(names) <= _SHOWN:
-                self._clash(names, files)
+                self._report_ambiguous(names, files)
         self._take(how, matched)
 
     def _may_be_in(self, name: str, file: str) -> bool:
-        """Whether the folder of a name is that of the file, or is not there at all."""
+        """Whether the folder of a name is that of the file, or does not exist."""
         folder = canonical(posixpath.dirname(_forward(plain(name))))
         return folder == canonical(posixpath.dirname(file)) or folder not in self._folders
 
     def match_moved(self) -> None:
-        """Matches all names by one change of folder, if no file and no folder is at its place."""
+        """Matches all names by one change of folder, if none of their files and folders exists."""
         if self._files or not self._waiting or not self._free:
             return
-        files_of = _grouped(self._free, canonical)
+        files_of = index(self._free, canonical)
         paths = {name: canonical(_forward(plain(name))) for name in self._waiting}
         move = move_of(set(paths.values()), files_of)
         if move is None or any(posixpath.dirname(path) in self._folders for path in paths.values()):
             return
         self._has_moved = True
-        names_of = _grouped(paths, lambda name: move(paths[name]))
+        names_of = index(paths, lambda name: move(paths[name]))
         self._take(
             str(move),
             [
@@ -177,19 +178,19 @@ class _Search:
             self.match("id", _id, lambda name: self._ids[name])
 
     def refuse_absolute(self) -> None:
-        """Refuses absolute names, unless their folder was changed: then their files are lost."""
+        """Refuses absolute names; after a change of folder they are names of missing files."""
         if not self._has_moved:
             for name in self._waiting:
                 if is_absolute(_forward(name)):
                     self._refuse("outside", name, "an absolute path outside of the folder")
-        self._forget()
+        self._update_waiting()
 
     def _take(self, how: str, matched: list[tuple[str, str]]) -> None:
         """Pairs names with files, and reports names that are spelled differently."""
         for name, file in matched:
             self._files[name] = file
             del self._free[file]
-        self._forget()
+        self._update_waiting()
         if how in ("exact", "case"):
             different = (pair for pair in matched if pair[0] != pair[1])
             self._findings += [
@@ -200,7 +201,7 @@ class _Search:
             detail = f"{_HOW.get(how, how)}, e.g. {name!a} is {file!a}"
             self._findings.append(Finding("name_mismatch", file, detail, len(matched)))
 
-    def _clash(self, names: list[str], files: list[str]) -> None:
+    def _report_ambiguous(self, names: list[str], files: list[str]) -> None:
         detail = f"listed as {some(names)}; the same name: {some(files)}"
         self._findings += [Finding("ambiguous", file, detail) for file in files]
         self._ambiguous.update(files)
@@ -212,18 +213,9 @@ class _Search:
         self._refused.add(name)
         self._findings.append(Finding(kind, name, detail))
 
-    def _forget(self) -> None:
+    def _update_waiting(self) -> None:
         done = self._refused | self._files.keys()
         self._waiting = {name: None for name in self._waiting if name not in done}
-
-
-def _grouped(texts: Iterable[str], key: Callable[[str], str | None]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for text in texts:
-        of_text = key(text)
-        if of_text:
-            grouped.setdefault(of_text, []).append(text)
-    return grouped
 
 
 def plain(name: str) -> str:
@@ -241,12 +233,12 @@ def _slashed(name: str) -> str:
 
 
 def _without_extension(name: str) -> str | None:
-    """The key of a name that lacks the extension of an image."""
+    """The key of a name without the extension of an image; None for other names."""
     return None if is_image(name) else _slashed(name)
 
 
 def _stem(name: str) -> str | None:
-    """The key of a name by its stem, if it has the extension of an image."""
+    """The key of a name with the extension of an image, by its stem; None for other names."""
     return stem(_slashed(name)) if is_image(name) else None
 
 
@@ -260,22 +252,22 @@ def _basename(name: str) -> str:
 
 
 def some(names: Collection[str]) -> str:
-    """The first five names, for messages, and how many there are if that is more."""
+    """The first five names, for messages, and the number of names if there are more."""
     more = f", ... ({len(names):,} in all)" if len(names) > _SHOWN else ""
     return ", ".join(map(ascii, sorted(names)[:_SHOWN])) + more
 
 
 def _why_outside(name: str) -> str | None:
-    """Why a name can never be that of a file below the folder of images; None where it can."""
+    """Why a name can never be a file below the folder of images; None if it can."""
     if "\0" in name:
         return "a NUL in the name"
     if _URL.match(name):
         return "a URL, not a relative path"
     parts = _forward(name).split("/")
-    return "it leaves the folder by '..'" if ".." in parts and _climbs(parts) else None
+    return "it leaves the folder by '..'" if ".." in parts and _leaves_folder(parts) else None
 
 
-def _climbs(parts: Sequence[str]) -> bool:
+def _leaves_folder(parts: Sequence[str]) -> bool:
     depth = 0
     for part in parts:
         depth += -1 if part == ".." else 0 if part in ("", ".") else 1

@@ -18,25 +18,25 @@ _POLICIES = ("error", "drop", "blank", "folder", "file")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problems:
-    """What happens to what does not pair or decode: `on_problem="error"`, `"drop"`, or in between.
+    """How to handle each kind of problem: the detailed form of `on_problem="error"` and `"drop"`.
 
-    Whatever is dropped or filled stays in the report.
+    The report lists everything that is dropped or filled.
 
     Attributes:
-      missing: Images without a caption, captions without an image, and all that cannot be paired
-        for any other reason: "error" raises; "drop" leaves them out. An image without a caption
-        gets one by "blank" (""), "folder" (the name of its folder) or "file" (its own name, without
-        extension); captions without an image are then left out, and all else is an error.
-      empty: Images whose caption holds no text: the same choices.
-      corrupt: Images that cannot be decoded: "error"; or "drop", which keeps their place in the
-        order, blank and with weight 0.
-      budget: How many problems may be dropped or filled before there is an error after all: a
-        number, or a share (a float below 1) of all images; None is any number.
-      max_pixels: Larger images are corrupt, and not decoded, by the size that their header tells:
-        1 to 178,956,970, more than which neither Pillow nor TensorFlow decodes.
+      missing: Images without a caption, captions without an image, and everything else that
+        cannot be paired: "error" raises; "drop" leaves them out. "blank", "folder" and "file" give
+        an image without a caption one: "", the name of its folder, or its own name without
+        extension; then captions without an image are left out, and all else is an error.
+      empty: Images whose caption has no text: the same choices.
+      corrupt: Images that cannot be decoded: "error" raises; "drop" keeps their place in the
+        order, as a blank image with weight 0.
+      budget: How many problems may be dropped or filled before an error is raised: a number, or a
+        share (a float below 1) of all images; None is any number.
+      max_pixels: Images with a larger size in their header are corrupt, and not decoded: 1 to
+        178,956,970, above which neither Pillow nor TensorFlow decodes.
 
     Raises:
-      ValueError: A field is none of these.
+      ValueError: A field has another value.
     """
 
     missing: Policy = "error"
@@ -72,10 +72,10 @@ class Problems:
             )
 
     def fill(self, kind: Literal["missing_caption", "empty_caption"], image: str) -> str | None:
-        """The caption that an image without one gets; None where it gets none.
+        """The caption for an image without one; None if it gets no caption.
 
         Args:
-          kind: What is wrong.
+          kind: The problem.
           image: The path of the image, relative to the folder of images.
         """
         policy = self.missing if kind == "missing_caption" else self.empty
@@ -88,12 +88,12 @@ class Problems:
         return None
 
     def check(self, findings: Iterable[Finding], *, rows: int, where: str) -> None:
-        """Raises one `PairingError` for all problems that are errors, or that exceed the budget.
+        """Raises one `PairingError` for all problems that are errors or exceed the budget.
 
         Args:
-          findings: All that was found.
+          findings: All findings.
           rows: Number of images that paired.
-          where: What was read, for the message.
+          where: The source, for the message.
         """
         found = list(findings)
         raise_for([f for f in found if self._stops(f)], where=where, nothing_left=not rows)
@@ -106,7 +106,7 @@ class Problems:
             )
 
     def corrupt_allowed(self, findings: Iterable[Finding], *, rows: int) -> int | None:
-        """How many of the rows may be corrupt, beside what was found; None is any number."""
+        """How many rows may be corrupt, in addition to `findings`; None is any number."""
         if self.corrupt == "error":
             return 0
         others = [finding for finding in findings if finding.kind != "corrupt"]
@@ -114,14 +114,14 @@ class Problems:
         return None if allowed is None else max(allowed - _count(_spent(others)), 0)
 
     def _allowed(self, findings: Iterable[Finding], rows: int) -> int | None:
-        """The budget as a number: a share is one of all images, paired or not."""
+        """The budget as a number: a share is a share of all images, paired or not."""
         if isinstance(self.budget, float):
             images = rows + _count(f for f in findings if f.kind in _UNPAIRED_IMAGES)
-            return int(Fraction(str(self.budget)) * images)  # 0.29 of 100 is 29, as written
+            return int(Fraction(str(self.budget)) * images)  # 0.29 of 100 is 29 exactly
         return self.budget
 
     def without_errors(self) -> "Problems":
-        """The same with every error a drop, without limit: for what is checked later."""
+        """The same, but drops every error, without a budget: for checks that come later."""
         return Problems(
             missing="drop" if self.missing == "error" else self.missing,
             empty="drop" if self.empty == "error" else self.empty,

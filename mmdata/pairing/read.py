@@ -20,6 +20,7 @@ from mmdata.pairing.layouts import (
     flickr,
     frames,
     karpathy,
+    shards,
     sidecar,
     tables,
     webdataset,
@@ -27,7 +28,7 @@ from mmdata.pairing.layouts import (
 from mmdata.pairing.layouts.documents import Document
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import IfAny, Listing, concatenated
-from mmdata.pairing.matching import match
+from mmdata.pairing.matching import match, require_splits
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairing.tree import Tree
@@ -44,7 +45,7 @@ _SPLITS = {
     "dev": "validation",
     "test": "test",
 }
-"""Folders that are splits where each has metadata of its own. Source: Hugging Face, imagefolder."""
+"""Folders that are splits if each has its own metadata. Source: Hugging Face, imagefolder."""
 
 
 def read(
@@ -66,7 +67,7 @@ def read(
     fix_text: bool = False,
     on_problem: OnProblem = "error",
 ) -> Pairs:
-    """Pairs images with captions. Opens caption files, and no image.
+    """Pairs images with captions. Opens caption files, but no image.
 
     Args:
       images: A folder of images, searched with its subfolders; or tar shards of images and
@@ -75,53 +76,54 @@ def read(
       captions: A folder of `.txt` or `.caption` files that match by relative path without
         extension; or a file: COCO captions JSON, Karpathy's JSON, Flickr8k's or Flickr30k's lists,
         or a table (CSV, TSV, JSONL, JSON, Parquet) with a column of images and one of captions; or
-        a DataFrame. None where captions are beside the images: in `.txt` or `.caption` files, or in
+        a DataFrame. None if captions are next to the images: in `.txt` or `.caption` files, or in
         Hugging Face's `metadata.csv`, `.jsonl` or `.parquet`.
       layout: "sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset" or "frame"; "auto"
-        looks at the content, and the report says what was recognised.
+        recognises it by the content, and the report names it.
       split: Splits to keep, of those that the source names; None keeps all. Images of other splits
-        are counted, and are no problems. `Pairs.split` makes splits where the source has none.
+        are counted, and are not problems. `Pairs.split` makes splits if the source has none.
       image_column: The column of a table that names the images.
-      caption_column: Its column of captions, or several; in shards, the key of the `.json` files.
-        None takes images without their captions, as `Classification` needs none.
-      weight_column: The column, or key, of weights for the loss; "auto" takes one that is called
-        "weight", and the report says so; None takes none.
-      extensions: Extensions of caption files, the first found counts; None is ".txt" and
-        ".caption", in shards ".text" and ".json" too, and it is a problem if an image has several
-        and they differ.
-      lines: "each" takes every line of a caption file for a caption, "one" the whole file; "auto"
-        takes paragraphs of several sentences for one caption. The report counts them.
-      repeats: Whether a folder `10_name` gives its images weight 10; "auto" if all are in such.
-      key: What the members of a shard share: their name up to the last dot, or to the first.
+      caption_column: Its column of captions, or several columns; in shards, the key of the `.json`
+        files. None reads images without captions, e.g. for `Classification`.
+      weight_column: The column, or key, of weights for the loss; "auto" uses one that is named
+        "weight", and reports it; None uses no weights.
+      extensions: Extensions of caption files; the first one that an image has is used. None means
+        ".txt" and ".caption", in shards also ".text" and ".json"; then it is a problem if an image
+        has several files that differ.
+      lines: "each" reads every line of a caption file as a caption, "one" the whole file; "auto"
+        reads paragraphs of several sentences as one caption. The report counts these files.
+      repeats: Whether a folder `10_name` gives its images weight 10; "auto" does if all images are
+        in such folders.
+      key: What the members of a sample in a shard share: their name up to the last or first dot.
       links: "inside" reads symbolic links that stay in the folder, or in the same repository of
         Hugging Face's cache, and reports others; "follow" reads all. A frame without a folder names
-        each file itself, so that all are read.
-      encoding: What caption files that are not UTF-8 are read in, e.g. "latin-1"; None refuses
-        them, but for UTF-16 and UTF-32 with a byte order mark.
-      encoding_errors: "replace" puts U+FFFD for what cannot be decoded. All that is not plain UTF-8
-        is in the report.
-      fix_text: Whether ftfy repairs captions that were decoded wrongly somewhere, as "cafÃ©" for
-        "café", and what else its `fix_text` does. Serving does not do it: `export_preprocessing`
-        warns. Needs `pip install "mmdata[text]"`.
-      on_problem: "error" raises unless everything pairs; "drop" goes on with what does, and keeps
-        the rest in `.report`; a `Problems` says so kind by kind.
+        each file itself, so all links are read.
+      encoding: The encoding of caption files that are not UTF-8, e.g. "latin-1"; None refuses them,
+        except UTF-16 and UTF-32 with a byte order mark.
+      encoding_errors: "replace" writes U+FFFD for bytes that cannot be decoded. The report lists
+        every file that is not plain UTF-8.
+      fix_text: Whether ftfy repairs captions that were decoded wrongly, e.g. "cafÃ©" for "café",
+        with all its other default fixes. Serving does not do this: `export_preprocessing` warns.
+        Needs `pip install "mmdata[text]"`.
+      on_problem: "error" raises unless everything pairs; "drop" continues with the images that
+        pair, and lists the rest in `.report`; a `Problems` decides for each kind of problem.
 
     Returns:
-      One row an image, sorted by path.
+      One row per image, sorted by path.
 
     Raises:
-      FileNotFoundError, NotADirectoryError: A path is not there, or not a folder.
-      PairingError: Something does not pair and `on_problem` does not allow it; or nothing pairs at
-        all; or the source is not of the layout.
-      TypeError, ValueError: An argument is of another type, out of range, or of another layout.
+      FileNotFoundError, NotADirectoryError: A path does not exist, or is not a folder.
+      PairingError: Something does not pair and `on_problem` does not allow it; or nothing pairs; or
+        the source does not have the layout.
+      TypeError, ValueError: An argument has the wrong type, is out of range, or is for another
+        layout.
       ImportError: The layout needs a library that is not installed; the message says which.
     """
     problems = problems_of(on_problem)
     ftfy = require("ftfy", extra="text") if fix_text else None
     if layout not in ("auto", *LAYOUTS):
         raise ValueError(f'layout=... must be "auto" or one of {list(LAYOUTS)}; got {layout!r}.')
-    if key not in ("last_dot", "first_dot"):
-        raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
+    shards.require_key(key)
     require_links(links)
     reading = _Reading(
         decoder=TextDecoder(encoding, encoding_errors),
@@ -146,31 +148,40 @@ def read(
         encoding_errors=encoding_errors,
     )
     require_obeyed(source.layout, source.where, given)
-    with _without_collection():
+    with _without_garbage_collection():
         pairs = dataclasses.replace(reading.pairs(source), links=source.links or links)
         if ftfy is not None:
-            # A caption of which it leaves nothing stays as it was: no caption is empty.
-            fixed = Strings.of(ftfy.fix_text(caption) or caption for caption in pairs.captions)
-            pairs = dataclasses.replace(pairs, captions=fixed, fix_text=True)
+            pairs = _with_fixed_text(pairs, ftfy)
     problems.check(pairs.report.findings, rows=len(pairs), where=source.where)
-    if not len(pairs):
-        raise_for(pairs.report.findings, where=source.where, nothing_left=True)
-        raise PairingError(
-            f"images=... must hold image files ({', '.join(folders.DECODED)}) that have captions; "
-            f"got none in {source.where}."
-        )
+    _require_rows(pairs, source.where)
     return pairs
 
 
+def _with_fixed_text(pairs: Pairs, ftfy: Any) -> Pairs:
+    """The pairs with repaired captions; if nothing is left of one, it stays: none is empty."""
+    fixed = Strings.of(ftfy.fix_text(caption) or caption for caption in pairs.captions)
+    return dataclasses.replace(pairs, captions=fixed, fix_text=True)
+
+
+def _require_rows(pairs: Pairs, where: str) -> None:
+    """Raises PairingError if nothing pairs."""
+    if not len(pairs):
+        raise_for(pairs.report.findings, where=where, nothing_left=True)
+        raise PairingError(
+            f"images=... must hold image files ({', '.join(folders.DECODED)}) that have captions; "
+            f"got none in {where}."
+        )
+
+
 def _given(**arguments: Any) -> dict[str, Any]:
-    """The arguments of `read` that are not as by default."""
+    """The arguments of `read` that differ from their defaults."""
     known = inspect.signature(read).parameters
     return {name: value for name, value in arguments.items() if value != known[name].default}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Source:
-    """What is read, once its layout is known; a JSON file was read to know it."""
+    """A source with its layout; a JSON file is already read, to recognise its layout."""
 
     images: Any
     captions: Any
@@ -179,12 +190,12 @@ class _Source:
 
     @property
     def links(self) -> Links | None:
-        """Follows links where each file is named itself: there is no folder to leave."""
+        """Follows links if each file is named itself: there is no folder to leave."""
         return "follow" if self.layout == "frame" and self.captions is None else None
 
     @property
     def where(self) -> str:
-        """What is read, for messages."""
+        """The source, for messages."""
         both = (self.images, self.images if self.captions is None else self.captions)
         return " and ".join(
             repr(each) if isinstance(each, str) else type(each).__name__ for each in both
@@ -198,7 +209,7 @@ class _Reading:
     decoder: TextDecoder
     columns: Columns
     sidecar: sidecar.Settings
-    key: Literal["last_dot", "first_dot"]
+    key: shards.Key
     links: Links
     chosen: Collection[str] | None
     problems: Problems
@@ -231,16 +242,12 @@ class _Reading:
         if source.layout == "sidecar":
             return self._sidecar(images, captions or images)
         listing = self._listing(source)
-        besides = _besides(images, captions, listing)
-        tree = Tree.walk(images, besides=besides, links=self.links)
+        not_ignored = _caption_files(images, captions, listing)
+        tree = Tree.walk(images, not_ignored=not_ignored, links=self.links)
         return match(listing, tree, problems=self.problems, chosen=self.chosen)
 
     def _sidecar(self, images: str, captions: str) -> Pairs:
-        if self.chosen is not None and not isinstance(self.chosen, IfAny):
-            raise ValueError(
-                f"split=... takes splits that the source names; got {sorted(self.chosen)}, and "
-                "layout 'sidecar' names none. Read all, and call Pairs.split()."
-            )
+        require_splits((), self.chosen, "layout 'sidecar'")
         settings = dataclasses.replace(self.sidecar, decoder=self.decoder, links=self.links)
         return sidecar.read(images, captions, problems=self.problems, settings=settings)
 
@@ -297,13 +304,13 @@ def _chosen(split: Any) -> frozenset[str] | None:
         return split
     names = (split,) if isinstance(split, str) else split
     if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"split=... must be a name, several, or None; got {split!r}.")
+        raise TypeError(f"split=... must be a name, several names, or None; got {split!r}.")
     return frozenset(names)
 
 
 @contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Holds back the search for cyclic garbage: there is none, in a million objects."""
+def _without_garbage_collection() -> Iterator[None]:
+    """Turns off the search for cyclic garbage: slow with a million objects, and finds none."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -314,7 +321,7 @@ def _without_collection() -> Iterator[None]:
 
 
 def _source(images: Any, captions: Any, layout: str, reading: _Reading) -> _Source:
-    """The arguments as paths, where they are, and the layout; checks that the paths exist."""
+    """Turns arguments into paths, checks that they exist, and recognises the layout."""
     if frames.is_frame(images) or frames.is_frame(captions):
         if layout not in ("auto", "frame"):
             raise ValueError(f'layout=... must be "frame" for a frame; got {layout!r}.')
@@ -323,7 +330,7 @@ def _source(images: Any, captions: Any, layout: str, reading: _Reading) -> _Sour
             folders.require_folder(images, "images")
         elif captions is not None:
             got = type(captions).__name__
-            raise ValueError(f"captions=... must be None beside a frame; got a {got}.")
+            raise ValueError(f"captions=... must be None if images=... is a frame; got a {got}.")
         return _Source(images=images, captions=captions, layout="frame")
     for argument, value in (("images", images), ("captions", captions)):
         if not isinstance(value, str | os.PathLike | None):
@@ -355,14 +362,14 @@ def _source(images: Any, captions: Any, layout: str, reading: _Reading) -> _Sour
 
 
 def _require_source(layout: str, captions: str | None) -> None:
-    """Checks that the captions are a folder or a file, as the layout has them."""
+    """Checks that the captions are a folder or a file, as the layout needs."""
     if layout == "webdataset":
         raise ValueError(
-            "layout='webdataset' takes images=... as .tar shards, and captions=None; "
+            "layout='webdataset' needs .tar shards as images=..., and captions=None; "
             f"got captions={captions!r}."
         )
     if layout == "frame":
-        raise ValueError("layout='frame' takes a DataFrame or a Dataset; got paths.")
+        raise ValueError("layout='frame' needs a DataFrame or a Dataset; got paths.")
     if layout == "sidecar" and captions is not None:
         folders.require_folder(captions, "captions")
     if layout in ("coco", "karpathy", "flickr") and captions is None:
@@ -371,7 +378,7 @@ def _require_source(layout: str, captions: str | None) -> None:
         raise IsADirectoryError(f"captions=... must be a file; got the folder {captions!r}.")
 
 
-def _besides(images: str, captions: str | None, listing: Listing) -> list[str]:
+def _caption_files(images: str, captions: str | None, listing: Listing) -> list[str]:
     """The caption files among the images, relative to their folder."""
     if captions is None:
         return recognition.metadata_files(images)

@@ -1,4 +1,4 @@
-"""Which layout a caption source has, judged by its content."""
+"""Recognises the layout of a caption source by its content."""
 
 import contextlib
 import io
@@ -17,11 +17,11 @@ _HEAD = 1 << 16
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _TABLES = (".jsonl", ".ndjson", ".parquet", ".tsv", ".tab")
 _MOST_FILES = 20
-"""A folder with more files is one of sidecar files: nobody wants each of them opened to see."""
+"""A folder with more files has sidecar files: opening each of them would take long."""
 
 
 def is_shards(path: str) -> bool:
-    """Whether a path means tar shards: a `.tar`, a pattern of them, or a folder without images."""
+    """Whether a path is a `.tar`, a pattern of them, or a folder with `.tar` but no images."""
     if not os.path.isdir(path):
         return path.lower().endswith(".tar")
     names = os.listdir(path)
@@ -29,7 +29,7 @@ def is_shards(path: str) -> bool:
 
 
 def metadata_files(images: str) -> list[str]:
-    """Hugging Face's metadata files in a folder of images or, if none is there, in its subfolders.
+    """Hugging Face's metadata files in a folder of images or, if it has none, its subfolders.
 
     Returns:
       Paths relative to `images`, with `/`, sorted.
@@ -50,10 +50,10 @@ def metadata_files(images: str) -> list[str]:
 
 
 def recognise(images: str, captions: str | None, *, is_table: bool = False) -> Layout:
-    """The layout of captions: a folder, a file, or None for captions among the images.
+    """The layout of captions: a folder, a file, or None for captions next to the images.
 
-    `is_table` says that a file of lines is a table, because columns of it are asked for. A JSON
-    file is for `of_json`.
+    With `is_table`, a file of lines is a table, because the user named columns. JSON files have a
+    function of their own, `of_json`.
     """
     if captions is None:
         return "metadata" if metadata_files(images) else "sidecar"
@@ -63,8 +63,8 @@ def recognise(images: str, captions: str | None, *, is_table: bool = False) -> L
 def of_json(value: Any, *, is_table: bool = False) -> Layout:
     """The layout of a JSON file by its content.
 
-    A list is a table, unless its objects name no image, and give its id as a number: these are
-    results in COCO's format.
+    A list is a table, unless its objects have the image's id as a number, and no name: then they
+    are results in COCO's format.
     """
     if isinstance(value, list):
         records = [record for record in value if isinstance(record, dict)]
@@ -86,7 +86,7 @@ def _of_folder(captions: str) -> Layout:
         files = [entry.path for _, entry in zip(range(_MOST_FILES + 1), entries, strict=False)]
     if len(files) <= _MOST_FILES:
         texts = [file for file in files if os.path.isfile(file) and _looks_like_text(file)]
-        with contextlib.suppress(OSError):  # the reader of the file reports it
+        with contextlib.suppress(OSError):  # reading the file reports it
             if any(flickr.recognise(_head(file)) for file in texts):
                 return "flickr"
     return "sidecar"
@@ -96,20 +96,20 @@ def _of_file(captions: str, is_table: bool) -> Layout:
     name = captions.lower()
     if name.endswith(_TABLES):
         return "metadata"
-    if is_table or not flickr.recognise(_head(captions)) or _is_sound_table(captions):
+    if is_table or not flickr.recognise(_head(captions)) or _is_valid_table(captions):
         return "metadata"
     return "flickr"
 
 
-def _is_sound_table(path: str) -> bool:
-    """Whether a file is CSV of two columns: commas in its captions are quoted.
+def _is_valid_table(path: str) -> bool:
+    """Whether a file is CSV with two columns, with commas in captions quoted.
 
-    That is so if every row has two cells, or if one has what Flickr's files never have: a caption
-    of several lines, or a list of captions. Then the file is read as any table, unless lists of
-    splits are beside it.
+    True if every row has two cells, or if a row has what Flickr's files never have: a caption of
+    several lines, or a list of captions. Then the file is read as a table, unless lists of splits
+    are next to it.
     """
-    beside = os.listdir(os.path.dirname(path) or os.curdir)
-    if any(name.lower().endswith("images.txt") for name in beside):
+    neighbours = os.listdir(os.path.dirname(path) or os.curdir)
+    if any(name.lower().endswith("images.txt") for name in neighbours):
         return False
     with open(path, "rb") as file:
         text = TextDecoder(errors="replace").decode(file.read())[0]

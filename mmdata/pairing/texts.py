@@ -1,4 +1,4 @@
-"""Bytes of caption files -> text, without guessing."""
+"""Bytes of caption files -> text, without guessing the encoding."""
 
 import codecs
 import dataclasses
@@ -6,22 +6,22 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Literal
 
-from mmdata.pairs.findings import Finding
+from mmdata.pairs.findings import Finding, PairingError
 
 Lines = Literal["auto", "each", "one"]
 
 READ_AS = {
-    "each": 'read as one caption a line; lines="one" reads each file as one caption',
-    "one": 'paragraphs: read as one caption a file; lines="each" reads each line as one',
+    "each": 'read as one caption per line; lines="one" reads each file as one caption',
+    "one": 'paragraphs: read as one caption per file; lines="each" reads each line as one',
 }
-"""What a report says of files of several lines, by how `split_captions` read them."""
+"""Details of findings about files of several lines, by how `split_captions` read them."""
 
 MISSING = frozenset({"nan", "NaN", "NULL", "null", "None", "<NA>", "N/A", "n/a", "#N/A"})
-"""What programs write where a text is missing. Source: pandas, `read_csv(na_values=)`."""
+"""What programs write for missing text. Source: pandas, `read_csv(na_values=)`."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins as UTF-16's does, so it goes first
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like that of UTF-16, so it is tested first
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -33,14 +33,14 @@ _SEVERAL_SENTENCES = re.compile(r"[.!?][\"')\]]*\s+\S|[\u3002\uff01\uff1f].*\S")
 
 @dataclasses.dataclass(frozen=True)
 class TextDecoder:
-    """Decodes files of text: UTF-8, or what a byte order mark declares, and nothing by guess.
+    """Decodes files of text: UTF-8, or what a byte order mark declares; never guesses.
 
     Attributes:
-      encoding: What files that are not UTF-8 are read in; None refuses them.
-      errors: "strict"; or "replace", which puts U+FFFD for bytes that do not decode.
+      encoding: The encoding of files that are not UTF-8; None refuses them.
+      errors: "strict"; or "replace", which writes U+FFFD for bytes that do not decode.
 
     Raises:
-      ValueError: No such encoding, or no such `errors`.
+      ValueError: `encoding` or `errors` is not known.
     """
 
     encoding: str | None = None
@@ -60,11 +60,11 @@ class TextDecoder:
             ) from err
 
     def decode(self, content: bytes) -> tuple[str, str | None]:
-        """The text, with line feeds as line ends; and what was coerced, if something was.
+        """The text, with line feeds as line ends; and what was coerced, or None.
 
         Raises:
-          UnicodeDecodeError: The content is not text in UTF-8, and no byte order mark and no
-            argument says what it is.
+          UnicodeDecodeError: The content is not UTF-8, and no byte order mark and no argument gives
+            its encoding.
         """
         text, note = self._decode(content)
         if "\r" in text:
@@ -76,7 +76,12 @@ class TextDecoder:
         try:
             text = content[len(bom) :].decode(declared)
             if "\0" not in text:
-                return text, None if declared == "utf-8" else f"read as {declared} by its mark"
+                return (
+                    text,
+                    None
+                    if declared == "utf-8"
+                    else f"read as {declared}, as its byte order mark says",
+                )
             place = len(bom) + len(text[: text.index("\0")].encode(declared))
             reason = "NUL bytes, as UTF-16 without a byte order mark has"
             failure = UnicodeDecodeError(declared, content, place, place + 1, reason)
@@ -96,13 +101,31 @@ class TextDecoder:
         return coerced.replace("\0", "\ufffd"), "bytes that do not decode became U+FFFD"
 
 
+def read_text(path: str, decoder: TextDecoder) -> tuple[str, str | None]:
+    """Reads and decodes a file, see `TextDecoder.decode`.
+
+    Raises:
+      PairingError: The file cannot be decoded.
+      OSError: The file cannot be read.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        return decoder.decode(content)
+    except UnicodeDecodeError as err:
+        raise PairingError(
+            f"{path}: must be UTF-8; got {explain(err)}. Pass encoding=... or "
+            'encoding_errors="replace".'
+        ) from err
+
+
 def explain(err: UnicodeDecodeError) -> str:
-    """Where and what the first byte is that does not decode."""
+    """The first byte that does not decode, and its offset."""
     return f"byte 0x{err.object[err.start]:02x} at offset {err.start:,}"
 
 
 def with_text(captions: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The captions that say something, stripped; and what the others are: "", or in `MISSING`."""
+    """The captions with text, stripped; and the others, which are "" or in `MISSING`."""
     stripped = list(map(str.strip, captions))
     kept = [caption for caption in stripped if caption and caption not in MISSING]
     if len(kept) == len(stripped):
@@ -111,15 +134,15 @@ def with_text(captions: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def why_without_text(others: Collection[str]) -> str:
-    """What a finding says of captions that `with_text` left out."""
+    """The detail of a finding about captions that `with_text` left out."""
     words = sorted(filter(None, set(others)))
     if not others:
         return "has no caption"
-    return f"has {words[0]!r}, which programs write for no text" if words else "has no text"
+    return f"has {words[0]!r}, which programs write for missing text" if words else "has no text"
 
 
 def cut_off(text: str, source: str) -> list[Finding]:
-    """A notice where the last line of a file of lines does not end: it may have been cut off."""
+    """A notice if the last line of a file has no line end: the file may have been cut off."""
     if not text.strip() or text.endswith("\n"):
         return []
     line = text.count("\n") + 1
@@ -127,10 +150,10 @@ def cut_off(text: str, source: str) -> list[Finding]:
 
 
 def split_captions(text: str, lines: Lines) -> tuple[list[str], Literal["each", "one"] | None]:
-    """The captions in the text of a caption file; and how several lines were read, if there are.
+    """The captions in the text of a caption file; and how several lines were read, if any.
 
-    With `lines="auto"`, paragraphs of several sentences are one caption; all other lines are one
-    each.
+    With `lines="auto"`, paragraphs of several sentences are one caption; otherwise each line is a
+    caption.
     """
     whole = text.strip()
     if "\n" not in whole:

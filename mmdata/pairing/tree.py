@@ -1,18 +1,17 @@
-"""`Tree`: the image files under a folder, and a count of everything else that lies there."""
+"""`Tree`: the image files under a folder, and a count of all other files in it."""
 
 import dataclasses
-import os
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from mmdata.files.links import Links
-from mmdata.pairing.folders import Walk, is_image
+from mmdata.pairing.folders import Walk, extension, is_image
 from mmdata.pairs.findings import Finding
 
 
 class Ignored:
-    """Counts the files that are no image and no caption, by extension, so that none is lost."""
+    """Counts the files that are neither image nor caption, by extension."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -21,21 +20,19 @@ class Ignored:
 
     def add(self, path: str) -> None:
         """Counts one file."""
-        extension = os.path.splitext(path)[1].lower()
-        self._counts[extension] += 1
-        self._first.setdefault(extension, path)
+        end = extension(path)
+        self._counts[end] += 1
+        self._first.setdefault(end, path)
 
     def hide(self, count: int) -> None:
         """Counts hidden and system files."""
         self._hidden += count
 
     def findings(self) -> list[Finding]:
-        """One notice an extension, and one for all that is hidden."""
+        """One notice per extension, and one for all hidden files."""
         found = [
-            Finding(
-                "ignored", self._first[extension], f"files {extension or 'without extension'}", n
-            )
-            for extension, n in sorted(self._counts.items())
+            Finding("ignored", self._first[end], f"files {end or 'without extension'}", count)
+            for end, count in sorted(self._counts.items())
         ]
         if self._hidden:
             found.append(Finding("ignored", ".", "hidden and system files", self._hidden))
@@ -44,14 +41,14 @@ class Ignored:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tree:
-    """Image files to choose from.
+    """The image files that names can match.
 
     Attributes:
-      root: The folder that they are relative to.
+      root: The folder that their paths are relative to.
       images: Paths with `/`, sorted.
-      outside: Where images, and folders, lead that leave `root` by a symbolic link.
+      outside: Targets of images and folders that leave `root` by a symbolic link, by their paths.
       aliases: Linked folders whose images are listed under other names, see `Walk`.
-      findings: Folders that cannot be read, and how much was ignored.
+      findings: Folders that cannot be read, and counts of ignored files.
     """
 
     root: str
@@ -61,8 +58,10 @@ class Tree:
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def walk(cls, root: str, *, besides: Collection[str] = (), links: Links = "inside") -> "Tree":
-        """Lists the images under `root`; paths in `besides` are not counted as ignored."""
+    def walk(
+        cls, root: str, *, not_ignored: Collection[str] = (), links: Links = "inside"
+    ) -> "Tree":
+        """Lists the images under `root`; paths in `not_ignored` are not counted."""
         images: list[str] = []
         outside: dict[str, str] = {}
         walk, ignored = Walk(root, links), Ignored()
@@ -73,7 +72,7 @@ class Tree:
                 path = folder.path + name
                 if is_image(name):
                     images.append(path)
-                elif path not in besides:
+                elif path not in not_ignored:
                     ignored.add(path)
         findings = walk.findings + ignored.findings()
         return cls(
@@ -85,22 +84,24 @@ class Tree:
         )
 
     def unaliased(self, name: str) -> str:
-        """A name without the links to folders that are on its way."""
+        """A name with linked folders replaced by the folders that they link to."""
         path = posixpath.normpath(name) if self.aliases else name
         found = next((alias for alias in self.aliases if path.startswith(alias)), None)
         return name if found is None else self.aliases[found] + path.removeprefix(found)
 
-    def leaves(self, path: str) -> str | None:
-        """Where a symbolic link leads that is on the way to a path, if it leaves the root."""
+    def target_outside(self, path: str) -> str | None:
+        """The target of a symbolic link in a path, if it leaves the root; else None."""
         if not self.outside:
             return None
         ends = [place for place, letter in enumerate(path) if letter == "/"]
         return next((to for end in (*ends, None) if (to := self.outside.get(path[:end]))), None)
 
 
-def index(files: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
-    """The files by a key."""
+def index(names: Iterable[str], key: Callable[[str], str | None]) -> dict[str, list[str]]:
+    """Groups names by a key; names whose key is None or "" are left out."""
     grouped: dict[str, list[str]] = {}
-    for file in files:
-        grouped.setdefault(key(file), []).append(file)
+    for name in names:
+        of_name = key(name)
+        if of_name:
+            grouped.setdefault(of_name, []).append(name)
     return grouped

@@ -1,1 +1,1 @@
-"""The value: images with their captions, columns, splits and findings."""
+"""`Pairs`: images with their captions, columns, splits and findings."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mmdata.pairs.strings import Strings
 
 Column = NDArray[Any] | Strings
-"""int64, float64 or bool [rows], or as many texts."""
+"""int64, float64 or bool [rows], or a text for each row."""
 
 _MOST_SPLITS = 127
 _LARGEST = 2**53  # float64 holds every int up to it
@@ -22,8 +22,8 @@ def column(values: Sequence[Any]) -> Column | None:
     """Packs values of one kind: bools, ints, numbers (None is NaN) or texts (None is "").
 
     Returns:
-      The column; None where the values are of mixed kinds, or of none of these, or where an int
-      is too large for its column.
+      The column; None if the values are of mixed kinds or of another kind, or if an int is too
+      large for its column.
     """
     kinds = {type(value) for value in values}
     if kinds == {bool}:
@@ -41,10 +41,10 @@ def column(values: Sequence[Any]) -> Column | None:
 
 
 def parsed(cells: Sequence[str]) -> list[Any]:
-    """The cells of a text table as bools, ints or floats if every one reads as such, or as text.
+    """Parses the cells of a text table as bools, ints or floats if all of them are; else as text.
 
-    Only what Python would write back in the same way is a bool or an int, so that "007" stays text.
-    An empty cell beside numbers is None.
+    A cell is a bool or an int only if Python would write it in the same way, so "007" stays text.
+    An empty cell in a column of numbers is None.
     """
     given = {cell for cell in cells if cell}
     if given and given <= {"True", "False"} and "" not in cells:
@@ -69,44 +69,44 @@ def _is_code(cell: str) -> bool:
 
 
 def take(column: Column, rows: NDArray[np.int64]) -> Column:
-    """The values at `rows`, int64 [k]; a row of -1 gives NaN, or "" among texts."""
-    lost = rows < 0
+    """The values at `rows`, int64 [k]; a row of -1 gives NaN, or "" in a column of texts."""
+    missing = rows < 0
     if isinstance(column, Strings):
-        if not lost.any():
+        if not missing.any():
             return column.take(rows)
         return Strings.of("" if row < 0 else column[row] for row in rows.tolist())
-    if not lost.any():
+    if not missing.any():
         return column[rows]
-    return np.where(lost, np.nan, column[rows].astype(np.float64))
+    return np.where(missing, np.nan, column[rows].astype(np.float64))
 
 
 def labels(
-    given: Sequence[str | None], rows: NDArray[np.int64]
+    entry_splits: Sequence[str | None], rows: NDArray[np.int64]
 ) -> tuple[tuple[str, ...], NDArray[np.int8] | None]:
-    """The names of the splits that entries give, and which one each row is in.
+    """The names of the splits, and which split each row is in.
 
     Args:
-      given: The split of each entry; None or "" where it has none.
-      rows: int64 [n], the entry of each row; -1 where a row has none.
+      entry_splits: The split of each entry; None or "" if it has no split.
+      rows: int64 [n], the entry of each row; -1 if it has no entry.
 
     Returns:
-      The names, "train", "validation", "test" first; int8 [n], -1 where a row is in no split. None
-      where no row is in any.
+      The names, "train", "validation", "test" first; int8 [n], -1 if a row is in no split; None
+      if no row is in a split.
 
     Raises:
       ValueError: There are more than 127 names.
     """
-    of_rows = [given[row] if row >= 0 else None for row in rows.tolist()]
-    names = sorted({name for name in of_rows if name}, key=lambda name: (_rank(name), name))
+    row_splits = [entry_splits[row] if row >= 0 else None for row in rows.tolist()]
+    names = sorted({name for name in row_splits if name}, key=lambda name: (_rank(name), name))
     if len(names) > _MOST_SPLITS:
         raise ValueError(
-            f"a source may name at most {_MOST_SPLITS} splits; got {len(names):,}, e.g. "
-            f"{names[0]!r}. Is its column 'split' something else?"
+            f"The source must name at most {_MOST_SPLITS} splits; got {len(names):,}, e.g. "
+            f"{names[0]!r}. Does its column 'split' hold something else?"
         )
     if not names:
         return (), None
     places = {name: place for place, name in enumerate(names)}
-    return tuple(names), np.array([places.get(name or "", -1) for name in of_rows], np.int8)
+    return tuple(names), np.array([places.get(name or "", -1) for name in row_splits], np.int8)
 
 
 def _rank(name: str) -> int:

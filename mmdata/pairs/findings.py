@@ -1,4 +1,4 @@
-"""What pairing found: findings, the report that holds them, the error that carries them."""
+"""Findings of pairing, the report that holds them, and the error that carries them."""
 
 import dataclasses
 import html
@@ -48,8 +48,8 @@ _PROBLEMS: dict[str, str] = {
     "missing_caption": "image(s) without a caption",
     "missing_image": "caption(s) without an image",
     "empty_caption": "image(s) whose caption is empty",
-    "ambiguous": "file(s) whose partner is not clear, because several names are alike",
-    "disagreement": "image(s) of which two places say different things",
+    "ambiguous": "file(s) without a clear match, because several names are alike",
+    "disagreement": "image(s) with contradictory entries or files",
     "encoding": "caption file(s) that are not UTF-8",
     "malformed": "malformed entry(ies) in a caption file, or a damaged shard",
     "outside": "path(s) that leave the folder of images",
@@ -57,9 +57,9 @@ _PROBLEMS: dict[str, str] = {
     "corrupt": "image(s) that cannot be decoded",
 }
 _NOTICES: dict[str, str] = {
-    "filled": "image(s) that got a caption as asked",
+    "filled": "image(s) that got a caption from Problems(...)",
     "name_mismatch": "name(s) matched although they are spelled differently",
-    "blank_caption": "caption(s) without text, of images that have others, left out",
+    "blank_caption": "caption(s) without text, left out: their images have others",
     "several_lines": "caption file(s) of several lines",
     "coerced": "caption file(s) not decoded as plain UTF-8",
     "known_defect": "known defect(s) of a published caption file",
@@ -67,15 +67,15 @@ _NOTICES: dict[str, str] = {
     "duplicate_image": "image file(s) that are copies of another",
     "leaked_image": "image(s) in more than one split",
     "leaked_caption": "caption(s) in more than one split",
-    "other_split": "image(s) of other splits, or of none",
+    "other_split": "image(s) of other splits, or of no split",
     "rejected": "caption(s) that the source marks as rejected, left out",
-    "missing_number": "image(s) whose numbered caption files leave out a number",
+    "missing_number": "image(s) whose numbered caption files skip a number",
     "stray_quote": "row(s) with an odd number of quotes",
     "cut_off": "file(s) that do not end with a line feed: the last line may be cut off",
     "weights": "source(s) with weights, used for the loss",
-    "repeats": "folder(s) with a number in front, used as a weight",
+    "repeats": "folder(s) whose name begins with a number, used as a weight",
     "mask": "mask(s), ignored",
-    "ignored": "file(s), columns or values that are no image and no caption, ignored",
+    "ignored": "file(s), columns or values that are neither image nor caption, ignored",
 }
 _MEANING = _PROBLEMS | _NOTICES
 _RANK = {kind: rank for rank, kind in enumerate(_MEANING)}
@@ -85,13 +85,13 @@ _DIGITS = re.compile(r"(\d{1,18})")
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing pairing noticed about one file, or about several of a sort.
+    """One observation about one file, or about several of the same kind.
 
     Attributes:
-      kind: What it is, e.g. "missing_caption"; `PairingReport` explains each kind in words.
-      path: The file, relative to the folder it was found in; the first where there are several.
+      kind: E.g. "missing_caption"; `PairingReport` describes each kind.
+      path: The file, relative to the folder it was found in; the first of several files.
       detail: What exactly was seen; may be empty.
-      count: Number of files or entries that it stands for.
+      count: Number of files or entries that it covers.
     """
 
     kind: Kind
@@ -101,7 +101,7 @@ class Finding:
 
     @property
     def is_problem(self) -> bool:
-        """Whether something is lost to training; a notice (False) only tells."""
+        """Whether something is missing in training; False for a notice."""
         return self.kind in _PROBLEMS
 
 
@@ -132,7 +132,7 @@ class PairingReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the findings stand for, counted by kind, in the order of `findings`."""
+        """Number of files or entries of each kind, in the order of `findings`."""
         counts: Counter[str] = Counter()
         for finding in self.findings:
             counts[finding.kind] += finding.count
@@ -140,7 +140,7 @@ class PairingReport:
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """The findings that cost a file; empty where everything paired."""
+        """The findings that are problems; empty if everything paired."""
         return tuple(finding for finding in self.findings if finding.is_problem)
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -153,7 +153,7 @@ class PairingReport:
         return frame.astype({"count": "int64"})
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values that JSON takes, with `counts`."""
+        """The report as plain values for JSON, with `counts`."""
         return {**dataclasses.asdict(self), "counts": self.counts}
 
     def __str__(self) -> str:
@@ -165,23 +165,23 @@ class PairingReport:
 
 
 class Notes:
-    """Findings on the way into a report; those of one sort may be counted, and told at the end."""
+    """Collects the findings of a report; those of the same kind and detail can be counted."""
 
     def __init__(self, findings: Iterable[Finding] = ()) -> None:
         self._findings = list(findings)
         self._counted: dict[tuple[Kind, str], tuple[str, int]] = {}
 
     def add(self, finding: Finding) -> None:
-        """Adds one that stands for itself."""
+        """Adds a finding."""
         self._findings.append(finding)
 
     def count(self, kind: Kind, detail: str, where: str) -> None:
-        """Counts one; `where` is told of the first."""
+        """Counts one of a kind and detail; of the first, `where` is reported."""
         first, count = self._counted.get((kind, detail), (where, 0))
         self._counted[kind, detail] = first, count + 1
 
     def findings(self) -> list[Finding]:
-        """All of them."""
+        """All findings; the counted ones are last."""
         counted = [
             Finding(kind, first, detail, count)
             for (kind, detail), (first, count) in self._counted.items()
@@ -190,7 +190,7 @@ class Notes:
 
 
 class PairingError(ValueError):
-    """Images and captions do not pair as they should.
+    """Images and captions do not pair completely.
 
     Attributes:
       findings: Every problem, not only those that the message shows.
@@ -202,12 +202,12 @@ class PairingError(ValueError):
 
 
 def meaning(kind: str) -> str:
-    """What a kind of finding is, in words that follow a number."""
+    """The description of a kind, to be written after a number."""
     return _MEANING[kind]
 
 
 def describe(findings: Iterable[Finding]) -> list[str]:
-    """One line a kind: its count, its meaning and the first five files."""
+    """One line for each kind: its count, its description and the first five files."""
     by_kind: dict[str, list[Finding]] = {}
     for finding in findings:
         by_kind.setdefault(finding.kind, []).append(finding)
@@ -223,13 +223,13 @@ def _first_five(findings: Sequence[Finding]) -> str:
 
 
 def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = False) -> None:
-    """Raises one `PairingError` that names every problem among `findings`, if there is one.
+    """Raises one `PairingError` that carries every problem among `findings`, if there is one.
 
-    Its advice is to drop them. If `nothing_left` says that no pair would be left, it tells of
-    notices too: the captions may be in a file that was ignored.
+    The message advises to drop them. With `nothing_left`, no pair would remain: it lists notices
+    too, since the captions may be in a file that was ignored.
     """
-    told = list(findings)
-    problems = [finding for finding in told if finding.is_problem]
+    findings = list(findings)
+    problems = [finding for finding in findings if finding.is_problem]
     if not problems:
         return
     raise PairingError(
@@ -237,13 +237,13 @@ def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = F
             [
                 f"Every image needs a readable file and a caption; got "
                 f"{sum(f.count for f in problems):,} problem(s) in {where}:",
-                *describe(told if nothing_left else problems),
+                *describe(findings if nothing_left else problems),
                 "Nothing pairs at all: do images and captions belong together? Is captions=... the "
                 "file that holds them?"
                 if nothing_left
-                else 'Fix the files, or pass on_problem="drop" to go on without them: the report '
-                "keeps the list.",
-                "This error's .findings has every one.",
+                else 'Fix the files, or pass on_problem="drop" to continue without them; the '
+                "report lists them.",
+                "All problems are in .findings of this error.",
             ]
         ),
         problems,

@@ -54,12 +54,12 @@ def _require_alike(left: "Pairs", right: "Pairs") -> None:
         if mine != theirs:
             raise ValueError(
                 f"Pairs.merge(...) needs the same {what} on both sides; got {mine} and {theirs}. "
-                'Pairs.drop("name") takes a column, "split" or "weight" away.'
+                'Pairs.drop("name") removes a column, "split" or "weight".'
             )
 
 
 def _stack(left: "Pairs", right: "Pairs") -> "Pairs":
-    """The rows of one below those of the other; an image of both is there twice."""
+    """The rows of `left`, then those of `right`; an image of both occurs twice."""
     root = os.path.commonpath([os.path.abspath(left.root), os.path.abspath(right.root)])
     names = tuple(dict.fromkeys((*left.split_names, *right.split_names)))
     reports = (left.report, right.report)
@@ -93,8 +93,8 @@ def _stack(left: "Pairs", right: "Pairs") -> "Pairs":
 
 def _moved(side: "Pairs", root: str) -> list[str]:
     """The images of one side, relative to another root."""
-    way = os.path.relpath(os.path.abspath(side.root), root).replace(os.sep, "/")
-    return list(side.images) if way == "." else [f"{way}/{image}" for image in side.images]
+    prefix = os.path.relpath(os.path.abspath(side.root), root).replace(os.sep, "/")
+    return list(side.images) if prefix == "." else [f"{prefix}/{image}" for image in side.images]
 
 
 def _renumbered(left: "Pairs", right: "Pairs", names: tuple[str, ...]) -> NDArray[np.int8]:
@@ -138,8 +138,8 @@ def _require_agreement(both: "Pairs", first: int, other: int) -> None:
     differ = [name for name in mine if mine[name] != theirs[name]]
     if differ:
         raise ValueError(
-            "Pairs.merge(...) needs one split, weight and value of each column for an image; got "
-            f"{differ[0]}={mine[differ[0]]!r} and {theirs[differ[0]]!r} of {both.images[first]!r}."
+            "Pairs.merge(...) needs the same split, weight and columns for an image in both; got "
+            f"{differ[0]}={mine[differ[0]]!r} and {theirs[differ[0]]!r} for {both.images[first]!r}."
         )
 
 

@@ -1,4 +1,4 @@
-"""What images look like: their mean colours, and which of them are near duplicates."""
+"""Mean colours of images, and which images are near duplicates."""
 
 import dataclasses
 import functools
@@ -22,30 +22,29 @@ _LEAST_CONTRAST = 8
 _BLOCK = 64
 
 _MOST_DISTANCE = 8
-_BANDS = 3  # fewer: more bits of a band to flip; more: more hashes that agree in one by chance
+_BANDS = 3  # fewer: more bits to flip in a band; more: more hashes share a band by chance
 _FIRST = 256
 _QUERIES = 2**14
 _FOUND = 2**21
-"""Pairs to find at once, of which each takes about 50 bytes: where many hashes lie near each other,
-the next block of queries is made smaller."""
+"""Pairs to find at once, about 50 bytes each; where there are more, the next block is smaller."""
 
 _Rows = NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Looks:
-    """What was seen of n images.
+    """Mean colours and perceptual hashes of n images.
 
     Attributes:
       seen: bool [n], whether an image could be decoded.
-      colors: uint8 [n, 3], the mean of its pixels, RGB, 0-255; 0 where it was not seen. Stands on
-        white where it is transparent; the colour profile of a JPEG is not applied.
-      hashed: bool [n], whether it has a perceptual hash. Not so if its greys span less than 8 of
-        255: the hash of a flat image is rounding noise, and a red square is no copy of a blue one.
-        No image has one where imagehash or faiss is not installed; `clusters_of` then says so.
-      hashes: uint64 [n], of the image upright, in grey, at 32 x 32 pixels; 0 where there is none.
+      colors: uint8 [n, 3], the mean of its pixels, RGB, 0-255; 0 if it was not decoded. Transparent
+        images are drawn on white; the colour profile of a JPEG is not applied.
+      hashed: bool [n], whether it has a perceptual hash. False if its grey levels span less than 8
+        of 255: the hash of a flat image is rounding noise, and a red square is not a copy of a blue
+        one. False for all if imagehash or faiss is not installed; `clusters_of` then raises.
+      hashes: uint64 [n], of the image upright, in grey, at 32 x 32 pixels; 0 if it has none.
 
-    Source: The hash is `imagehash.phash`, of the signs of an image's lowest DCT coefficients.
+    Source: `imagehash.phash`, which compares the lowest DCT coefficients with their median.
     """
 
     seen: NDArray[np.bool_]
@@ -57,7 +56,7 @@ class Looks:
 def clusters(
     open_image: Callable[[int], BinaryIO], count: int, *, distance: int = 4
 ) -> NDArray[np.int64]:
-    """Labels images so that near duplicates have equal labels: `clusters_of` what `look` sees.
+    """Labels images so that near duplicates have equal labels: `look`, then `clusters_of`.
 
     Args:
       open_image: See `look`.
@@ -73,10 +72,10 @@ def clusters(
 
 
 def look(open_image: Callable[[int], BinaryIO], count: int) -> Looks:
-    """Decodes every image once, small where its format can, with a progress bar.
+    """Decodes every image once, reduced if its format allows it, with a progress bar.
 
     Args:
-      open_image: Opens image i as a binary file; called from threads, the file is closed.
+      open_image: Opens image i as a binary file. Called from threads; `look` closes the file.
       count: Number of images.
     """
     seen, hashed = np.zeros(count, bool), np.zeros(count, bool)
@@ -97,7 +96,7 @@ def look(open_image: Callable[[int], BinaryIO], count: int) -> Looks:
     blocks = [range(i, min(i + _BLOCK, count)) for i in range(0, count, _BLOCK)]
     bar = progress(total=count, what="looking at images", unit="image")
     with bar, warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")  # of images that are odd and decode nevertheless
+        warnings.simplefilter("ignore")  # about unusual images that decode nevertheless
         for done in pool.map(see, blocks):
             bar.update(done)
     return Looks(seen=seen, colors=colors, hashed=hashed, hashes=hashes)
@@ -107,28 +106,29 @@ def clusters_of(looks: Looks, *, distance: int = 4) -> NDArray[np.int64]:
     """Labels images so that near duplicates have equal labels, whatever their order.
 
     Two images are near duplicates if their perceptual hashes, 64 bits each, differ in at most
-    `distance` bits; a cluster is what near duplicates connect, so its ends may differ in more.
+    `distance` bits. A cluster is connected by near duplicates, so two of its images may differ in
+    more bits.
     Re-encoded and resized copies are found; mirrored, rotated and strongly cropped ones are not.
-    An image that has no hash is alone in its cluster.
+    An image without a hash is alone in its cluster.
 
     Args:
-      looks: What was seen of the images.
-      distance: Most bits that the hashes of near duplicates differ in, 0-8. Those of unrelated
-        photos differ in 31 on average, and hardly ever in less than 10.
+      looks: The images.
+      distance: Maximum number of bits in which hashes of near duplicates differ, 0-8. Hashes of
+        unrelated photos differ in 31 on average, and rarely in less than 10.
 
     Returns:
-      int64 [n], hashes. That of an image without a perceptual hash depends on its index.
+      int64 [n], labels. That of an image without a perceptual hash depends on its index.
 
     Raises:
       ImportError: imagehash or faiss is not installed.
       ValueError: `distance` is out of range.
     """
     _require_search(distance)
-    # Of a hash's 64 bits at most 32 are set, being above their median; of ~index at least 33 are.
-    # So no two clusters have one label, before and, one to one, after the shuffle.
+    # At most 32 bits of a hash are set, those above its median; at least 33 bits of ~index are.
+    # So no two clusters share a label. The shuffle is one to one, and keeps them different.
     labels = ~np.arange(len(looks.hashed))
     bits = looks.hashes[looks.hashed]
-    labels[looks.hashed] = _least_of_cluster(bits, distance).view(np.int64)
+    labels[looks.hashed] = _smallest_in_cluster(bits, distance).view(np.int64)
     return shuffled(labels).view(np.int64)
 
 
@@ -139,12 +139,12 @@ def _require_search(distance: int) -> None:
 
 
 def _libraries() -> list[Any]:
-    """What hashes, and what searches: an image has a hash only if it can be searched for."""
+    """The modules imagehash and faiss: hashes are only computed for the search."""
     return [require(name, extra="duplicates") for name in ("imagehash", "faiss")]
 
 
 def _phash() -> Any:
-    """`imagehash.phash`; None where a library is not installed."""
+    """`imagehash.phash`; None if a library is not installed."""
     try:
         return _libraries()[0].phash
     except ImportError:
@@ -152,13 +152,13 @@ def _phash() -> Any:
 
 
 def _small(open_image: Callable[[int], BinaryIO], row: int) -> Image.Image | None:
-    """The image upright, RGB, at 32 x 32 pixels; None where it cannot be decoded."""
+    """The image upright, RGB, at 32 x 32 pixels; None if it cannot be decoded."""
     whole = picture(functools.partial(open_image, row), _DRAFT)
     return whole and whole.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
 
 
-def _least_of_cluster(bits: NDArray[np.uint64], distance: int) -> NDArray[np.uint64]:
-    """The least hash of the cluster that each hash, [n], is in."""
+def _smallest_in_cluster(bits: NDArray[np.uint64], distance: int) -> NDArray[np.uint64]:
+    """The smallest hash in the cluster of each hash, [n]."""
     unique, inverse = np.unique(bits, return_inverse=True)
     labels = np.arange(len(unique))
     for left, right in _neighbours(unique, distance):
@@ -170,15 +170,15 @@ def _neighbours(unique: NDArray[np.uint64], distance: int) -> Iterator[tuple[_Ro
     """Yields, block by block, the index pairs of hashes that differ in at most `distance` bits."""
     _, faiss = _libraries()
     index = faiss.IndexBinaryMultiHash(64, _BANDS, 64 // _BANDS)
-    # Finds all: were more than this many bits other in each band, more than `distance` would be.
+    # Finds all: if each band differed in more bits than this, the hashes would in > `distance`.
     index.nflip = distance // _BANDS
     codes = unique.view(np.uint8).reshape(-1, 8)
     index.add(codes)
-    order = np.random.default_rng(0).permutation(len(codes))  # where many are near, spreads them
+    order = np.random.default_rng(0).permutation(len(codes))  # spreads similar hashes over blocks
     begin, size = 0, _FIRST
     with progress(total=len(codes), what="comparing hashes", unit="hash") as bar:
         while len(rows := order[begin : begin + size]):
-            ends, _, found = index.range_search(codes[rows], distance + 1)  # less than that
+            ends, _, found = index.range_search(codes[rows], distance + 1)  # below this
             yield np.repeat(rows, np.diff(ends.astype(np.int64))), found
             bar.update(len(rows))
             begin += len(rows)

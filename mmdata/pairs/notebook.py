@@ -1,4 +1,4 @@
-"""HTML for Jupyter: thumbnails with their captions. Knows files and text, and nothing else."""
+"""HTML for Jupyter: thumbnails with their captions. Depends on files and text only."""
 
 import html
 from collections.abc import Callable, Iterable, Sequence
@@ -12,15 +12,15 @@ _FIGURE = "display:inline-block;width:160px;margin:4px;vertical-align:top;font-s
 
 
 Picture = tuple[str, Callable[[], BinaryIO], Sequence[str]]
-"""An image: its name, what opens its file, its captions."""
+"""An image: its name, a function that opens its file, its captions."""
 
 
 def gallery(images: Iterable[Picture]) -> str:
-    """One figure an image: its thumbnail, upright, above its captions.
+    """One figure for each image: its upright thumbnail above its captions.
 
     Returns:
-      HTML without scripts or links; names and captions are escaped, printable and isolated: none
-      turns round the text beside it.
+      HTML without scripts or links; names and captions are escaped, printable and isolated: they
+      cannot change the direction of the text around them.
     """
     return "<div>" + "".join(_figure(*picture) for picture in images) + "</div>"
 

@@ -1,4 +1,4 @@
-"""`Pairs`: one row an image, with all its captions, in columns."""
+"""`Pairs`: one row per image, with all its captions, in columns."""
 
 import array
 import dataclasses
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """An image and its captions, on the way into `Pairs`."""
+    """An image and its captions, before they are packed into `Pairs`."""
 
     image: str
     captions: Sequence[str]
@@ -39,19 +39,19 @@ class Pairs:
 
     A row is an image with all its captions; a pair is an image with one of them. `len(pairs)`
     counts rows. Holds names and captions only; `split` and `scanned` read the first and last bytes
-    of each image, and decode none.
+    of each image, and decode no image.
 
     Attributes:
       root: The folder of images.
-      images: Paths relative to `root`, one a row, sorted.
+      images: Paths relative to `root`, one per row, sorted.
       captions: All captions, row by row.
       offsets: int64 [rows + 1]; the captions of row i are `captions[offsets[i]:offsets[i + 1]]`.
-      split_names: Names that `split_of` indexes; empty where nothing was split.
-      split_of: int8 [rows], the row's split, -1 for none; None where nothing was split.
-      weights: float32 [rows], how much a row counts in training; None where all count the same.
-      columns: Further values by name: int64, float64 or bool [rows], or as many texts.
+      split_names: Names that `split_of` indexes; empty if nothing was split.
+      split_of: int8 [rows], the row's split, -1 for no split; None if nothing was split.
+      weights: float32 [rows], how much a row counts in training; None if all count the same.
+      columns: Further values by name: int64, float64 or bool [rows], or a text for each row.
       classes: The names of columns of labels, in the order of their numbers.
-      blobs: Where the images are in tar shards; None where they are files.
+      blobs: Positions of the images in tar shards; None if they are files.
       links: Whether symbolic links out of `root` were followed, see `mmdata.read`.
       report: What paired, what did not, and why.
       scan: Headers and content keys of the images; None until they are needed.
@@ -79,7 +79,7 @@ class Pairs:
     ) -> "Pairs":
         """Builds `Pairs` from rows in the order of their paths, one at a time.
 
-        `findings` is looked at when the last row is taken, so `rows` may still add to it.
+        `findings` is read after the last row, so `rows` may still add to it.
         """
         images, captions, offsets = StringsWriter(), StringsWriter(), array.array("q", [0])
         for row in rows:
@@ -112,7 +112,7 @@ class Pairs:
         return [os.path.join(self.root, image) for image in self.images]
 
     def open(self, row: int) -> BinaryIO:
-        """Opens the image of a row for reading, be it a file or a member of a shard."""
+        """Opens the image of a row for reading, a file or a member of a shard."""
         return open(self.path(row), "rb") if self.blobs is None else self.blobs.open(row)
 
     def captions_of(self, row: int) -> list[str]:
@@ -122,15 +122,14 @@ class Pairs:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """A hash of all that training sees: names, contents, captions, splits, weights, columns.
+        """A hash of all that training uses: names, contents, captions, splits, weights, columns.
 
-        Of the content of each image file, it covers the length, the first 4 KiB and the last 4 KiB;
-        of formats that may hold bare pixels, such as BMP and TIFF, all bytes. So a file of another
-        format that changes in the middle alone, and keeps its length, is not noticed here. A cache
-        notices it.
+        Covers the length, the first 4 KiB and the last 4 KiB of each image file; all bytes for
+        formats that may hold uncompressed pixels, such as BMP and TIFF. So it does not notice if a
+        file of another format changes in the middle only, and keeps its length. A cache does.
 
-        Does not depend on where the images lie, nor on their times. Scans them if that was not done
-        before; a file whose length, times and inode are as they were is not read again.
+        Does not depend on the folder of the images, nor on their times. Scans the images if that
+        was not done before; a file with unchanged length, times and inode is not read again.
         """
         digest = hashlib.blake2b(digest_size=16)
         scan, _ = self.scanned()
@@ -142,11 +141,11 @@ class Pairs:
         return digest.hexdigest()
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A table, one row an image.
+        """A table, one row per image.
 
-        Columns: image (path), captions (list); split and weight where there are some; the further
-        columns, but for those of these names; height, width (pixels as stored) and problem (why it
-        cannot be decoded, or "") where the images were scanned and no further column is so named.
+        Columns: image (path), captions (list); split and weight if there are any; the further
+        columns, except those with these names; height, width (pixels as stored) and problem (why it
+        cannot be decoded, or "") if the images were scanned and no further column has that name.
         """
         import pandas as pd
 
@@ -169,7 +168,7 @@ class Pairs:
 
     @property
     def split_labels(self) -> list[str | None]:
-        """The split of each row, None where it is in none."""
+        """The split of each row; None if it is in no split."""
         if self.split_of is None:
             return [None] * len(self)
         names = (*self.split_names, None)
@@ -184,16 +183,16 @@ class Pairs:
     ) -> "Pairs":
         """Assigns every image to a split by the content of its file.
 
-        All captions of an image, and all copies of a file, land on one side, and so does each
-        group. Adding files moves no other file, unless they join two groups. Pairs that are split
-        already, by their source for instance, keep their splits; `drop("split")` forgets them.
+        All captions of an image, all copies of a file and each group get the same split. Adding
+        files moves no other file, unless they join two groups. Pairs that are split already, e.g.
+        by their source, keep their splits; `drop("split")` removes them.
 
         Args:
-          ratios: Share of the groups by name of the split, each above 0, together 1; None is 0.8
-            "train", 0.1 "validation", 0.1 "test".
+          ratios: Share of the groups for each split, by its name; each above 0, with sum 1. None
+            means 0.8 "train", 0.1 "validation", 0.1 "test".
           groups: A column whose equal values stay together, e.g. a photographer or a scene.
-          near_duplicates: Whether images that look alike stay together too: those whose perceptual
-            hashes differ in few bits. Decodes every image; needs `pip install
+          near_duplicates: Whether images that look alike also stay together: those whose
+            perceptual hashes differ in few bits. Decodes every image; needs `pip install
             "mmdata[duplicates]"`.
 
         Returns:
@@ -201,13 +200,13 @@ class Pairs:
 
         Raises:
           ValueError: A ratio is not above 0, the ratios do not add up to 1, a split is empty,
-            there is no such column, or the pairs are split and an argument asks for other splits.
+            there is no such column, or an argument is given and the pairs are split already.
         """
         if self.split_of is not None:
             if ratios is not None or groups is not None or near_duplicates:
                 raise ValueError(
-                    f"Pairs.split(...) cannot split again what is split into "
-                    f'{list(self.split_names)}. Pairs.drop("split") forgets these splits.'
+                    f"Pairs.split(...) needs pairs without splits; got the splits "
+                    f'{list(self.split_names)}. Pairs.drop("split") removes them.'
                 )
             return self
         scan, pairs = self.scanned()
@@ -223,15 +222,15 @@ class Pairs:
         return dataclasses.replace(pairs, split_names=names, split_of=split_of)
 
     def _groups(self, name: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Hashes of a column; where it has no value, a row is a group by itself."""
+        """Hashes of a column; a row without a value is a group by itself."""
         column = self._column(name, "groups")
         missing = [value == "" or value != value for value in columns.values(column)]
         return np.where(missing, keys, splits.hashes(column))
 
     def leaks(self) -> list[Finding]:
-        """Every image, by content, and every caption that stands in more than one split.
+        """Every image, by content, and every caption that occurs in more than one split.
 
-        Empty where nothing was split. Captions are compared without case and white space.
+        Empty if nothing was split. Captions are compared without case and white space.
         """
         if self.split_of is None:
             return []
@@ -241,9 +240,9 @@ class Pairs:
         )
 
     def scanned(self) -> tuple[Scan, "Pairs"]:
-        """The scan of the images, made now if it was not before, and the pairs that keep it.
+        """The scan of the images, made now if there is none, and the pairs that hold it.
 
-        Images that must not be decoded, and copies of others, are then findings of the report.
+        The report then lists images that must not be decoded, and copies of other images.
         """
         if self.scan is not None:
             return self.scan, self
@@ -251,16 +250,17 @@ class Pairs:
         return scan, self.with_scan(scan)
 
     def with_scan(self, scan: Scan) -> "Pairs":
-        """The pairs with another scan, and the report with what that scan found."""
-        told = [f for f in self.report.findings if f.kind not in ("corrupt", "duplicate_image")]
-        told += [Finding("corrupt", self.images[row], why) for row, why in scan.problems.items()]
-        told += splits.duplicates(self.images, scan.keys)
-        report = dataclasses.replace(self.report, findings=tuple(told))
+        """The pairs with another scan, and with its findings in the report."""
+        findings = [f for f in self.report.findings if f.kind not in ("corrupt", "duplicate_image")]
+        corrupt = scan.problems.items()
+        findings += [Finding("corrupt", self.images[row], why) for row, why in corrupt]
+        findings += splits.duplicates(self.images, scan.keys)
+        report = dataclasses.replace(self.report, findings=tuple(findings))
         return dataclasses.replace(self, scan=scan, report=report)
 
     @property
     def corrupt(self) -> list[Finding]:
-        """What the report says of images that cannot be decoded."""
+        """The findings about images that cannot be decoded."""
         return [found for found in self.report.findings if found.kind == "corrupt"]
 
     def subset(self, split: str) -> "Pairs":
@@ -272,7 +272,7 @@ class Pairs:
         if self.split_of is None or split not in self.split_names:
             raise ValueError(
                 f"split=... must be one of {list(self.split_names)}; got {split!r}. "
-                "Pairs.split({...}) makes splits of other names."
+                "Pairs.split({...}) makes splits with other names."
             )
         return self.take(np.flatnonzero(self.split_of == self.split_names.index(split)))
 
@@ -280,23 +280,23 @@ class Pairs:
         """The rows for which `keep` is true.
 
         Args:
-          keep: bool [rows], or a function that makes it of `frame`.
+          keep: bool [rows], or a function that computes it from `to_pandas()`.
 
         Raises:
-          ValueError: There are not as many bools as rows.
+          ValueError: `keep` is not one bool per row.
 
         >>> pairs.filter(lambda frame: frame.captions.str.len() >= 5)  # doctest: +SKIP
         """
         kept = np.asarray(keep(self.to_pandas()) if callable(keep) else keep)
         if kept.shape != (len(self),) or (kept.size and kept.dtype != np.bool_):
             raise ValueError(
-                f"Pairs.filter(...) must be a bool for each of {len(self):,} rows; got "
+                f"Pairs.filter(...) takes one bool for each of {len(self):,} rows; got "
                 f"{kept.dtype} {list(kept.shape)}."
             )
         return self.take(np.flatnonzero(kept))
 
     def sample(self, count: int, *, seed: int = 0) -> "Pairs":
-        """`count` rows at random, in their order; all where there are no more.
+        """`count` random rows, in their order; all rows if there are fewer.
 
         Raises:
           ValueError: `count` is below 0.
@@ -310,12 +310,12 @@ class Pairs:
         """The rows at `rows`, ints [k], in that order.
 
         Raises:
-          ValueError: `rows` are no ints; `filter` takes bools.
+          ValueError: `rows` are not ints; `filter` takes bools.
           IndexError: There is no such row.
         """
         given = np.asarray(rows)
         if given.ndim != 1 or (given.size and not np.issubdtype(given.dtype, np.integer)):
-            raise ValueError(f"Pairs.take(...) must be ints [k]; got {given.dtype} {given.shape}.")
+            raise ValueError(f"Pairs.take(...) takes ints [k]; got {given.dtype} {given.shape}.")
         places = np.arange(len(self))[given.astype(np.int64)]
         counts = np.diff(self.offsets)[places]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -338,14 +338,16 @@ class Pairs:
 
     def _findings(self, rows: NDArray[np.int64]) -> tuple[Finding, ...]:
         """The findings, without those of images that are not among `rows`."""
-        told = {finding.path for finding in self.report.findings if finding.count == 1}
+        named = {finding.path for finding in self.report.findings if finding.count == 1}
         kept = np.zeros(len(self), np.bool_)
         kept[rows] = True
-        gone = {image for row, image in enumerate(self.images) if image in told and not kept[row]}
-        return tuple(found for found in self.report.findings if found.path not in gone)
+        dropped = {
+            image for row, image in enumerate(self.images) if image in named and not kept[row]
+        }
+        return tuple(found for found in self.report.findings if found.path not in dropped)
 
     def drop(self, *names: str) -> "Pairs":
-        """The pairs without the columns of these names; "split" and "weight" are names too.
+        """The pairs without the columns of these names; "split" and "weight" count as names.
 
         Raises:
           ValueError: There is no such column.
@@ -359,35 +361,35 @@ class Pairs:
                 changes["weights"] = None
             elif name not in self.columns:
                 raise ValueError(
-                    'Pairs.drop(...) must name columns, or "split" or "weight"; got '
-                    f"{name!r}, and they are {list(self.columns)}."
+                    'Pairs.drop(...) must name columns, "split" or "weight"; got '
+                    f"{name!r}. The columns are {list(self.columns)}."
                 )
             kept.pop(name, None)
             classes.pop(name, None)
         return dataclasses.replace(self, **changes)
 
     def merge(self, other: "Pairs") -> "Pairs":
-        """Both sets in one; an image that both have gets the captions of both, each once.
+        """The rows of both; an image that both have gets the captions of both, each once.
 
         Raises:
-          ValueError: The two cannot be one: they have different columns, one lies in shards and the
-            other does not, or they disagree about the split, weight or columns of an image.
+          ValueError: The two have different columns, only one of them is in shards, or they have
+            different splits, weights or values in columns for the same image.
         """
         if not isinstance(other, Pairs):
             raise TypeError(f"Pairs.merge(...) takes Pairs; got a {type(other).__name__}.")
         return merging.merge(self, other)
 
     def to_csv(self, path: "StrPath") -> None:
-        """Writes a CSV file, a row a caption: file_name, caption, then split, weight and columns.
+        """Writes a CSV file, one row per caption: file_name, caption, split, weight, columns.
 
-        What `mmdata.read(pairs.root, path)` makes of it was compared before the file is there; of
-        pairs without captions, with `caption_column=None`; without weights, with
-        `weight_column=None`; with links that were followed, with `links="follow"`.
+        Checks that `mmdata.read(pairs.root, path)` returns the same pairs before it puts the file
+        in place. Pass `caption_column=None` to read pairs without captions, `weight_column=None`
+        for pairs without weights, and `links="follow"` if links were followed.
 
         Raises:
           ValueError: The format cannot hold these pairs, e.g. texts that would read as numbers,
             images with and without captions, or images in shards.
-          FileNotFoundError: The folder of images is gone.
+          FileNotFoundError: The folder of images does not exist.
           IsADirectoryError: There is a folder at `path`.
         """
         from mmdata.export import tables
@@ -395,18 +397,18 @@ class Pairs:
         tables.to_csv(self, path)
 
     def to_jsonl(self, path: "StrPath") -> None:
-        """Writes a JSONL file, a line an image: file_name, captions, then split, weight, columns.
+        """Writes a JSONL file, one line per image: file_name, captions, split, weight, columns.
 
-        Reads back as the same pairs, or is not written; see `to_csv`.
+        Is written only if it reads back as the same pairs, see `to_csv`.
         """
         from mmdata.export import tables
 
         tables.to_jsonl(self, path)
 
     def to_parquet(self, path: "StrPath") -> None:
-        """Writes a Parquet file, a row an image: file_name, captions, split, weight, columns.
+        """Writes a Parquet file, one row per image: file_name, captions, split, weight, columns.
 
-        Reads back as the same pairs, or is not written; see `to_csv`. Needs `pip install
+        Is written only if it reads back as the same pairs, see `to_csv`. Needs `pip install
         "mmdata[parquet]"`.
         """
         from mmdata.export import tables
@@ -414,14 +416,14 @@ class Pairs:
         tables.to_parquet(self, path)
 
     def to_sidecar(self, folder: "StrPath", *, lines: Literal["each", "one"] = "each") -> None:
-        """Writes a `.txt` file an image into a new folder, with the folders of the images.
+        """Writes one `.txt` file per image into a new folder, in subfolders as the images.
 
-        Reads back as the same pairs, or is not written; see `to_csv`. Copies no image.
+        Is written only if it reads back as the same pairs, see `to_csv`. Copies no image.
 
         Args:
-          folder: Where to; must not exist, or be empty.
-          lines: "each" writes a caption a line; "one" a caption a file, which may have several
-            lines, and is read by `mmdata.read(..., lines="one")`.
+          folder: The new folder; must not exist, or be empty.
+          lines: "each" writes one caption per line; "one" writes one caption per file, which may
+            have several lines, and which `mmdata.read(..., lines="one")` reads.
 
         Raises:
           ValueError: Text files cannot hold these pairs, e.g. columns or splits.
@@ -434,8 +436,8 @@ class Pairs:
     def to_webdataset(self, folder: "StrPath", *, images_per_shard: int = 1000) -> None:
         """Writes images and captions into tar shards `shard-00000.tar`, ... in a new folder.
 
-        Reads back as the same pairs, or is not written; see `to_csv`. An image `a/b.jpg` is then
-        called `shard-00000.tar/a/b.jpg`.
+        Is written only if it reads back as the same pairs, see `to_csv`. An image `a/b.jpg` is then
+        named `shard-00000.tar/a/b.jpg`.
         """
         from mmdata.export import tables
 
@@ -449,27 +451,27 @@ class Pairs:
         description: str | None = None,
         license: str | None = None,  # noqa: A002 - as both formats call it
     ) -> None:
-        """Writes Croissant metadata, `croissant.json`, and beside it `croissant.pairs.parquet`.
+        """Writes Croissant metadata, `croissant.json`, and next to it `croissant.pairs.parquet`.
 
-        `mlcroissant.Dataset(path).records("pairs")` yields a row a record, in order:
+        `mlcroissant.Dataset(path).records("pairs")` yields one record per row, in order:
         "pairs/file_name", captions, split, weight, columns (names quoted as in URLs), image; texts
-        as bytes, NaN as None. `.records("captions")` yields the same without the image,
-        `.records("images")` name and picture of each image file. Paths are relative: what lies in
-        the folder of `path` can be moved, or uploaded, as a whole. Replaces files that are there.
-        Needs `pip install "mmdata[card]"`.
+        are bytes, NaN is None. `.records("captions")` yields the same without the image,
+        `.records("images")` the name and pixels of each image file. Paths are relative, so the
+        folder of `path` can be moved, or uploaded, as a whole. Replaces existing files. Needs `pip
+        install "mmdata[card]"`.
 
-        Left to fill in by hand: creator, url, datePublished, citeAs, version; mlcroissant warns of
-        the last three and of the license where they are missing.
+        Not filled in: creator, url, datePublished, citeAs, version; mlcroissant warns if one of the
+        last three or the license is missing.
 
-        mlcroissant holds all images decoded while it yields "pairs", but one at a time of "images".
-        It ends at an image that it cannot decode, and opens what is neither JPEG nor PNG only in a
-        set that has some of these too.
+        mlcroissant holds all decoded images in memory while it yields "pairs", but only one while
+        it yields "images". It stops at an image that it cannot decode, and opens formats other than
+        JPEG and PNG only in a set that also has JPEG or PNG files.
 
         Args:
           path: A `.json` file in the folder of images, or in one above it.
-          name: Of the dataset; None is the name of the folder that `path` lies in.
-          description: Text; None tells the numbers of images and captions.
-          license: Best its URL, e.g. of https://spdx.org/licenses; None leaves it out.
+          name: Name of the dataset; None is the name of the folder of `path`.
+          description: Text; None gives the numbers of images and captions.
+          license: Preferably its URL, e.g. from https://spdx.org/licenses; None leaves it out.
 
         Raises:
           ValueError: Croissant, or Parquet, cannot hold these pairs, e.g. images in shards; or
@@ -492,15 +494,15 @@ class Pairs:
     ) -> None:
         """Writes a card for the Hugging Face Hub, `README.md`: counts, findings, how to load.
 
-        Scans the images. Ends with a list of what is left to fill in by hand, so it never replaces
-        a file. Says nothing of the files that the Hub's loaders read (`configs`, `dataset_info`):
-        pairs do not know them.
+        Scans the images. Ends with a list of what to fill in by hand, so it never replaces a file.
+        Has no `configs` and no `dataset_info`, which describe files for the Hub's loaders: pairs do
+        not know these files.
 
         Args:
           path: A `.md` file.
-          name: Of the dataset; None is the name of the folder that `path` lies in.
-          description: Markdown; None tells the numbers of images and captions.
-          license: As the Hub spells it, e.g. "cc-by-4.0"; None is "unknown".
+          name: Name of the dataset; None is the name of the folder of `path`.
+          description: Markdown; None gives the numbers of images and captions.
+          license: The Hub's name of it, e.g. "cc-by-4.0"; None is "unknown".
 
         Raises:
           ValueError: `path` does not end in `.md`.
@@ -524,7 +526,7 @@ class Pairs:
         return f"<mmdata.Pairs: {len(self):,} images, {self.pair_count:,} captions, {self.root!r}>"
 
     def gallery(self, count: int = 8) -> str:
-        """HTML that shows `count` images, from all over the set, above their captions."""
+        """HTML that shows `count` images, evenly spaced over the rows, above their captions."""
         from mmdata.pairs import notebook
 
         shown = range(0, len(self), max(len(self) // max(count, 1), 1))[:count]

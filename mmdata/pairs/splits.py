@@ -1,4 +1,4 @@
-"""Splits that cannot leak: what belongs together lands on one side, and nothing moves later."""
+"""Splits that cannot leak: related images get the same split, and keep it later."""
 
 import hashlib
 import itertools
@@ -23,7 +23,7 @@ def assign(
     """Assigns each file to a split by the key of its group, int64 [n].
 
     The key is a hash, so key / 2**64 is uniform in [0, 1); the split is the part of the cumulated
-    ratios that it falls into. Files of one key fall into one split.
+    ratios that it falls into. Files with the same key get the same split.
 
     Returns:
       The names of the splits; int8 [n], the index of each file's split.
@@ -41,7 +41,7 @@ def assign(
     if empty:
         raise ValueError(
             f"Pairs.split(...) must leave no split empty; got no image in {empty} of {len(keys)} "
-            f"image(s) with ratios {dict(ratios)}. Add images or give larger shares to {empty}."
+            f"image(s) with ratios {dict(ratios)}. Add images, or increase the shares of {empty}."
         )
     return names, split_of
 
@@ -55,7 +55,7 @@ def _require_ratios(ratios: Mapping[str, float]) -> None:
         raise ValueError(f"Pairs.split(...) takes shares above 0; got {dict(ratios)!r}.")
     if not math.isclose(sum(ratios.values()), 1.0, abs_tol=1e-6):
         raise ValueError(
-            f"Pairs.split(...) takes shares that add up to 1; got {dict(ratios)!r}, in all "
+            f"Pairs.split(...) takes shares with sum 1; got {dict(ratios)!r}, with sum "
             f"{sum(ratios.values()):g}."
         )
     if len(ratios) > _MOST:
@@ -63,21 +63,21 @@ def _require_ratios(ratios: Mapping[str, float]) -> None:
 
 
 def group_keys(groupings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """The key of each row's group, where rows that any grouping links are one group.
+    """The key of each row's group; rows that any grouping links are one group.
 
-    The key of a group is one of its values of `groupings[0]`: the one that comes first in a
-    shuffled order of all integers. Thus
+    The key of a group is one of its values in `groupings[0]`: the one that is first in a shuffled
+    order of all integers. Thus
 
-    - a group of a single value has that value as its key, so that one grouping is its own keys;
-    - rows that are added to a group move nothing as long as they bring no new value of
-      `groupings[0]`, and rows that link to nothing never do;
-    - groups that become one take the split of one of them, and only the others move;
-    - keys stay uniform. The least value would not do: the least of k hashes lies near 0, and the
+    - the key of a group with a single value is that value; a single grouping is its own keys;
+    - rows that are added to a group move no row if they have no new value of `groupings[0]`; rows
+      that link to nothing never move a row;
+    - groups that are joined take the split of one of them, and only the others move;
+    - keys stay uniform. The smallest value would not: the smallest of k hashes is near 0, so the
       first split would get more than its share.
 
     Args:
-      groupings: At least one, each int64 [n]: hashes, equal within a group. 0, the content key of
-        a file that cannot be read, links nothing.
+      groupings: One or more, each int64 [n]: hashes, equal within a group. 0, the content key of a
+        file that cannot be read, links nothing.
 
     Returns:
       int64 [n], for `assign`.
@@ -88,10 +88,10 @@ def group_keys(groupings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
         _, first, inverse = np.unique(grouping, return_index=True, return_inverse=True)
         linked = np.flatnonzero(grouping)
         labels = connect(labels, linked, first[inverse[linked]])
-    ranks = shuffled(values) - np.uint64(1)  # shuffled(0) is 0: what was not read comes last
-    least = np.full(len(values), np.iinfo(np.uint64).max)
-    np.minimum.at(least, labels, ranks)
-    chosen = np.flatnonzero(ranks == least[labels])
+    ranks = shuffled(values) - np.uint64(1)  # shuffled(0) is 0: unreadable files are last
+    smallest = np.full(len(values), np.iinfo(np.uint64).max)
+    np.minimum.at(smallest, labels, ranks)
+    chosen = np.flatnonzero(ranks == smallest[labels])
     keys = np.zeros_like(values)
     keys[labels[chosen]] = values[chosen]
     return keys[labels]
@@ -100,14 +100,14 @@ def group_keys(groupings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 def connect(
     labels: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Joins the components of a graph along edges that are new.
+    """Joins the components of a graph along new edges.
 
-    A component's label is its least node. Each round hooks every component onto the least of its
-    neighbours, so a component has grown or was hooked itself after two: O(log n) rounds.
+    A component's label is its smallest node. Each round attaches every component to its smallest
+    neighbour. After two rounds a component has grown or was attached itself: O(log n) rounds.
 
     Args:
-      labels: int64 [n], the label of each node; `np.arange(n)` where nothing is connected.
-      left: int64 [edges], one end of each.
+      labels: int64 [n], the label of each node; `np.arange(n)` if nothing is connected yet.
+      left: int64 [edges], one end of each edge.
       right: int64 [edges], the other end.
 
     Returns:
@@ -126,7 +126,7 @@ def connect(
 
 
 def shuffled(values: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Maps integers one to one to integers, [n], that keep nothing of their order; 0 stays 0.
+    """Maps integers, [n], one to one to integers in a random-looking order; 0 stays 0.
 
     Source: The finalizer of SplitMix64, in Steele, Lea and Flood, "Fast splittable pseudorandom
     number generators", OOPSLA 2014.
@@ -140,8 +140,8 @@ def shuffled(values: NDArray[np.int64]) -> NDArray[np.uint64]:
 def hashes(values: Strings | NDArray[Any]) -> NDArray[np.int64]:
     """The 64-bit blake2b of each value of a column, the same on every machine.
 
-    A text is hashed as its UTF-8 bytes; any other value as what `str` makes of it, so that 7 and
-    "7" are one group and 7.0 another. NaN and the empty text are values like any other.
+    A text is hashed as its UTF-8 bytes, any other value as the text that `str` returns: 7 and "7"
+    are one group, and 7.0 another. NaN and the empty text are values like any other.
 
     Returns:
       int64 [n].
@@ -171,19 +171,19 @@ def leaks(
 ) -> list[Finding]:
     """Finds images and captions that occur in more than one split.
 
-    Captions are the same where they differ in case and white space only; an empty one is none.
+    Captions that differ only in case and white space are the same; empty ones are ignored.
 
     Args:
-      split_of: int8 [n], the split of each image; -1 where it is in none, and leaks nothing.
-      split_names: What `split_of` indexes.
+      split_of: int8 [n], the split of each image; -1 if it is in no split, and never leaks.
+      split_names: The names that `split_of` indexes.
       images: Path of each image.
-      content_keys: int64 [n]; 0 where the file cannot be read, and leaks nothing.
+      content_keys: int64 [n]; 0 if the file cannot be read, which never leaks.
       captions: All captions, image by image.
       offsets: int64 [n + 1]; the captions of image i are `captions[offsets[i]:offsets[i + 1]]`.
 
     Returns:
-      A finding for each content of an image, then one for each caption, under the path of the
-      first image that has it; it names the first image of each other split.
+      A finding for each leaked image content, then one for each leaked caption. Its path is that
+      of the first image; it also names the first image of each other split.
     """
 
     def where(rows: Sequence[int]) -> str:
@@ -204,7 +204,7 @@ def leaks(
 
 
 def caption_keys(captions: Strings) -> NDArray[np.int64]:
-    """Hashes, int64 [n], equal for captions that differ in case and white space only; 0: empty."""
+    """Hashes, int64 [n], equal if only case and white space differ; 0 for empty captions."""
     texts = (" ".join(text.casefold().split()) for text in captions)
     return _joined(
         _digest(text.encode("utf-8", "surrogateescape")) if text else bytes(8) for text in texts
@@ -212,7 +212,7 @@ def caption_keys(captions: Strings) -> NDArray[np.int64]:
 
 
 def _in_several_splits(keys: NDArray[np.int64], split_of: NDArray[np.int8]) -> list[list[int]]:
-    """The first entry of each split, for every key but 0 that occurs in more than one split."""
+    """For every key except 0 that occurs in several splits, the first entry of each split."""
     known = np.flatnonzero((keys != 0) & (split_of >= 0))
     if not len(known):
         return []
@@ -226,11 +226,11 @@ def _in_several_splits(keys: NDArray[np.int64], split_of: NDArray[np.int8]) -> l
 
 
 def duplicates(images: Strings, content_keys: NDArray[np.int64]) -> list[Finding]:
-    """Finds copies of images: one finding for each but the first, in the order of `images`.
+    """Finds copies of images: one finding for each except the first, in the order of `images`.
 
     Args:
       images: Path of each image.
-      content_keys: int64 [n]; 0 where the file cannot be read, which is a copy of nothing.
+      content_keys: int64 [n]; 0 if the file cannot be read, which is not a copy.
     """
     _, first, inverse = np.unique(content_keys, return_index=True, return_inverse=True)
     original = first[inverse]

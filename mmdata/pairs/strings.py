@@ -1,4 +1,4 @@
-"""A column of text in one buffer: what a million paths and captions are kept in."""
+"""A column of text in one buffer, small enough for millions of paths and captions."""
 
 import array
 import dataclasses
@@ -14,12 +14,12 @@ _AT_ONCE = 4096
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Strings(Sequence[str]):
-    """An immutable sequence of `str`, kept as one UTF-8 buffer and 8 bytes of offset an entry.
+    """An immutable sequence of `str`: one UTF-8 buffer, and an offset of 8 bytes per entry.
 
-    File names that are not UTF-8 survive: they are kept as the bytes the file system gave.
+    File names that are not UTF-8 are kept, as the bytes that the file system returned.
 
     Attributes:
-      data: All texts, one behind the other.
+      data: All texts, one after the other.
       offsets: int64 [n + 1]; text i is `data[offsets[i]:offsets[i + 1]]`.
     """
 
@@ -59,7 +59,7 @@ class Strings(Sequence[str]):
 
 
 class StringsWriter:
-    """Packs texts some thousands at a time, without keeping any of them as an object."""
+    """Packs texts, some thousands at a time, and keeps no `str` objects."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -67,7 +67,7 @@ class StringsWriter:
         self._waiting: list[str] = []
 
     def extend(self, texts: Iterable[str]) -> None:
-        """Packs some more texts."""
+        """Adds texts."""
         self._waiting += texts
         if len(self._waiting) > _AT_ONCE:
             self._pack()

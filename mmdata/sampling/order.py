@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import tensorflow as tf
 
-from mmdata.seeding import as_it_is, permuted, random_words
+from mmdata.seeding import permuted, random_words, without_autograph
 
 Remainder = Literal["keep", "drop", "wrap"]
 
@@ -129,12 +129,12 @@ class Order:
         """Whether batches have one static size; False for "keep", even if no batch is short."""
         return self.remainder != "keep"
 
-    @as_it_is
+    @without_autograph
     def epoch(self, step: Any) -> Any:
         """The epoch of a step (int64 []), int64 []."""
         return step // self.steps_per_epoch
 
-    @as_it_is
+    @without_autograph
     def indices(self, step: Any) -> Any:
         """The indices of a step (int64 []) for this shard, int64 [b], each in [0, count)."""
         batch, epoch = step % self.steps_per_epoch, self.epoch(step)

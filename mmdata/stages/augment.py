@@ -1,4 +1,4 @@
-"""Images and captions -> other images of which the captions hold, at random but repeatable."""
+"""Augmentation: random but repeatable changes of images that keep their captions true."""
 
 import dataclasses
 import math
@@ -9,6 +9,7 @@ import tensorflow as tf
 from mmdata.example import Example
 from mmdata.seeding import random_keys
 from mmdata.settings import as_dict
+from mmdata.stages.checks import is_number, require_number, require_one_of
 from mmdata.stages.english import (
     ENGLISH_COLORS,
     ENGLISH_SIDE_PHRASES,
@@ -25,7 +26,7 @@ from mmdata.stages.resampling import INTERPOLATIONS, Interpolation, resample
 from mmdata.stages.resize import require_size
 
 _STEPS = ((-1640531527, 1779033703), (1779033703, -1640531527))
-"""Added to a key give two others. Fractional parts of the golden ratio and of the root of 2."""
+"""Added to a key, they give two new ones. Fractional parts of the golden ratio and of sqrt(2)."""
 
 _GREY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Pillow's weights of RGB in "L": multiples of 2^-16, so float32 sums of uint8 pixels are exact."""
@@ -33,12 +34,12 @@ _GREY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Seed:
-    """Gives each example a key of its own for `tf.random.stateless_*`.
+    """Gives each example its own key for `tf.random.stateless_*`.
 
-    index: int64 [b], epoch: int64 [b], all alike; or [] both  ->  seed: int32 [b, 2], or [2]
+    index: int64 [b]; epoch: int64 [b], all equal; or both []  ->  seed: int32 [b, 2], or [2]
 
     Attributes:
-      seed: Another seed, other keys.
+      seed: Different seeds give different keys.
     """
 
     seed: int
@@ -52,24 +53,24 @@ class Seed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomCrop:
-    """Cuts a box of random area, shape and place out of `image`, and resizes it, antialiased.
+    """Crops a box of random area, shape and position from `image`, and resizes it, antialiased.
 
-    image: uint8 [h, w, 3]; seed: int32 [2]  ->  image: uint8 [H, W, 3]; seed: int32 [2], another
+    image: uint8 [h, w, 3]; seed: int32 [2]  ->  image: uint8 [H, W, 3]; seed: int32 [2], new
 
-    Does not look at the caption: what it names may lie outside of the box. In `build` the image is
-    already `Pixels.load_size`, and cropped if `fit` is "crop": small boxes are enlarged.
+    Ignores the caption: what it names may be outside of the box. In `build` the image already has
+    the size `Pixels.load_size`, and is cropped if `fit` is "crop": small boxes are enlarged.
 
     Attributes:
-      size: (H, W) in pixels, both >= 1; None is the size that `mmdata.build` is asked for.
-      scale: The least and the greatest share of the image's area, uniform between; 0 < a <= b <= 1.
-      ratio: The least and the greatest width / height, uniform in the logarithm; 0 < a <= b.
+      size: (H, W) in pixels, both >= 1; None means the image size of `mmdata.build`.
+      scale: Minimum and maximum share of the image's area, uniform; 0 < a <= b <= 1.
+      ratio: Minimum and maximum width / height, uniform in the logarithm; 0 < a <= b.
       interpolation: "bilinear" or "bicubic".
 
     Raises:
-      ValueError: A field is out of range; or the stage is called while `size` is None.
+      ValueError: A field is out of range, or the stage is called with `size` None.
 
     Source: Szegedy et al. 2015, arXiv:1409.4842, section 6; torchvision `RandomResizedCrop`, which
-    draws up to ten boxes until one fits, and then takes the middle: here the first is made narrower
+    draws up to ten boxes until one fits, else takes the centre: here the first box is made narrower
     or lower until it fits. Resizes as Pillow `Image.resize`, within 1 grey level,
     tests/stages/test_augment.py.
     """
@@ -94,17 +95,13 @@ class RandomCrop:
                 "RandomCrop(ratio=...) must be two ratios width / height, 0 < least <= greatest; "
                 f"got {self.ratio!r}."
             )
-        if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(
-                f"RandomCrop(interpolation=...) must be one of {list(INTERPOLATIONS)}; got "
-                f"{self.interpolation!r}."
-            )
+        require_one_of("RandomCrop(interpolation=...)", self.interpolation, INTERPOLATIONS)
 
     def __call__(self, example: Example) -> Example:
         if self.size is None:
             raise ValueError(
-                "RandomCrop(size=...) must be two positive ints (height, width) where the stage is "
-                "called by itself; got None, which only mmdata.build fills in."
+                "RandomCrop(size=...) must be two positive ints (height, width) if the stage is "
+                "called directly; got None, which only mmdata.build replaces."
             )
         key, rest = _split(example["seed"])
         image = example["image"]
@@ -116,10 +113,12 @@ class RandomCrop:
         return {**example, "seed": rest, "image": tf.ensure_shape(resized, [*self.size, 3])}
 
     def _box(self, shape: Any, draws: Any) -> tuple[Any, Any]:
-        """From four numbers in [0, 1) to (top, left) and (height, width): int32 [2] both."""
+        """Four numbers in [0, 1) -> (top, left) and (height, width), both int32 [2]."""
         area = tf.reduce_prod(shape) * _between(self.scale, draws[0])
         low, high = map(math.log, self.ratio)
-        half = _between((low, high), draws[1]) / 2  # of the logarithm: exp gives a square root
+        half = (
+            _between((low, high), draws[1]) / 2
+        )  # half of the logarithm: exp gives the square root
         sides = tf.round(tf.sqrt(area) * tf.exp(tf.stack([-half, half])))
         sides = tf.clip_by_value(sides, 1.0, shape)
         begin = tf.floor(draws[2:] * (shape - sides + 1.0))
@@ -128,25 +127,24 @@ class RandomCrop:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Flip:
-    """Mirrors `image`, left to right, at random, and swaps the words for sides in `caption`.
+    """Mirrors `image` left to right, at random, and swaps the words for sides in `caption`.
 
     image: uint8 [H, W, 3]; caption: string [], if any; seed: int32 [2]
-      ->  image: uint8 [H, W, 3]; caption: string []; seed: int32 [2], another
+      ->  image: uint8 [H, W, 3]; caption: string []; seed: int32 [2], new
 
-    Leaves an image as it is whose caption would not be true of the mirrored one: if it speaks of
-    writing, or uses a word for a side in another sense.
+    Does not mirror an image whose caption would become false: it mentions writing, or uses a word
+    for a side in another sense.
 
     Attributes:
-      p: How likely an image is mirrored, 0 to 1, among those that may be.
-      captions_aware: Whether to look at captions; else they stay as they are.
-      swap: Swaps of words, in lower case, that trade places; found in lower case, Capitalised and
-        in UPPER CASE.
+      p: Probability, 0 to 1, that an image is mirrored if its caption allows it.
+      captions_aware: Whether to read and change captions.
+      swap: Pairs of words to swap, in lower case; also found Capitalised and in UPPER CASE.
       within: Regular expressions (RE2, any case) of the phrases in which these words are sides; ()
-        is everywhere. None is `ENGLISH_SIDE_PHRASES` for `ENGLISH_SIDES`, else ().
-      skip: Regular expressions (RE2, any case, anywhere) of captions whose image stays as it is.
+        means everywhere; None means `ENGLISH_SIDE_PHRASES` for `ENGLISH_SIDES`, else ().
+      skip: Regular expressions (RE2, any case, anywhere) of captions whose image stays unchanged.
 
     Raises:
-      ValueError: `p` is out of range, `swap` does not pair words, or a pattern is none.
+      ValueError: `p` is out of range, `swap` does not pair words, or a pattern is invalid.
     """
 
     p: float = 0.5
@@ -158,7 +156,7 @@ class Flip:
     to_dict = as_dict
 
     def __post_init__(self) -> None:
-        _require_number("Flip(p=...)", self.p, 0, 1)
+        require_number("Flip(p=...)", self.p, 0, 1)
         require_pairs("Flip(swap=...)", self.swap)
         if self.within is not None:
             require_patterns("Flip(within=...)", self.within)
@@ -188,20 +186,21 @@ class Color:
     """Changes brightness, contrast, saturation and hue of `image`, in this order, at random.
 
     image: uint8 [H, W, 3], RGB, 0-255; caption: string [], if any; seed: int32 [2]
-      ->  image: uint8 [H, W, 3], RGB, 0-255; seed: int32 [2], another
+      ->  image: uint8 [H, W, 3], RGB, 0-255; seed: int32 [2], new
 
-    Leaves an image as it is whose caption names a colour. Clips to 0-255 after each change, and
-    rounds once, at the end.
+    Does not change an image whose caption names a colour. Clips to 0-255 after each change; rounds
+    once, at the end.
 
     Attributes:
-      brightness, contrast, saturation: Greatest change x >= 0; the factor is uniform in
-        [max(0, 1 - x), 1 + x], 0 does no work.
-      hue: Greatest turn, as a share of the circle, 0 to 0.5; 0 does no work. By far the dearest.
-      captions_aware: Whether to look at captions.
-      skip: Regular expressions (RE2, any case, anywhere) of captions whose image stays as it is.
+      brightness, contrast, saturation: Maximum change x >= 0; the factor is uniform in
+        [max(0, 1 - x), 1 + x]. 0 costs nothing.
+      hue: Maximum rotation, as a share of the circle, 0 to 0.5. 0 costs nothing; others are by far
+        the most expensive change.
+      captions_aware: Whether to read captions.
+      skip: Regular expressions (RE2, any case, anywhere) of captions whose image stays unchanged.
 
     Raises:
-      ValueError: A number is out of range, or a pattern is none.
+      ValueError: A number is out of range, or a pattern is invalid.
 
     Source: Pillow `ImageEnhance`, whose factors these are, within 1 grey level each; torchvision
     `ColorJitter`, which shuffles the order. tests/stages/test_augment.py.
@@ -218,20 +217,20 @@ class Color:
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation"):
-            _require_number(f"Color({name}=...)", getattr(self, name), 0, math.inf)
-        _require_number("Color(hue=...)", self.hue, 0, 0.5)
+            require_number(f"Color({name}=...)", getattr(self, name), 0, math.inf)
+        require_number("Color(hue=...)", self.hue, 0, 0.5)
         require_patterns("Color(skip=...)", self.skip)
 
     def __call__(self, example: Example) -> Example:
         key, rest = _split(example["seed"])
         image = example["image"]
         draws = 2.0 * tf.random.stateless_uniform([4], key) - 1.0
-        changes = ~_is_named(example, self.captions_aware, self.skip)
-        jittered = _where(changes, lambda: self._jittered(image, draws), image)
-        return {**example, "seed": rest, "image": jittered}
+        changes = ~_is_skipped(example, self.captions_aware, self.skip)
+        changed = _where(changes, lambda: self._with_changes(image, draws), image)
+        return {**example, "seed": rest, "image": changed}
 
-    def _jittered(self, image: Any, draws: Any) -> Any:
-        """Changes an image by as many shares of each range, in [-1, 1), as `draws` says."""
+    def _with_changes(self, image: Any, draws: Any) -> Any:
+        """Changes an image; `draws`, float32 [4] in [-1, 1), are positions in the four ranges."""
         pixels = tf.cast(image, tf.float32)
         if self.brightness:
             pixels = _brightened(pixels, _factor(self.brightness, draws[0]))
@@ -246,22 +245,22 @@ class Color:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Grayscale:
-    """Takes the colour out of `image`, at random: three channels, alike.
+    """Removes the colour of `image`, at random: three equal channels.
 
     image: uint8 [H, W, 3], RGB, 0-255; caption: string [], if any; seed: int32 [2]
-      ->  image: uint8 [H, W, 3], 0-255; seed: int32 [2], another
+      ->  image: uint8 [H, W, 3], 0-255; seed: int32 [2], new
 
-    Leaves an image as it is whose caption names a colour.
+    Does not change an image whose caption names a colour.
 
     Attributes:
-      p: How likely an image turns grey, 0 to 1, among those that may.
-      captions_aware: Whether to look at captions.
-      skip: Regular expressions (RE2, any case, anywhere) of captions whose image stays as it is.
+      p: Probability, 0 to 1, that an image becomes grey if its caption allows it.
+      captions_aware: Whether to read captions.
+      skip: Regular expressions (RE2, any case, anywhere) of captions whose image stays unchanged.
 
     Raises:
-      ValueError: `p` is out of range, or a pattern is none.
+      ValueError: `p` is out of range, or a pattern is invalid.
 
-    Source: Rec. ITU-R BT.601, rounded as Pillow's `convert("L")`, bit for bit,
+    Source: Rec. ITU-R BT.601, rounded as Pillow's `convert("L")`, bit-exact,
     tests/stages/test_augment.py.
     """
 
@@ -272,30 +271,30 @@ class Grayscale:
     to_dict = as_dict
 
     def __post_init__(self) -> None:
-        _require_number("Grayscale(p=...)", self.p, 0, 1)
+        require_number("Grayscale(p=...)", self.p, 0, 1)
         require_patterns("Grayscale(skip=...)", self.skip)
 
     def __call__(self, example: Example) -> Example:
         key, rest = _split(example["seed"])
         image = example["image"]
         changes = tf.random.stateless_uniform([], key) < self.p
-        changes &= ~_is_named(example, self.captions_aware, self.skip)
-        return {**example, "seed": rest, "image": _where(changes, lambda: _greyed(image), image)}
+        changes &= ~_is_skipped(example, self.captions_aware, self.skip)
+        return {**example, "seed": rest, "image": _where(changes, lambda: _grey(image), image)}
 
 
 def _split(seed: Any) -> tuple[Any, Any]:
-    """A key for one stage, and another for those behind it: int32 [2] both."""
-    key, rest = tf.unstack(seed + _STEPS)  # sums differ, and that is enough: what draws hashes them
+    """A key for this stage, and one for the later stages, both int32 [2]."""
+    key, rest = tf.unstack(seed + _STEPS)  # different is enough: `stateless_uniform` hashes its key
     return key, rest
 
 
 def _where(changes: Any, change: Any, image: Any) -> Any:
-    """`change()` or the image as it is, of the same static shape."""
+    """`change()` or the unchanged image, with the same static shape."""
     return tf.ensure_shape(tf.cond(changes, change, lambda: image), image.shape)
 
 
-def _is_named(example: Example, captions_aware: bool, patterns: Patterns) -> Any:
-    """Whether there is a caption to look at, and a pattern matches it: bool []."""
+def _is_skipped(example: Example, captions_aware: bool, patterns: Patterns) -> Any:
+    """Whether a pattern matches the caption, if there is one to read: bool []."""
     if captions_aware and "caption" in example:
         return mentions(example["caption"], patterns)
     return tf.constant(False)
@@ -306,13 +305,13 @@ def _between(limits: tuple[float, float], share: Any) -> Any:
 
 
 def _factor(greatest: float, draw: Any) -> Any:
-    """From a number in [-1, 1) to one between max(0, 1 - greatest) and 1 + greatest."""
+    """A number in [-1, 1) -> one between max(0, 1 - greatest) and 1 + greatest."""
     low, high = max(0.0, 1 - greatest), 1 + greatest
     return _between((low, high), (draw + 1) / 2)
 
 
-# Channels lie innermost, and broadcasting along them is slow: so rows of w * 3 numbers where all
-# channels are treated alike, and a 3 x 3 matrix where they are mixed.
+# Channels are the last axis, and broadcasting along it is slow: so rows of w * 3 numbers where all
+# channels change equally, and a 3 x 3 matrix where they are mixed.
 
 
 def _brightened(pixels: Any, factor: Any) -> Any:
@@ -333,7 +332,7 @@ def _saturated(pixels: Any, factor: Any) -> Any:
     return tf.clip_by_value(_mixed(pixels, matrix), 0.0, 255.0)
 
 
-def _greyed(image: Any) -> Any:
+def _grey(image: Any) -> Any:
     return tf.cast(_mixed(tf.cast(image, tf.float32), _to_grey()) + 0.5, tf.uint8)
 
 
@@ -346,19 +345,8 @@ def _mixed(pixels: Any, matrix: Any) -> Any:
     return tf.reshape(tf.matmul(tf.reshape(pixels, [-1, 3]), matrix), tf.shape(pixels))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _are_ascending(limits: object) -> bool:
-    """Whether these are two finite numbers, 0 < a <= b."""
-    if not isinstance(limits, tuple) or len(limits) != 2 or not all(map(_is_number, limits)):
+    """Whether `limits` is two finite numbers, 0 < a <= b."""
+    if not isinstance(limits, tuple) or len(limits) != 2 or not all(map(is_number, limits)):
         return False
     return bool(0 < limits[0] <= limits[1] < math.inf)
-
-
-def _require_number(what: str, value: object, low: float, high: float) -> None:
-    """Raises a ValueError, about the argument `what`, unless a finite number is in [low, high]."""
-    if not (_is_number(value) and low <= value <= high and value < math.inf):  # type: ignore[operator]
-        upper = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
-        raise ValueError(f"{what} must be a finite number {upper}; got {value!r}.")

@@ -1,4 +1,4 @@
-"""Captions in other words: tags in another order, a template around them, or nothing."""
+"""Changes of captions: tags in random order, a template, dropout, several captions per image."""
 
 import dataclasses
 from typing import Any
@@ -7,17 +7,18 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.settings import as_dict
+from mmdata.tokenizers.white_space import ASCII_SEPARATORS, SPACE
 
-_SPACE = r"\p{Z}\t-\r\x1c-\x1f\x{85}"  # as Python's str.strip
+_SPACE = f"{SPACE}{ASCII_SEPARATORS}"  # as Python's str.strip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TidyTags:
-    """Parts the tags of `caption` by a comma and a space.
+    """Separates the tags of `caption` with a comma and a space.
 
     caption: string [...]  ->  string [...]
 
-    Spaces around tags and empty tags go. A caption without a tag stays as it is.
+    Removes spaces around tags, and empty tags. A caption without tags stays unchanged.
     """
 
     to_dict = as_dict
@@ -31,14 +32,14 @@ class TidyTags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShuffleTags:
-    """Puts the tags of `caption` into another order.
+    """Puts the tags of `caption` into a random order.
 
-    caption: string []; seed: int32 [2]  ->  caption: string []; seed: int32 [2], another
+    caption: string []; seed: int32 [2]  ->  caption: string []; seed: int32 [2], new
 
-    Tidies them as `TidyTags`.
+    Separates them as `TidyTags` does.
 
     Attributes:
-      keep: How many tags keep their place at the front, >= 0.
+      keep: Number of tags that keep their place at the front, >= 0.
     """
 
     keep: int = 0
@@ -65,7 +66,7 @@ class Template:
     caption: string [...]  ->  string [...]
 
     Attributes:
-      text: What holds "{caption}" once.
+      text: Contains "{caption}" once.
     """
 
     text: str
@@ -81,10 +82,10 @@ class Template:
 class DropCaption:
     """Makes `caption` empty at random.
 
-    caption: string []; seed: int32 [2]  ->  caption: string []; seed: int32 [2], another
+    caption: string []; seed: int32 [2]  ->  caption: string []; seed: int32 [2], new
 
     Attributes:
-      rate: How likely, 0 to 1.
+      rate: Probability, 0 to 1.
     """
 
     rate: float
@@ -100,12 +101,12 @@ class DropCaption:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitCaptions:
-    """Splits captions that were joined.
+    """Splits joined captions.
 
-    caption: string [b]  ->  caption, references: string [b, n], ragged, the same
+    caption: string [b]  ->  caption and references: string [b, n], ragged, equal
 
     Attributes:
-      separator: What is between two captions, and in none.
+      separator: What is between two captions, and in none of them.
     """
 
     separator: bytes

@@ -1,4 +1,4 @@
-"""Captions as people type them -> captions as tokenizers want them."""
+"""`Clean`: captions as people type them -> captions as tokenizers need them."""
 
 import dataclasses
 import functools
@@ -9,7 +9,9 @@ import tensorflow_text as tf_text
 
 from mmdata.example import Example
 from mmdata.settings import as_dict
+from mmdata.stages.checks import require_one_of
 from mmdata.stages.html_entities import on_some, unescape
+from mmdata.tokenizers.white_space import ASCII_SEPARATORS, OTHER_SPACE
 
 Policy = Literal["keep", "remove"]
 
@@ -24,12 +26,11 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "controls": ("space", "remove", "keep"),
 }
 
-# RE2's "." takes encoded surrogates, overlong forms and what is beyond U+10FFFF too.
+# RE2's "." also matches encoded surrogates, overlong forms and what is beyond U+10FFFF.
 _VALID = r"[\x00-\x{d7ff}\x{e000}-\x{10ffff}]*"
-_ODD_SPACES = r"\t-\r\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 _CONTROLS = r"\x00-\x1f\x7f-\x{9f}"
-_UNSEEN = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\p{Cf}\p{Co}\x{fffd}]+"
-_ENDS = r"^[\x1c-\x1f ]+|[\x1c-\x1f ]+$"  # Python's str.strip takes these four for spaces
+_INVISIBLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\p{Cf}\p{Co}\x{fffd}]+"
+_ENDS = f"^[{ASCII_SEPARATORS} ]+|[{ASCII_SEPARATORS} ]+$"
 _TAG = r"<!--(?s:.*?)-->|<[/!?a-zA-Z][^>]*>"
 _LINK = r"(?i)\b(?:(?:https?|ftp)://|www\.[0-9a-z])[^ ]*"
 _PUNCTUATION = r"[!-/:-@\[-`{-~]+"
@@ -37,36 +38,35 @@ _PUNCTUATION = r"[!-/:-@\[-`{-~]+"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clean:
-    """Makes text uniform: valid UTF-8, single spaces, none at the ends, and what its fields say.
+    """Makes text uniform: valid UTF-8, single spaces, none at the ends, and the fields' changes.
 
     caption: string [...], dense or ragged  ->  string [...]
 
-    Does all in one order, whatever the fields: U+FFFD for invalid bytes, character references,
-    control characters, spaces, case, accents, markup, links, punctuation, Unicode. Idempotent, with
-    two exceptions. Where `unescape` leaves an "&": "&amp;amp;amp;" becomes "&amp;", and that would
-    become "&". And where "NFC_FIRST" leaves what NFC would join: of "H" with a line below, the
-    lower case is two characters, and these would become one.
+    The order is always: U+FFFD for invalid bytes, character references, control characters,
+    spaces, case, accents, markup, links, punctuation, Unicode. Idempotent, with two exceptions.
+    `unescape` may leave an "&": "&amp;amp;amp;" becomes "&amp;", and a second time "&". And
+    "NFC_FIRST" may leave what NFC would join: the lower case of "H" with a line below is two
+    characters, and a second time one.
 
     Attributes:
-      lower: Whether to lower the case, in every script.
-      unescape: Whether to replace HTML's character references, twice: many captions of the web were
-        escaped twice.
-      markup: "remove" puts a space for each HTML tag and comment.
-      links: "remove" puts a space for what begins with "http://", "https://", "ftp://" or "www.",
-        up to the next space.
+      lower: Whether to make text lower case, in every script.
+      unescape: Whether to replace HTML's character references, twice: many captions from the web
+        are escaped twice.
+      markup: "remove" replaces each HTML tag and comment by a space.
+      links: "remove" replaces by a space what begins with "http://", "https://", "ftp://" or
+        "www.", up to the next space.
       normalize: "NFC"; "NFC_FIRST", which is NFC before `unescape` and `lower`, and not after them;
         "NFKC", which also makes "ﬁ" "fi" and "²" "2"; "NFKC_CF", which also folds the case, so that
-        "STRASSE" and "Straße" are the same; None leaves characters as they are composed.
-      accents: "strip" takes off all marks that take no space of their own (category Mn). Without
-        `normalize`, or with "NFC_FIRST", it also leaves all that can be decomposed so, Korean for
-        instance.
-      punctuation: "remove" takes out ASCII's, Python's `string.punctuation`.
-      controls: "space" takes control characters for spaces (category Cc); "remove" takes them out,
-        but for tabs and line ends, and with them invisible and private ones and U+FFFD (categories
-        Cf, Co); "keep" keeps those that are no white space.
+        "STRASSE" and "Straße" become the same; None does not normalize.
+      accents: "strip" removes all nonspacing marks (category Mn). Without `normalize`, or with
+        "NFC_FIRST", decomposed characters then stay decomposed, Korean for instance.
+      punctuation: "remove" removes ASCII punctuation, as in Python's `string.punctuation`.
+      controls: "space" replaces control characters (category Cc) by spaces; "remove" removes them,
+        except tabs and line ends, and also invisible and private characters (categories Cf, Co)
+        and U+FFFD; "keep" keeps those that are not white space.
 
     Raises:
-      ValueError: A field is none of these.
+      ValueError: A field is invalid.
 
     Source: Unicode Standard Annexes #15 (NFC, NFKC), #31 (NFKC_CF, NFKC_Casefold) and #44
     (categories); `unescape`: HTML, as Python's `html.unescape`.
@@ -85,22 +85,18 @@ class Clean:
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise ValueError(
-                    f"Clean({name}=...) must be one of {list(choices)}; got {value!r}."
-                )
+            require_one_of(f"Clean({name}=...)", getattr(self, name), choices)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "Clean":
-        """The cleaning that a family of models was trained with, with some fields changed.
+        """Returns the cleaning that a family of models was trained with, with some fields changed.
 
         >>> Clean.preset("clip", lower=False).unescape
         True
 
         Raises:
-          ValueError: There is no such name, or a change is out of range.
-          TypeError: A change is no field.
+          ValueError: There is no such name, or a change is invalid.
+          TypeError: A change is not a field.
         """
         if name not in tuple(PRESETS):
             raise ValueError(f"clean=... must be one of {list(PRESETS)} or a Clean; got {name!r}.")
@@ -116,7 +112,7 @@ class Clean:
         return tf.ensure_shape(cleaned, text.shape)
 
     def _cleaned(self, text: Any) -> Any:
-        """String [n] -> string [n]; most captions are ASCII, and need but the last two steps."""
+        """String [n] -> string [n]; most captions are ASCII, and need only the last two steps."""
         is_plain = tf.strings.regex_full_match(text, self._plain)
         text = on_some(text, ~is_plain, self._thoroughly)
         if self.lower or self.normalize == "NFKC_CF":
@@ -127,19 +123,19 @@ class Clean:
 
     @property
     def _plain(self) -> str:
-        """Matches words of ASCII between single spaces that no step changes but these two."""
+        """Matches ASCII words between single spaces that only these two steps change."""
         special = "&" * self.unescape + "<" * (self.markup == "remove")
         special += ":." * (self.links == "remove")
         letters = "".join(
             f"\\x{code:02x}" for code in range(0x21, 0x7F) if chr(code) not in special
         )
         word = f"[{letters}]+"
-        if self.punctuation == "remove":  # a word of nothing else would leave two spaces
+        if self.punctuation == "remove":  # a word of only punctuation would leave two spaces
             word = f"[{letters}]*[0-9A-Za-z][{letters}]*"
         return f"(?:{word}(?: {word})*)?"
 
     def _thoroughly(self, text: Any) -> Any:
-        """String [n] -> string [n], in an order in which no step undoes what another did."""
+        """String [n] -> string [n], in an order in which no step undoes another."""
         is_valid = tf.strings.regex_full_match(text, _VALID)
         text = on_some(text, ~is_valid, tf_text.coerce_to_structurally_valid_utf8)
         if self.normalize == "NFC_FIRST":
@@ -171,13 +167,13 @@ class Clean:
         return tf.strings.strip(text)
 
     def _single_spaces(self, text: Any) -> Any:
-        odd = _ODD_SPACES
+        spaces = OTHER_SPACE
         if self.controls == "remove":
-            text = tf.strings.regex_replace(text, _UNSEEN, "")
+            text = tf.strings.regex_replace(text, _INVISIBLE, "")
         if self.controls == "space":
-            odd += _CONTROLS
-        # Not a match for each word: that takes three times as long.
-        return tf.strings.regex_replace(text, f"[ {odd}]{{2,}}|[{odd}]", " ")
+            spaces += _CONTROLS
+        # A match for each word would take three times as long.
+        return tf.strings.regex_replace(text, f"[ {spaces}]{{2,}}|[{spaces}]", " ")
 
     def _normalized(self, text: Any) -> Any:
         if self.normalize == "NFKC_CF":
@@ -188,7 +184,7 @@ class Clean:
         lowered = functools.partial(tf.strings.lower, text, encoding="utf-8")
         if self.controls != "keep":
             return lowered()
-        # That would end a text at its first U+0000.
+        # `lowered` would end a text at its first U+0000.
         has_nul = tf.strings.regex_full_match(text, r"(?s).*\x00.*")
         return tf.cond(tf.reduce_any(has_nul), lambda: _lowered_parts(text), lowered)
 
@@ -200,27 +196,27 @@ PRESETS: dict[str, Clean] = {
     "siglip": Clean(normalize=None, punctuation="remove", controls="keep"),
     "bert": Clean(normalize=None, accents="strip", controls="remove"),
 }
-"""What the names that `Clean.preset` takes stand for.
+"""The presets of `Clean.preset`.
 
 Sources: "clip": OpenAI's `simple_tokenizer.py`, `basic_clean`, `whitespace_clean` and lower case,
-byte for byte, with NFC in the place of ftfy, which ends with it; "siglip": Hugging Face's
-`SiglipTokenizer.canonicalize_text` and lower case, but for U+001C to U+001F inside a text, which it
-takes for spaces; "bert": Hugging Face's `BertNormalizer`, single-spaced, without spaces around
-Chinese characters, which its tokenizer adds; a Greek capital sigma that ends a word becomes a final
-one, as in Google's own BERT.
+byte for byte, with NFC instead of ftfy, whose last step is NFC; "siglip": Hugging Face's
+`SiglipTokenizer.canonicalize_text` and lower case, except that SigLIP replaces U+001C to U+001F
+inside a text by spaces; "bert": Hugging Face's `BertNormalizer`, single-spaced, without spaces
+around Chinese characters, which the tokenizer adds; a Greek capital sigma at the end of a word
+becomes a final one, as in Google's BERT.
 """
 
 
 def _unescaped_twice(text: Any) -> Any:
-    # A loop, as the graph is large: unrolled, it would take twice as long to start.
+    # A loop, since the graph is large: unrolled, it would take twice as long to start.
     return tf.while_loop(
         lambda _: True, lambda text: [unescape(text)], [text], maximum_iterations=2
     )[0]
 
 
 def _lowered_parts(text: Any) -> Any:
-    """Lowers the case between U+0000: string [n], valid UTF-8."""
-    nul = tf.constant(b"\0")  # as an attribute, a separator for instance, it would be lost
+    """Makes the parts between U+0000 lower case: string [n], valid UTF-8."""
+    nul = tf.constant(b"\0")  # as an attribute of an op, such as a separator, it would be lost
     parts = tf.strings.split(text, nul)
     lowered = tf.ragged.map_flat_values(tf.strings.lower, parts, encoding="utf-8")
     return tf.strings.regex_replace(tf.strings.reduce_join(lowered + nul, axis=-1), r"\x00$", "")

@@ -1,4 +1,4 @@
-"""What captions say that an augmented image would make untrue: sides, writing, colours."""
+"""Words in English captions that augmentation could make false: sides, writing, colours."""
 
 import functools
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ ENGLISH_SIDES: Swaps = (
     ("lefthand", "righthand"),
     ("lefthanded", "righthanded"),
 )
-"""Words that trade places in a mirror."""
+"""Words to swap when an image is mirrored."""
 
 _SIDE = r"(?:left|right)"
 _OWNERS = r"(?:the|his|her|its|their|my|your|our)"
@@ -40,14 +40,14 @@ ENGLISH_SIDE_PHRASES: Patterns = (
     rf"\b(?:looking|facing|turning|pointing|leaning|heading)\s+{_SIDE}\s*(?:$|[.,;:!?)]|and\b|or\b)",
     rf"\b{_SIDE}\s*(?:and|or|/|&)\s*{_SIDE}\b",
 )
-"""Phrases in which left and right are sides, unless `ENGLISH_WRITING` says otherwise.
+"""Phrases in which left and right mean sides, unless a pattern of `ENGLISH_WRITING` matches.
 
-They are listed rather than the other senses, which have no end: "was left open", "one slice left",
-"right next to", "the right shoes".
+A list of the other senses would have no end: "was left open", "one slice left", "right next to",
+"the right shoes".
 """
 
 ENGLISH_WRITING: Patterns = (
-    # Writing, and what else looks wrong in a mirror.
+    # Writing, and other things that look wrong in a mirror.
     r"\bsigns?\b|\bsay(?:s|ings?)?\b|\bsaid\b|\bread(?:s|ing|ings)?\b|\bstat(?:es?|ed|ing)\b",
     r"\bwrit(?:e|es|ing|ings|ten)\b|\bwrote\b|\btexts?\b|\bletter|\bword(?:s|ed|ing|y)?\b",
     r"\bspel(?:ls?|led|ling|t)\b|\blabel|\binscri(?:be|pt)|\bengrav|\blogos?\b|\binitials?\b",
@@ -57,16 +57,16 @@ ENGLISH_WRITING: Patterns = (
     r"\bnumber\s+(?:\d|one|two|three|four|five|six|seven|eight|nine|ten)|\bdigits?\b|#\s*\d",
     r"""["“”„‟«»]|``|(?:^|[\s(])['\x{2018}][^\s'\x{2018}\x{2019}][^'\x{2018}\x{2019}]*"""
     r"""['\x{2019}](?:$|[\s.,;:!?)])""",
-    # The time on a clock, and the way its hands go.
+    # The time on a clock, and the direction of its hands.
     r"\d:\d\d|\bo['\x{2019} ]?\s*clock\b|clock[\s-]*wise\b",
     # Sides by other names.
     r"\bstarboard\b|\bport[\s-]+side\b|\b(?:driver|passenger)['\x{2019}]?s?['\x{2019}]?[\s-]+side\b",
-    # Left and right in other senses, where a phrase would take them for sides.
+    # Left and right in other senses that also match a phrase above.
     rf"\b(?:lefts|rights)\b|\b{_SIDE}[\s-]+of[\s-]+way\b|\bhand[\s-]in[\s-]hand\b",
     rf"\barm[\s-]in[\s-]arm\b|\b{_SIDE}[\s-]+sides?[\s-]+(?:by|up|out|down)\b",
     rf"\b{_SIDE}[\s-]+(?:hand|foot)[\s-]*prints?\b|\b{_SIDE}[\s-]+half[\s-]+\w+(?:ed|en)\b",
 )
-"""What keeps a mirrored image from being true, though the words for its sides are swapped."""
+"""Captions that are false of a mirrored image, even with the words for sides swapped."""
 
 ENGLISH_COLORS: Patterns = (
     r"\b(?:reds?|redd(?:er|est|ish|ened)|oranges?|orang(?:e?ish|ey?)|yellow(?:s|er|est|ed|ing|ish|y)?)\b",
@@ -81,18 +81,21 @@ ENGLISH_COLORS: Patterns = (
     r"\b(?:dark(?:s|er|est|ly|ness|en(?:s|ed|ing)?)?|bright(?:er|est|ly|ness|en(?:s|ed|ing)?)?)\b",
     r"\b(?:pal(?:e|er|est)|dim(?:s|mer|ly|med)?|vivid(?:ly)?|vibrant(?:ly)?|faded|light[\s-]skinned)\b",
 )
-"""Names of colours and of brightness, inflected; fruits and metals of the same name count, too."""
+"""Names of colours and brightness, inflected; also fruits and metals with the same name."""
 
-_WORD = r"[\pL\pM\pN_]+"  # RE2's own \w and \b know no letter but a-z
+_WORD = r"[\pL\pM\pN_]+"  # RE2's \w and \b are only for a-z
 
 
 def require_patterns(what: str, patterns: object) -> None:
-    """Raises a ValueError, about the argument `what`, unless RE2 takes each pattern."""
+    """Raises a ValueError with the name `what` unless each pattern is valid in RE2."""
     if not isinstance(patterns, tuple) or not all(isinstance(each, str) for each in patterns):
         raise ValueError(f"{what} must be a tuple of regular expressions; got {patterns!r}.")
     for pattern in patterns:
         try:
-            for whole in (pattern, f"(?:{pattern})"):  # "a)(b" and "\Qa" are fit for one of them
+            for whole in (
+                pattern,
+                f"(?:{pattern})",
+            ):  # "a)(b" and "\Qa" are valid in only one of them
                 _matches("", whole)
         except tf.errors.InvalidArgumentError as err:
             raise ValueError(
@@ -101,7 +104,7 @@ def require_patterns(what: str, patterns: object) -> None:
 
 
 def require_pairs(what: str, pairs: object) -> None:
-    """Raises a ValueError, about the argument `what`, unless it pairs words, each of them once."""
+    """Raises a ValueError with the name `what` unless it is pairs of words, all different."""
     valid = isinstance(pairs, tuple) and all(
         isinstance(pair, tuple) and len(pair) == 2 and all(map(_is_lower_word, pair))
         for pair in pairs
@@ -119,12 +122,12 @@ def _is_lower_word(word: object) -> bool:
 
 
 def _matches(text: str, pattern: str) -> bool:
-    with tf.init_scope():  # eagerly, also where a stage is made inside of a graph
+    with tf.init_scope():  # eagerly, even if a stage is made inside a graph
         return bool(tf.strings.regex_full_match(tf.constant(text), pattern))
 
 
 def mentions(caption: Any, patterns: Patterns) -> Any:
-    """Whether any of the patterns matches anywhere in a caption, in whatever case.
+    """Whether any of the patterns matches anywhere in a caption, ignoring case.
 
     Args:
       caption: string [].
@@ -135,22 +138,22 @@ def mentions(caption: Any, patterns: Patterns) -> Any:
     """
     if not patterns:
         return tf.constant(False)
-    # \C is any byte; a dot would stop at the first that is not UTF-8.
+    # \C matches any byte; a dot would stop at the first that is not UTF-8.
     return tf.strings.regex_full_match(caption, rf"(?i)\C*(?:{_any(patterns)})\C*")
 
 
 def mirror(caption: Any, swap: Swaps, within: Patterns) -> tuple[Any, Any]:
-    """Swaps the words for sides in a caption, and tells whether that makes it true of a mirror.
+    """Swaps the words for sides in a caption, and checks that it is then true of a mirrored image.
 
     Args:
       caption: string [].
-      swap: Swaps of words.
-      within: Regular expressions (RE2) of the phrases in which these words are sides; () is
+      swap: Pairs of words.
+      within: Regular expressions (RE2) of the phrases in which these words are sides; () means
         everywhere.
 
     Returns:
-      The caption, swapped; and whether each such word stands in a phrase, in lower case,
-      Capitalised or in UPPER CASE: string [], bool [].
+      The changed caption, string []; and whether each such word is in a phrase, and in lower case,
+      Capitalised or in UPPER CASE, bool [].
     """
     words = tuple(word for pair in swap for word in pair)
     return tf.cond(  # type: ignore[no-any-return]
@@ -160,30 +163,30 @@ def mirror(caption: Any, swap: Swaps, within: Patterns) -> tuple[Any, Any]:
     )
 
 
-# Inlined, this would cost even where no word needs it: a graph visits each of its nodes.
+# Inlined, this would cost time for captions without such words: a graph visits all its nodes.
 @functools.partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
 def _mirror(caption: Any, swap: Swaps, within: Patterns) -> tuple[Any, Any]:
     words = tuple(word for pair in swap for word in pair)
     outside = tf.strings.regex_replace(caption, f"(?i){_any(within)}", " ") if within else ""
     forms = "|".join(form for pair in _forms(swap) for form in pair)
-    odd = tf.strings.regex_replace(_marked(caption), f"\1(?:{forms})\1", "")
-    missed = mentions(tf.stack([_marked(outside), odd]), (f"\1(?:{'|'.join(words)})\1",))
-    return swap_words(caption, swap), ~tf.reduce_any(missed)
+    other_case = tf.strings.regex_replace(_marked(caption), f"\1(?:{forms})\1", "")
+    invalid = mentions(tf.stack([_marked(outside), other_case]), (f"\1(?:{'|'.join(words)})\1",))
+    return swap_words(caption, swap), ~tf.reduce_any(invalid)
 
 
 def swap_words(caption: Any, swap: Swaps) -> Any:
-    """Puts one word of each pair for the other, in lower case, Capitalised and in UPPER CASE.
+    """Replaces each word of a pair by the other, in lower case, Capitalised and in UPPER CASE.
 
     Swapping twice gives any text back, valid UTF-8 or not.
 
     Args:
       caption: string [].
-      swap: Swaps of words in lower case.
+      swap: Pairs of words in lower case.
 
     Returns:
       string [].
     """
-    # Not by tensorflow_text.regex_split: it drops what follows a U+0000.
+    # Not with tensorflow_text.regex_split: it drops what follows a U+0000.
     marked = _marked(caption)
     for one, other in _forms(swap):
         marked = tf.strings.regex_replace(marked, f"\1{one}\1", f"\2{other}\2")
@@ -192,12 +195,12 @@ def swap_words(caption: Any, swap: Swaps) -> Any:
 
 
 def _marked(text: Any) -> Any:
-    """Puts a U+0001 before and behind each word, next to it whatever else the text holds."""
+    """Puts a U+0001 directly before and after each word, whatever else the text holds."""
     return tf.strings.regex_replace(text, f"({_WORD})", "\1\\1\1")
 
 
 def _forms(swap: Swaps) -> Iterator[tuple[str, str]]:
-    """The pairs in each case; but no form twice, or swapping twice would not give it back."""
+    """The pairs in each case; no form twice, since swapping twice must give a text back."""
     taken: set[str] = set()
     for case in (str.lower, str.capitalize, str.upper):
         for one, other in swap:

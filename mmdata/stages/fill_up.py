@@ -1,4 +1,4 @@
-"""Batches filled up for a pipeline that takes them apart, so that they come together again."""
+"""Fills batches up, so that a pipeline can split them into examples and batch them again."""
 
 import dataclasses
 from typing import Any
@@ -12,13 +12,13 @@ from mmdata.settings import as_dict
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FillUp:
-    """Fills a batch up, with examples that decode to nothing.
+    """Fills a batch up with examples that cannot be decoded.
 
     format: int8 [b]; each feature [b, ...]
-      ->  each [size, ...]; place: int32 [size], its number in the batch; real: bool [size]
+      ->  each [size, ...]; place: int32 [size], index in the batch; real: bool [size]
 
     Attributes:
-      size: Examples of a full batch, >= b; None is b + 1.
+      size: Examples in a full batch, >= b; None means b + 1.
     """
 
     size: int | None = None
@@ -39,10 +39,10 @@ class FillUp:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Full:
-    """Promises that batches have one size, in the shapes of all tensors of a batch as `fit` has it.
+    """Sets the static batch size of all tensors in a batch for `fit`.
 
     Attributes:
-      size: Examples of each batch.
+      size: Examples in each batch.
     """
 
     size: int
@@ -60,9 +60,9 @@ class Full:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CutBack:
-    """Takes from a batch what filled it up.
+    """Removes from a batch what `FillUp` added.
 
-    real: bool [size]; each feature [size, ...]  ->  each [b, ...]; `place` and `real` go
+    real: bool [size]; each feature [size, ...]  ->  each [b, ...], without `place` and `real`
     """
 
     to_dict = as_dict

@@ -1,4 +1,4 @@
-"""HTML's character references -> the characters that they stand for."""
+"""HTML's character references -> the characters that they mean."""
 
 import html
 import html.entities
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Backwards, a name comes before those that it begins with: the first match is the longest.
+# In reverse order, a name comes before its prefixes: the first match is the longest.
 _NAMES = [f"&{name}" for name in sorted(html.entities.html5, reverse=True)]
 _REFERENCE = f"&#(?:[0-9]+|[xX][0-9a-fA-F]+);?|{'|'.join(_NAMES)}"
 _CUT = b"\xff"  # valid UTF-8 never holds this byte
 
-# TensorFlow takes a tenth of a second to load thousands of strings, and no time for numbers: a name
-# is known by its hash, and what it stands for by its code points.
+# TensorFlow needs 0.1 s to load thousands of strings, and no time for numbers: so names are hashes
+# here, and characters are code points.
 _WIDTH = max(map(len, _NAMES))
 _WEIGHTS = np.cumprod(np.full(_WIDTH, 1_000_003, np.int64))
 _HASHES = np.array(_NAMES, f"S{_WIDTH}").view(np.uint8).reshape(-1, _WIDTH) @ _WEIGHTS
@@ -23,14 +23,14 @@ _NONE = -1
 
 
 def _code_points(characters: str) -> tuple[int, int]:
-    """The characters as numbers, `_NONE` where there are fewer than two."""
+    """One or two characters as two numbers; `_NONE` is no character."""
     first, second = [*map(ord, characters), _NONE, _NONE][:2]
     return first, second
 
 
 _NAMED = np.array([_code_points(html.entities.html5[name[1:]]) for name in _NAMES], np.int64)
 _LOW = np.array([_code_points(html.unescape(f"&#{number};")) for number in range(0xA0)], np.int64)
-"""What the first numbers stand for: many are not the characters that have these numbers."""
+"""The characters that the first numbers mean: many differ from the characters with that number."""
 
 
 def unescape(text: Any) -> Any:
@@ -46,7 +46,7 @@ def unescape(text: Any) -> Any:
 
 
 def on_some(text: Any, chosen: Any, change: Callable[[Any], Any]) -> Any:
-    """Changes the texts that are chosen, bool [n]; costs next to nothing where none is."""
+    """Changes the texts where `chosen`, bool [n], is true; costs next to nothing if none is."""
     places = tf.where(chosen)
     return tf.cond(
         tf.size(places) > 0,
@@ -56,16 +56,16 @@ def on_some(text: Any, chosen: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _characters(references: Any) -> Any:
-    """What references stand for: string [m] -> string [m]."""
+    """The characters that references mean: string [m] -> string [m]."""
     is_number = tf.strings.regex_full_match(references, "&#.*")[:, tf.newaxis]
     code_points = tf.where(is_number, _numbered(references), _named(references))
     code_points = tf.RaggedTensor.from_tensor(tf.cast(code_points, tf.int32), padding=_NONE)
-    # Puts U+FFFD for surrogates and for what is beyond Unicode.
+    # Gives U+FFFD for surrogates and for numbers beyond Unicode.
     return tf.strings.unicode_encode(code_points, "UTF-8")
 
 
 def _named(references: Any) -> Any:
-    """The code points of names: int64 [m, 2]; anything for what is no name."""
+    """The code points of names: int64 [m, 2]; undefined for numbers."""
     letters = tf.cast(tf.io.decode_raw(references, tf.uint8, fixed_length=_WIDTH), tf.int64)
     hashes = tf.reduce_sum(letters * _WEIGHTS, axis=-1)
     places = tf.searchsorted(_HASHES[_ORDER], hashes)
@@ -73,20 +73,20 @@ def _named(references: Any) -> Any:
 
 
 def _numbered(references: Any) -> Any:
-    """The code points of numbers: int64 [m, 2]; anything for what is no number."""
+    """The code points of numbers: int64 [m, 2]; undefined for names."""
     number = _number(references)
-    is_none = ((number >= 0xFDD0) & (number <= 0xFDEF)) | (number % 0x10000 >= 0xFFFE)
+    is_noncharacter = ((number >= 0xFDD0) & (number <= 0xFDEF)) | (number % 0x10000 >= 0xFFFE)
     none = tf.constant(_NONE, tf.int64)
-    high = tf.where(is_none, none, number)[:, tf.newaxis]
+    high = tf.where(is_noncharacter, none, number)[:, tf.newaxis]
     high = tf.concat([high, tf.fill(tf.shape(high), none)], 1)
     low = tf.gather(_LOW, tf.minimum(number, len(_LOW) - 1))
     return tf.where(number[:, tf.newaxis] < len(_LOW), low, high)
 
 
 def _number(references: Any) -> Any:
-    """The numbers, int64 [m]; 0x110000 for all that are beyond Unicode."""
+    """The numbers, int64 [m]; 0x110000 for all beyond Unicode."""
     digits = tf.strings.regex_replace(references, "^&#[xX]?0*|;$", "")
-    count = 8  # of them are beyond Unicode in either base
+    count = 8  # in decimal and hexadecimal, 8 digits without leading zeros are beyond Unicode
     values = tf.cast(tf.io.decode_raw(digits, tf.uint8, fixed_length=count), tf.int64)
     values = values % 16 + values // 64 * 9
     is_hex = tf.strings.regex_full_match(references, "&#[xX].*")

@@ -1,4 +1,4 @@
-"""uint8 pixels -> the numbers a model was trained on."""
+"""uint8 pixels -> the numbers that a model was trained with."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,12 +8,13 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.settings import as_dict
+from mmdata.stages.checks import require_one_of
 
 _Triple = tuple[float, float, float]
 
 
 def _standardize(mean: _Triple, std: _Triple) -> Callable[[Any], Any]:
-    """(image - mean) / std, by channel, for float32 images [..., W, 3]."""
+    """Makes a function (image - mean) / std, per channel, for float32 images [..., W, 3]."""
 
     def standardize(image: Any) -> Any:
         # Rows as vectors: broadcasting along an axis of 3 is seven times as slow.
@@ -26,7 +27,7 @@ def _standardize(mean: _Triple, std: _Triple) -> Callable[[Any], Any]:
 
 
 def _scaled(values: _Triple) -> _Triple:
-    """Published for pixels in 0..1 -> what it is for 0..255."""
+    """Values that are published for pixels in 0..1 -> for 0..255."""
     red, green, blue = values
     return 255.0 * red, 255.0 * green, 255.0 * blue
 
@@ -47,14 +48,14 @@ _SCALES: dict[str, Callable[[Any], Any]] = {
 }
 
 NORMALIZATIONS = (*_SCALES, "uint8")
-"""The names that `Normalize` knows."""
+"""The choices of `Normalize(to=...)`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Normalize:
     """Scales pixels to the range that a model expects.
 
-    image: uint8 [..., H, W, 3], RGB, 0-255  ->  float32 [..., H, W, 3], or uint8 as it is
+    image: uint8 [..., H, W, 3], RGB, 0-255  ->  float32 [..., H, W, 3], or unchanged uint8
 
     Attributes:
       to: "unit" (0..1), "signed" (-1..1), "raw" (0..255), "imagenet" and "clip" (their mean and
@@ -72,10 +73,7 @@ class Normalize:
     to_dict = as_dict
 
     def __post_init__(self) -> None:
-        if self.to not in NORMALIZATIONS:
-            raise ValueError(
-                f"Normalize(to=...) must be one of {list(NORMALIZATIONS)}; got {self.to!r}."
-            )
+        require_one_of("Normalize(to=...)", self.to, NORMALIZATIONS)
 
     def __call__(self, example: Example) -> Example:
         if self.to == "uint8":

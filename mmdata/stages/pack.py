@@ -1,4 +1,4 @@
-"""Clean captions -> ids of fixed length, with a mask."""
+"""Clean captions -> ids of a fixed length, with masks."""
 
 import dataclasses
 from typing import Any, Literal, get_args
@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.settings import as_dict
+from mmdata.stages.checks import require_one_of
 from mmdata.tokenizers import Tokenizer
 
 Padding = Literal["length", "longest"]
@@ -22,7 +23,7 @@ class Tokenize:
     Does not add special tokens.
 
     Attributes:
-      tokenizer: What splits.
+      tokenizer: The tokenizer.
     """
 
     tokenizer: Tokenizer
@@ -35,23 +36,23 @@ class Tokenize:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pack:
-    """Puts tokens between a start and an end token, cut or padded to the length of a sequence.
+    """Puts tokens between a start and an end token, cut or padded to the sequence length.
 
     token_ids: int32 [..., None], ragged; length: int [b], with `buckets`
       ->  token_ids: int32 [..., t]; padding_mask, response_mask: bool [..., t]
 
-    The start token, the prompt and the end token survive cutting. `padding_mask` is True at real
-    tokens, special ones included, and `response_mask` at those behind the prompt. t is `length`,
+    The start token, the prompt and the end token are never cut off. `padding_mask` is True at real
+    tokens, with the special ones, and `response_mask` at those after the prompt. t is `length`,
     unless `padding` or `buckets` says otherwise.
 
     Attributes:
-      length: Tokens of a sequence at most, with room for a token beside the special ones.
-      start_id, end_id: What stands at the ends; None puts nothing there.
-      pad_id: What fills up.
+      length: Maximum sequence length, with room for a token besides the special ones.
+      start_id, end_id: Ids at the two ends; None means no such token.
+      pad_id: The id for padding.
       prompt: Tokens between the start and the caption.
-      padding: "length" fills up to `length`; "longest", to the longest sequence of the batch.
-      padding_side: "right" fills up behind the sequence; "left", before it.
-      buckets: TokenCounts at most `length`, one of which each batch brings along as `length`.
+      padding: "length" pads to `length`; "longest", to the longest sequence in the batch.
+      padding_side: "right" pads after the sequence; "left", before it.
+      buckets: Lengths of at most `length`; each batch has one of them as its feature `length`.
 
     Raises:
       ValueError: `length` leaves no room for a token, or a field is out of range.
@@ -81,7 +82,7 @@ class Pack:
 
     @property
     def special_tokens(self) -> int:
-        """Number of tokens that each sequence has beside its caption's."""
+        """Number of tokens in each sequence besides its caption's."""
         return room_needed(self.start_id, self.prompt, self.end_id)[0] - 1
 
     @property
@@ -120,7 +121,7 @@ class Pack:
         return {name: _shaped_as(ids, value) for name, value in made.items()}
 
     def _right(self, rows: Any, ends: Any, width: Any) -> Any:
-        """The sequences, filled up behind: int32 [n, width]."""
+        """The sequences, padded on the right: int32 [n, width]."""
         room = width - self.special_tokens
         shape = [None, room] if isinstance(width, int) else tf.stack([-1, room])
         tokens = rows.to_tensor(self.pad_id, shape=shape)
@@ -133,7 +134,7 @@ class Pack:
 
 
 def _shaped_as(ids: Any, rows: Any) -> Any:
-    """Puts rows [n, t] into the leading axes of ragged `ids`: dense where those are uniform."""
+    """Gives rows [n, t] the leading axes of ragged `ids`; dense where those are uniform."""
     if ids.ragged_rank == 1:
         return rows
     inner = _shaped_as(ids.values, rows)
@@ -146,7 +147,7 @@ def _shaped_as(ids: Any, rows: Any) -> Any:
 def room_needed(
     start_id: int | None, prompt: tuple[int, ...], end_id: int | None
 ) -> tuple[int, str]:
-    """The fewest tokens that a sequence with a token of its own has, and which, in words."""
+    """The minimum length of a sequence with one token of a caption, and its parts in words."""
     words = [
         *["start"] * (start_id is not None),
         *[f"a prompt of {len(prompt):,} token(s)"] * bool(prompt),
@@ -157,12 +158,6 @@ def room_needed(
 
 
 def require_padding(who: str, padding: object, side: object) -> None:
-    """Raises a ValueError unless `Padding` and `Side` have these."""
-    if padding not in get_args(Padding):
-        raise ValueError(
-            f"{who}(padding=...) must be one of {list(get_args(Padding))}; got {padding!r}."
-        )
-    if side not in get_args(Side):
-        raise ValueError(
-            f"{who}(padding_side=...) must be one of {list(get_args(Side))}; got {side!r}."
-        )
+    """Raises a ValueError unless these are a `Padding` and a `Side`."""
+    require_one_of(f"{who}(padding=...)", padding, get_args(Padding))
+    require_one_of(f"{who}(padding_side=...)", side, get_args(Side))

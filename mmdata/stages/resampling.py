@@ -1,4 +1,4 @@
-"""Resizing of uint8 images, antialiased as Pillow does it, in two passes along whole rows."""
+"""Resizes uint8 images, antialiased as in Pillow, in two passes along whole rows."""
 
 from typing import Any, Literal
 
@@ -7,34 +7,36 @@ import tensorflow as tf
 Interpolation = Literal["bilinear", "bicubic"]
 
 INTERPOLATIONS = ("bilinear", "bicubic")
-"""The names that `resample` knows."""
+"""The choices of `resample(interpolation=...)`."""
 
 
 def resample(image: Any, size: Any, scale: Any, offset: Any, interpolation: Interpolation) -> Any:
-    """Scales an image, moves it, and cuts out what falls into a frame; black where nothing does.
+    """Scales an image, moves it, and crops it to a frame, which is black where it has no pixels.
 
-    Of each axis, pixel y of the result shows the place (y + 0.5 - offset) / scale - 0.5 of the
+    On each axis, pixel y of the result shows position (y + 0.5 - offset) / scale - 0.5 of the
     image.
 
     Args:
       image: uint8 [h, w, 3].
-      size: (H, W), the frame: two ints, or int32 [2].
-      scale: Of rows and of columns, float32 [2].
-      offset: Of rows and of columns, in pixels of the result, float32 [2].
+      size: (H, W) of the frame: two ints, or int32 [2].
+      scale: Factors for rows and columns, float32 [2].
+      offset: Rows and columns, in pixels of the result, float32 [2].
       interpolation: "bilinear", or "bicubic" (a = -0.5).
 
     Returns:
       uint8 [H, W, 3].
 
-    Between the passes the image is transposed as a matrix, which parts the channels, and is cheaper
-    than to keep them together.
+    Between the passes the image is transposed as a matrix: this separates the channels, and is
+    cheaper than keeping them together.
 
     Source: Pillow `Image.resize`; differs by at most 1 grey level, tests/stages/test_resize.py.
     Bicubic does the columns first and rounds between the passes, as Pillow up to version 12 does;
-    later ones choose the order, and differ from themselves where they clip.
+    later ones choose the order, so results differ where values are clipped.
     """
     height, width = size[0], size[1]
-    if interpolation == "bilinear":  # no overshoot, so order and rounding between do not matter
+    if (
+        interpolation == "bilinear"
+    ):  # no overshoot: neither order nor rounding between passes matters
         rows = _along_rows(image, height, scale[0], offset[0], "triangle")
         by_column = tf.reshape(tf.transpose(rows), [-1, 3 * height])
         columns = _along_rows(by_column, width, scale[1], offset[1], "triangle")
@@ -48,10 +50,10 @@ def resample(image: Any, size: Any, scale: Any, offset: Any, interpolation: Inte
 
 
 def _along_rows(image: Any, height: Any, scale: Any, offset: Any, kernel: str) -> Any:
-    """Resamples the first axis: [h, ...] -> float32 [height, n], n numbers of each row.
+    """Resamples the first axis: [h, ...] -> float32 [height, n], n numbers in each row.
 
-    Seen as one column of pixels with n channels, for which the kernel runs along whole rows; along
-    columns it would go pixel by pixel.
+    Treats the image as one column of pixels with n channels: so the op works along whole rows;
+    along columns it would work pixel by pixel.
     """
     resized = tf.raw_ops.ScaleAndTranslate(
         images=tf.reshape(image, [1, tf.shape(image)[0], 1, -1]),

@@ -1,12 +1,13 @@
 """Images of any size -> images of one size."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.settings import as_dict
+from mmdata.stages.checks import require_one_of
 from mmdata.stages.resampling import INTERPOLATIONS, Interpolation, resample
 
 Fit = Literal["stretch", "crop", "pad"]
@@ -15,30 +16,28 @@ Rgb = tuple[int, int, int]
 
 WHITE: Rgb = (255, 255, 255)
 
-_FITS = ("stretch", "crop", "pad")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resize:
     """Resizes `image`, antialiased as Pillow does.
 
     image: uint8 [h, w, 3], RGB, 0-255; size: int32 [2], if the field is None; upright: int32 [2],
-    height and width before decoding made it smaller, if it did
+    height and width of the whole image, if it was decoded at a smaller size
       ->  image: uint8 [H, W, 3], RGB, 0-255
 
-    Does not normalize, and keeps the aspect ratio only by cropping or padding.
+    Does not normalize. Keeps the aspect ratio only by cropping or padding.
 
     Attributes:
-      size: (H, W) in pixels, both >= 1; None takes the size that each example brings along.
-      fit: "stretch"; "crop" covers the size and cuts off, equally at both ends, what juts out;
-        "pad" fits in whole, and fills up with `background`.
+      size: (H, W) in pixels, both >= 1; None means the feature `size` of each example.
+      fit: "stretch"; "crop" covers the size and cuts off the rest, equally on both sides; "pad"
+        fits the whole image in, and fills the rest with `background`.
       interpolation: "bilinear" or "bicubic".
-      background: RGB of what no pixel covers, 0-255.
-      max_crop: The share of an image that "crop" may cut off, 0 to 1; an image that would lose more
-        is made smaller and padded.
+      background: RGB of the padding, 0-255.
+      max_crop: Maximum share of an image that "crop" cuts off, 0 to 1; an image that would lose
+        more is made smaller and padded.
 
     Raises:
-      ValueError: A field is none of these.
+      ValueError: A field is invalid.
 
     Source: Pillow `Image.resize`, `ImageOps.pad`; "crop" counts its pixels as torchvision's
     `Resize(n)` and `CenterCrop(n)`. Differs by at most 1 grey level, tests/stages/test_resize.py.
@@ -56,13 +55,8 @@ class Resize:
         if self.size is not None:
             require_size("Resize(size=...)", "size", self.size)
         require_color("Resize(background=...)", self.background)
-        if self.fit not in _FITS:
-            raise ValueError(f"Resize(fit=...) must be one of {list(_FITS)}; got {self.fit!r}.")
-        if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(
-                f"Resize(interpolation=...) must be one of {list(INTERPOLATIONS)}; got "
-                f"{self.interpolation!r}."
-            )
+        require_one_of("Resize(fit=...)", self.fit, get_args(Fit))
+        require_one_of("Resize(interpolation=...)", self.interpolation, INTERPOLATIONS)
         if not (isinstance(self.max_crop, (int, float)) and 0 <= self.max_crop <= 1):
             raise ValueError(
                 f"Resize(max_crop=...) must be a share from 0 to 1; got {self.max_crop!r}."
@@ -90,7 +84,7 @@ class Resize:
         return self._on_background(resized, fitted, offset)
 
     def _fitted(self, shape: Any, size: Any) -> Any:
-        """Height and width of the whole image at the scale of the result, int32 [2]."""
+        """Height and width of the whole image, scaled to the result, int32 [2]."""
         size, shape = tf.cast(size, tf.float64), tf.cast(shape, tf.float64)
         if self.fit == "pad":
             sides = tf.round(shape * tf.reduce_min(size / shape))
@@ -102,7 +96,7 @@ class Resize:
         return tf.cast(tf.maximum(sides, 1), tf.int32)
 
     def _on_background(self, image: Any, fitted: Any, offset: Any) -> Any:
-        """Fills what lies outside of the fitted image."""
+        """Fills what is outside of the fitted image."""
         begin = tf.cast(offset, tf.int32)
         inside = [
             (begin[axis] <= tf.range(tf.shape(image)[axis]))
@@ -115,7 +109,7 @@ class Resize:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CenterCrop:
-    """Cuts the middle out of `image`.
+    """Crops the centre of `image`.
 
     image: uint8 [h, w, 3]  ->  uint8 [H, W, 3]
 
@@ -141,19 +135,19 @@ class CenterCrop:
 
 
 def _half(pixels: Any) -> Any:
-    """Half of a number of pixels, rounded to even, as torchvision and Pillow do."""
+    """Half of a number of pixels, rounded to even, as in torchvision and Pillow."""
     return tf.round(pixels / 2)
 
 
 def require_size(what: str, name: str, size: object) -> None:
-    """Raises a ValueError, about the argument `what`, unless `size` is two positive ints."""
+    """Raises a ValueError with the name `what` unless `size` is two positive ints."""
     valid = isinstance(size, tuple) and len(size) == 2
     if not valid or not all(isinstance(side, int) and side >= 1 for side in size):  # type: ignore[attr-defined]
         raise ValueError(f"{what} must be two positive ints (height, width); got {name}={size!r}.")
 
 
 def require_color(what: str, color: object) -> None:
-    """Raises a ValueError, about the argument `what`, unless `color` is RGB, 0-255."""
+    """Raises a ValueError with the name `what` unless `color` is RGB, 0-255."""
     valid = isinstance(color, tuple) and len(color) == 3
     if not valid or not all(isinstance(c, int) and 0 <= c <= 255 for c in color):  # type: ignore[attr-defined]
         raise ValueError(f"{what} must be three ints from 0 to 255 (RGB); got {color!r}.")

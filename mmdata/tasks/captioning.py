@@ -42,7 +42,7 @@ class Prefix(Captioned):
 
     A batch is that of `Captioning`, but its `token_ids` begin with the start token and the prompt.
     The prompt is never cut and not learned, so a model needs the prompt to generate a caption.
-    `mmdata.captioner` generates from the start token only, so it does not fit this task.
+    `mmdata.Captioner` generates from the start token only, so it does not fit this task.
     There is one more feature, and other weights:
 
       response_mask: bool [b, t], True at the tokens of the caption and at the end token. Prefix

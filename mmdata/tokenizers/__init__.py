@@ -1,4 +1,4 @@
-"""Tokenizers that run inside the graph: text -> ragged int32 and back."""
+"""Tokenizers that run in the graph: text -> ragged int32 ids and back."""
 
 from mmdata.tokenizers.byte import Byte
 from mmdata.tokenizers.byte_pair import BytePair
@@ -18,7 +18,7 @@ LEARNED: dict[str, Learned] = {
     "sentencepiece": SentencePiece,
     "bytepair": BytePair,
 }
-"""The tokenizers that are learned from captions, by name."""
+"""The tokenizers that can be learned from captions, with their names in `build(text=...)`."""
 
 __all__ = [
     "LEARNED",

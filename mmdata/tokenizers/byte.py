@@ -6,18 +6,18 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from mmdata.tokenizers.listed import SPECIAL_TOKENS, Listed
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS, VocabularyTokenizer
 
 _FIRST = len(SPECIAL_TOKENS)
 _VOCABULARY = (*SPECIAL_TOKENS, *(f"<0x{byte:02X}>" for byte in range(256)))
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Byte(Listed):
-    """One id a byte of UTF-8: byte + 4. Lossless, nothing to learn, no text is unknown.
+class Byte(VocabularyTokenizer):
+    """One id per byte of UTF-8: byte + 4. Lossless; needs no learning; no text is unknown.
 
     Raises:
-      ValueError: The vocabulary is another than its default.
+      ValueError: `vocabulary` is not the default.
     """
 
     vocabulary: tuple[str, ...] = _VOCABULARY

@@ -1,4 +1,4 @@
-"""GPT-2's and RoBERTa's tokenizer, and its like learned from captions."""
+"""The tokenizer of GPT-2 and RoBERTa: loaded, or learned from captions."""
 
 import dataclasses
 import functools
@@ -16,11 +16,12 @@ import tensorflow_text as tf_text
 from typing_extensions import Self
 
 from mmdata.optional import require
-from mmdata.tokenizers.files import read, write
-from mmdata.tokenizers.learning import NO_TEXT, watched
-from mmdata.tokenizers.merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
-from mmdata.tokenizers.merging import MARK, SPACE, WIDE, Merger, spell
+from mmdata.tokenizers.bpe_encoder import MARK, BpeEncoder, spell
+from mmdata.tokenizers.bpe_merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
 from mmdata.tokenizers.tokenizer import Tokenizer
+from mmdata.tokenizers.vocabulary_files import read, write
+from mmdata.tokenizers.vocabulary_learning import NO_TEXT, with_progress
+from mmdata.tokenizers.white_space import OTHER_SPACE, SPACE
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
 """The first three tokens of each learned vocabulary."""
@@ -36,16 +37,15 @@ _WORD = (
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class BytePair(Tokenizer):
-    """Byte-level byte pairs, as in GPT-2 and RoBERTa: a space belongs to the word behind it.
+    """Byte-level byte pairs, as in GPT-2 and RoBERTa: a space belongs to the word after it.
 
-    Lossless: `detokenize` gives back each text, if it is valid UTF-8. No text becomes a special
-    token.
-
-    Letters and digits are those of the Unicode version of TensorFlow's RE2.
+    Lossless: `detokenize(tokenize(text))` is `text`, if that is valid UTF-8. No text becomes a
+    special token. Letters and digits are those of the Unicode version of TensorFlow's RE2.
 
     Attributes:
-      vocabulary: Each token once, at its id: 256 bytes, what the merges make of them, and special
-        tokens in angle brackets, among them "<s>", "</s>" and "<pad>", or "<|endoftext|>".
+      vocabulary: Each token once; its index is its id. The 256 bytes, the results of the merges,
+        and special tokens in angle brackets: "<s>", "</s>" and "<pad>", or "<|endoftext|>", and
+        any others.
       merges: Pairs, by rank.
 
     Raises:
@@ -91,7 +91,7 @@ class BytePair(Tokenizer):
 
     @property
     def unknown_id(self) -> None:
-        """None: words are made of bytes. A "<unk>" in the vocabulary is never met."""
+        """None: every text consists of known bytes. No text becomes a "<unk>" of the vocabulary."""
         return None
 
     @functools.cached_property
@@ -99,10 +99,10 @@ class BytePair(Tokenizer):
         return {*_LETTERS, *(left + right for left, right in self.merges)}
 
     @functools.cached_property
-    def _merger(self) -> Merger:
+    def _encoder(self) -> BpeEncoder:
         merges = [(spell(left), spell(right)) for left, right in self.merges]
         pieces = [spell(token) if token in self._tokens else None for token in self.vocabulary]
-        return Merger(pieces, merges, _mark)
+        return BpeEncoder(pieces, merges, _mark)
 
     @functools.cached_property
     def _texts(self) -> Any:
@@ -119,9 +119,9 @@ class BytePair(Tokenizer):
 
     def _tokenize(self, text: Any) -> Any:
         text = tf_text.coerce_to_structurally_valid_utf8(text)
-        # Of a run of spaces, only the last can begin a word.
+        # In a run of spaces, only the last one can begin a word.
         text = tf.strings.regex_replace(text, f" ([^{SPACE}])", MARK + rb" \1")
-        return self._merger.encode(tf.strings.split(text, MARK))
+        return self._encoder.encode(tf.strings.split(text, MARK))
 
     def _join(self, ids: Any) -> Any:
         text = tf.strings.reduce_join(tf.gather(self._texts, ids), axis=-1)
@@ -139,12 +139,12 @@ class BytePair(Tokenizer):
         """Reads `vocab.json` and `merges.txt` in a folder.
 
         Raises:
-          FileNotFoundError: One is not there.
-          ValueError: They are not of this kind, or not of one tokenizer; the message says where.
+          FileNotFoundError: A file is missing.
+          ValueError: A file is invalid, or the two do not match; the message says where.
         """
         vocabulary, merges = _files(path)
         tokens = _read_vocabulary(vocabulary)
-        # One more than there is room for is enough to see that they do not belong to each other.
+        # One merge more than the vocabulary has room for is enough to see that they do not match.
         pairs = read_merges(merges, _LETTERS, max(len(tokens) - len(_LETTERS), 0) + 1)
         if why := _mismatch(tokens, pairs):
             raise ValueError(f"{vocabulary}: {why}.")
@@ -155,12 +155,12 @@ class BytePair(Tokenizer):
         """Learns merges from clean captions, with the library `tokenizers`.
 
         Args:
-          captions: Clean text, from a stream of any length.
-          vocabulary_size: Tokens at most, special ones and the 256 bytes included.
+          captions: Clean text; may be a stream of any length.
+          vocabulary_size: Maximum number of tokens, with the special ones and the 256 bytes.
 
         Raises:
           ImportError: `tokenizers` is not installed.
-          ValueError: The captions hold no text, or the size is too small.
+          ValueError: The captions have no text, or the size is too small.
         """
         least = len(SPECIAL_TOKENS) + len(_LETTERS)
         if not (isinstance(vocabulary_size, int) and vocabulary_size >= least):
@@ -180,45 +180,47 @@ def _files(folder: str | os.PathLike[str]) -> tuple[pathlib.Path, pathlib.Path]:
 def _read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
     content = read(path)
     try:
-        ids = json.loads(content, object_pairs_hook=_each_once)
+        ids = json.loads(content, object_pairs_hook=_without_duplicates)
     except json.JSONDecodeError as err:
         raise ValueError(f"{path}:{err.lineno}: not JSON: {err.msg}.") from err
     except UnicodeDecodeError as err:
         raise ValueError(f"{path}: not JSON: {err}.") from err
     except RecursionError as err:
-        raise ValueError(f"{path}: must give each token an id; got lists within lists.") from err
-    except ValueError as err:  # a token twice, or a number of thousands of digits
+        raise ValueError(
+            f"{path}: must be a JSON object of tokens and ids; it is nested too deeply."
+        ) from err
+    except ValueError as err:  # a duplicate token, or a number with thousands of digits
         raise ValueError(f"{path}: not a vocabulary: {err}.") from err
     if not (isinstance(ids, dict) and all(type(place) is int for place in ids.values())) or (
         sorted(ids.values()) != list(range(len(ids)))
     ):
-        raise ValueError(f"{path}: must give each token an id, from 0 on without gaps.")
+        raise ValueError(f"{path}: must give each token an id, from 0 without gaps.")
     return tuple(sorted(ids, key=ids.__getitem__))
 
 
-def _each_once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON as a dict, unless a name is there twice."""
+def _without_duplicates(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Makes a dict of a JSON object; raises a ValueError if a key occurs twice."""
     found = dict(entries)
     if len(found) < len(entries):
         counts = Counter(name for name, _ in entries)
-        twice = sorted(name for name, count in counts.items() if count > 1)
-        raise ValueError(f"it must hold each token once; got more of {twice[:5]}")
+        duplicates = sorted(name for name, count in counts.items() if count > 1)
+        raise ValueError(f"it must hold each token once; got duplicates of {duplicates[:5]}")
     return found
 
 
 def _mismatch(vocabulary: tuple[str, ...], merges: tuple[Merge, ...]) -> str | None:
-    """Why the vocabulary does not belong to the merges; None where it does."""
+    """Why the vocabulary does not match the merges; None if it does."""
     tokens = {*_LETTERS, *(left + right for left, right in merges)}
     given = set(vocabulary)
     if len(given) < len(vocabulary):
         return "must hold each token once"
     if missing := sorted(tokens - given):
-        return f"must hold each byte and all that merges make; lacks {missing[:5]}"
+        return f"must hold each byte and each result of a merge; {missing[:5]} are missing"
     special = given - tokens
-    if strange := sorted(token for token in special if not _SPECIAL.fullmatch(token)):
-        return f"must hold no more than merges make, and special tokens; got {strange[:5]}"
+    if invalid := sorted(token for token in special if not _SPECIAL.fullmatch(token)):
+        return f"must hold only bytes, results of merges, and special tokens; got {invalid[:5]}"
     if not (set(SPECIAL_TOKENS) <= special or _GPT2 in special):
-        return f"must hold {', '.join(SPECIAL_TOKENS)}, or {_GPT2}, which no merge makes"
+        return f"must hold {', '.join(SPECIAL_TOKENS)}, or {_GPT2}, and no merge may result in them"
     return None
 
 
@@ -229,7 +231,7 @@ def _learned(captions: Iterable[str], size: int) -> tuple[Merge, ...]:
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=size, initial_alphabet=list(_LETTERS), show_progress=False
     )
-    texts = (caption for caption in watched(captions) if caption.strip())
+    texts = (caption for caption in with_progress(captions) if caption.strip())
     first = next(texts, None)
     if first is None:
         raise ValueError(NO_TEXT)
@@ -239,11 +241,11 @@ def _learned(captions: Iterable[str], size: int) -> tuple[Merge, ...]:
 
 
 def _mark(chunks: Any) -> Any:
-    """Puts `MARK` behind each word of chunks in which spaces stand only where they begin one.
+    """Puts `MARK` after each word. In the chunks, a space occurs only where it begins a word.
 
-    Of white space before a word all but the last is one word, and the last another.
+    White space before a word becomes two words: all but its last character, and that character.
     """
     words = tf.strings.regex_replace(
-        chunks, f"([{WIDE}])([^{SPACE}])", MARK + rb"\1" + MARK + rb"\2"
+        chunks, f"([{OTHER_SPACE}])([^{SPACE}])", MARK + rb"\1" + MARK + rb"\2"
     )
     return tf.strings.regex_replace(words, _WORD, rb"\0" + MARK)

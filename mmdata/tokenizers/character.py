@@ -6,18 +6,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
-from typing_extensions import Self
 
-from mmdata.tokenizers.learning import commonest, count, first_tokens
-from mmdata.tokenizers.listed import RESERVED_TOKEN, SPECIAL_TOKENS, Listed
+from mmdata.tokenizers.vocabulary_learning import LearnedVocabulary, count_tokens, most_common
+from mmdata.tokenizers.vocabulary_tokenizer import RESERVED_TOKEN, SPECIAL_TOKENS
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Character(Listed):
-    """One id a Unicode character, spaces too; what was not learned becomes "[UNK]".
+class Character(LearnedVocabulary):
+    """One id per Unicode character, spaces too; unknown ones become "[UNK]".
 
     Lossless for valid UTF-8 whose characters are all known. A line feed is never known; clean text
-    has none.
+    has none. `learn` takes the most common characters; equally common ones by code point.
 
     Raises:
       ValueError: The vocabulary holds a token that is neither a character nor in brackets.
@@ -29,34 +28,15 @@ class Character(Listed):
         longer = [t for t in tokens if len(t) != 1 and not re.fullmatch(RESERVED_TOKEN, t)]
         if longer:
             raise ValueError(
-                "Character(vocabulary=...) must hold single characters behind the special and "
+                "Character(vocabulary=...) must hold single characters after the special and "
                 f"reserved tokens; got {sorted(longer)[:5]}."
             )
 
     @classmethod
-    def learn(
-        cls,
-        captions: Iterable[str],
-        *,
-        vocabulary_size: int = 8000,
-        reserved_tokens: tuple[str, ...] = (),
-    ) -> Self:
-        """Takes the commonest characters of clean captions; equally common ones by code point.
-
-        Args:
-          captions: Clean text, from a stream of any length.
-          vocabulary_size: Tokens at most, special and reserved ones included, >= 5.
-          reserved_tokens: Tokens in brackets, as "[NAME]" or "<name>", for a model's own use. Their
-            ids begin at 4. No text becomes them.
-
-        Raises:
-          ValueError: The captions hold no text, the size is too small, or a reserved token is not
-            as described, there twice, or special.
-        """
-        first = first_tokens(vocabulary_size, reserved_tokens)
-        counts = count(captions, _split)
+    def _learned(cls, captions: Iterable[str], size: int) -> list[str]:
+        counts = count_tokens(captions, _split)
         counts.pop("\n", None)
-        return cls((*first, *commonest(counts, vocabulary_size - len(first))))
+        return most_common(counts, size)
 
     def _tokenize(self, text: Any) -> Any:
         return tf.ragged.map_flat_values(self._ids.lookup, _split(text))

@@ -1,22 +1,22 @@
-"""What a SentencePiece model replaces in a text before it is split, checked before it is used."""
+"""Checks the table of replacements that a SentencePiece model makes in a text before splitting."""
 
 import itertools
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 1024  # bytes; each step from a unit of a block ends in one block
-_MOST_NESTED = 32  # rules that begin a longer one; the room that sentencepiece has for them
-_LONGEST = 4096  # bytes of a rule
+_BLOCK = 1024  # bytes; all children of a unit are in one block
+_MOST_NESTED = 32  # rules that are prefixes of a longer one; sentencepiece's limit
+_LONGEST = 4096  # bytes per rule
 
 
 def fault(charsmap: bytes) -> str | None:
-    """Why a model's `precompiled_charsmap` cannot be used; None where it can.
+    """Why a model's `precompiled_charsmap` is invalid; None if it is valid.
 
-    Whatever a text holds, nothing outside of a charsmap without a fault is read.
+    With a valid charsmap, no text makes sentencepiece read outside of it.
 
-    A charsmap is 4 bytes, the size of a trie; the trie, units of 4 bytes, whose keys are replaced;
-    and the texts that replace them, each with a NUL at its end.
+    A charsmap is the size of a trie in 4 bytes; the trie, units of 4 bytes, whose keys are
+    replaced; and the replacements, each with a NUL at its end.
 
     Source: sentencepiece `src/normalizer.cc`, darts-clone `darts.h`, `commonPrefixSearch`.
     """
@@ -55,11 +55,11 @@ def _fault_of_trie(units: NDArray[np.uint32], texts: NDArray[np.uint8]) -> str |
 def _fault_of_paths(
     bases: NDArray[np.int64], labels: NDArray[np.int64], ends_rule: NDArray[np.bool_]
 ) -> str | None:
-    """Follows all paths from the root at once, a byte a step.
+    """Follows all paths from the root at once, one byte per step.
 
     Args:
-      bases: int64 [n]; the next units on the path are those at this place XOR their own label.
-      labels: int64 [n], the byte that leads to each unit; -1 where none does.
+      bases: int64 [n]; the next units on the path are at this index XOR their own label.
+      labels: int64 [n], the byte that leads to each unit; -1 for leaves.
       ends_rule: bool [n].
     """
     parents = np.where(labels < 0, -1, np.arange(len(labels)) ^ labels)
@@ -81,6 +81,6 @@ def _fault_of_paths(
         more = found > nested[units]
         np.maximum.at(nested, units[more], found[more])
         if nested.max() > _MOST_NESTED:
-            return f"must hold a trie with at most {_MOST_NESTED} rules that begin each other"
+            return f"must hold a trie with at most {_MOST_NESTED} rules, each a prefix of the next"
         reached = np.unique(units[more])
     return None

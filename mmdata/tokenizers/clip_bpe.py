@@ -12,10 +12,11 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from typing_extensions import Self
 
-from mmdata.tokenizers.files import write
-from mmdata.tokenizers.merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
-from mmdata.tokenizers.merging import MARK, SPACE, Merger, spell
+from mmdata.tokenizers.bpe_encoder import MARK, BpeEncoder, spell
+from mmdata.tokenizers.bpe_merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
 from mmdata.tokenizers.tokenizer import Tokenizer
+from mmdata.tokenizers.vocabulary_files import write
+from mmdata.tokenizers.white_space import SPACE
 
 _END_OF_WORD = "</w>"
 _LETTERS = (*ALPHABET.values(), *(letter + _END_OF_WORD for letter in ALPHABET.values()))
@@ -28,16 +29,16 @@ _WORD = (
 _FILE = "bpe_simple_vocab_16e6.txt.gz"
 _PACKAGES = ("open_clip", "clip")
 _FINGERPRINT = "e34faf56ce3504f44205384e13c6779c"
-"""That of CLIP's own merges: others have as many."""
+"""The fingerprint of CLIP's own merges: other models have equally many."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class ClipBpe(Tokenizer):
     """OpenAI CLIP's tokenizer: 49,408 byte-pair tokens, the last byte of each word marked.
 
-    As in the original, "<|startoftext|>" and "<|endoftext|>" in a text become the special ids where
-    white space, a letter or a digit stands before them. `detokenize` gives what stands between the
-    first start and the end after it, as `pad_id` is also the id of "!".
+    As in the original, "<|startoftext|>" and "<|endoftext|>" in a text become the special ids if
+    white space, a letter or a digit is before them. `detokenize` returns what is between the first
+    start and the next end, since `pad_id` is also the id of "!".
 
     Letters and digits are those of the Unicode version of TensorFlow's RE2.
 
@@ -45,7 +46,7 @@ class ClipBpe(Tokenizer):
       merges: The 48,894 pairs, by rank; the last of a word ends in "</w>".
 
     Raises:
-      ValueError: Their number is another, a part was not made before, or a product was.
+      ValueError: There are not 48,894, a part of a merge does not exist yet, or its result does.
 
     Source: https://github.com/openai/CLIP, `simple_tokenizer.py`.
     """
@@ -71,7 +72,7 @@ class ClipBpe(Tokenizer):
 
     @property
     def pad_id(self) -> int:
-        """0, which the original fills up with; the id of "!" as well."""
+        """0, as in the original; also the id of "!"."""
         return 0
 
     @property
@@ -86,16 +87,16 @@ class ClipBpe(Tokenizer):
 
     @property
     def unknown_id(self) -> None:
-        """None: words are made of bytes."""
+        """None: every text consists of known bytes."""
         return None
 
     @functools.cached_property
-    def _merger(self) -> Merger:
+    def _encoder(self) -> BpeEncoder:
         ends = [(spell(letter), _spell(letter + _END_OF_WORD)[-1]) for letter in ALPHABET.values()]
         merges = [(_spell(left), _spell(right)) for left, right in self.merges]
         fixed = [token + _spell(_END_OF_WORD) for token in _SPECIAL_TOKENS]
         pieces = [_spell(token) for token in self.vocabulary[: -len(fixed)]]
-        return Merger([*pieces, *fixed], [*ends, *merges], _mark, fixed)
+        return BpeEncoder([*pieces, *fixed], [*ends, *merges], _mark, fixed)
 
     @functools.cached_property
     def _texts(self) -> Any:
@@ -112,7 +113,7 @@ class ClipBpe(Tokenizer):
 
     def _tokenize(self, text: Any) -> Any:
         text = tf_text.coerce_to_structurally_valid_utf8(text)
-        return self._merger.encode(tf.strings.split(text))
+        return self._encoder.encode(tf.strings.split(text))
 
     def _is_text(self, ids: Any) -> Any:
         rows = ids.to_tensor(self.end_id)
@@ -130,18 +131,18 @@ class ClipBpe(Tokenizer):
         return tf.strings.regex_replace(text, " $", "")
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the merges as the original has them, gzipped where the name ends in ".gz"."""
+        """Writes the merges in the original's format, gzipped if the name ends in ".gz"."""
         write(path, write_merges(path, self.merges))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Reads `bpe_simple_vocab_16e6.txt`, gzipped or not, or Hugging Face's `merges.txt`.
 
-        Of a longer file, as the original is, it reads as many merges as CLIP has.
+        Of a longer file, such as the original, it reads the first 48,894 merges.
 
         Raises:
           FileNotFoundError: There is no such file. `find_merges` looks for it.
-          ValueError: The file is not of this kind; the message says where.
+          ValueError: The file is invalid; the message says where.
         """
         file = pathlib.Path(path)
         merges = read_merges(file, _LETTERS, _MERGES)
@@ -156,7 +157,7 @@ def _spell(token: str) -> str:
 
 
 def _mark(chunks: Any) -> Any:
-    """Puts `MARK` behind each word; what of white space is left in chunks goes."""
+    """Puts `MARK` after each word, and removes the white space that is left in chunks."""
     words = tf.strings.regex_replace(chunks, f"[{SPACE}]", " ")
     words = tf.strings.regex_replace(words, _WORD, rb"\0" + MARK)
     return tf.strings.regex_replace(words, " ", "")
@@ -168,11 +169,11 @@ def find_merges() -> pathlib.Path:
     Imports none of the packages.
 
     Raises:
-      FileNotFoundError: They are not there; the message says where it looked and how to get them.
+      FileNotFoundError: There are none; the message says where it looked and how to get them.
     """
     cache = _cache()
     cached = sorted(cache.glob("models--*[cC][lL][iI][pP]*/snapshots/*/merges.txt"))
-    found = next(filter(_is_clips, (*_shipped(), *cached)), None)
+    found = next(filter(_has_clip_merges, (*_packaged(), *cached)), None)
     if found:
         return found
     raise FileNotFoundError(
@@ -184,7 +185,7 @@ def find_merges() -> pathlib.Path:
     )
 
 
-def _shipped() -> Iterator[pathlib.Path]:
+def _packaged() -> Iterator[pathlib.Path]:
     for package in _PACKAGES:
         spec = importlib.util.find_spec(package)
         for folder in (spec and spec.submodule_search_locations) or ():
@@ -192,13 +193,13 @@ def _shipped() -> Iterator[pathlib.Path]:
 
 
 def _cache() -> pathlib.Path:
-    """The folder in which Hugging Face keeps what it downloads."""
+    """The folder of Hugging Face's downloads."""
     caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("HF_HOME", os.path.join(caches, "huggingface"))
     return pathlib.Path(os.environ.get("HF_HUB_CACHE", os.path.join(home, "hub"))).expanduser()
 
 
-def _is_clips(path: pathlib.Path) -> bool:
+def _has_clip_merges(path: pathlib.Path) -> bool:
     try:
         return ClipBpe.load(path).fingerprint == _FINGERPRINT
     except (OSError, ValueError):

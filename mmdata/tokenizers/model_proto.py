@@ -1,7 +1,7 @@
-"""SentencePiece's model files: the part of their format that is read, checked and written here.
+"""SentencePiece's model files: the fields that are read, checked and written here.
 
-Source: sentencepiece `src/sentencepiece_model.proto`, version 0.2; fields that are not listed here
-survive reading and writing.
+Source: sentencepiece `src/sentencepiece_model.proto`, version 0.2; other fields are kept unchanged
+by reading and writing.
 """
 
 import math
@@ -20,12 +20,10 @@ UNIGRAM, BPE, WORD, CHAR = range(1, 5)
 """Types of models."""
 
 NUL = "\0"
-"""A piece that models with bytes may hold, and that no text becomes."""
+"""A piece that models with byte fallback may have, and that no text becomes."""
 
 _LONGEST_PIECE = 7999  # bytes, as in sentencepiece
-_MOST_NESTED = (
-    64  # user-defined pieces that begin a longer one; the room sentencepiece has for them
-)
+_MOST_NESTED = 64  # user-defined pieces that are prefixes of a longer one; sentencepiece's limit
 
 _TYPES = {
     "bool": descriptor_pb2.FieldDescriptorProto.TYPE_BOOL,
@@ -68,14 +66,14 @@ def _model_class() -> Any:
     for name, fields in _MESSAGES.items():
         message = file.message_type.add(name=name)
         for field in fields:
-            kind, of, number, *default = field.split()
-            entry = message.field.add(name=of, number=int(number), label=1)
+            kind, field_name, number, *default = field.split()
+            entry = message.field.add(name=field_name, number=int(number), label=1)
             if kind in _TYPES:
                 entry.type = _TYPES[kind]
             else:
                 entry.type = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
                 entry.type_name = f".{package}.{kind}"
-            if of == "pieces":
+            if field_name == "pieces":
                 entry.label = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
             if default:
                 entry.default_value = default[0]
@@ -89,7 +87,7 @@ Model: Any = _model_class()
 
 
 def fault(model: Any) -> str | None:
-    """Why sentencepiece, old or new, could not work with a model; None where it can."""
+    """Why an old or new sentencepiece could not use a model; None if both can."""
     kind, has_bytes = model.trainer_spec.model_type, model.trainer_spec.byte_fallback
     if not UNIGRAM <= kind <= CHAR:
         return f"model_type must be from {UNIGRAM} to {CHAR}; got {kind}"
@@ -103,34 +101,34 @@ def fault(model: Any) -> str | None:
             return f"piece {place} must be UTF-8; got {piece!r}"
         size = len(piece.encode())
         if not 0 < size <= _LONGEST_PIECE:
-            return f"piece {place} must be of 1 to {_LONGEST_PIECE:,} bytes; got {size:,}"
+            return f"piece {place} must have 1 to {_LONGEST_PIECE:,} bytes; got {size:,}"
         if NUL in piece and not (piece == NUL and has_bytes):
             return f"piece {place} must hold no NUL; got {piece!r}"
         if not NORMAL <= entry.type <= BYTE:
-            return f"piece {place} must be of a type from {NORMAL} to {BYTE}; got {entry.type}"
+            return f"piece {place} must have a type from {NORMAL} to {BYTE}; got {entry.type}"
         if not math.isfinite(entry.score):
             return f"piece {place} must have a finite score; got {entry.score}"
         pieces.append((piece, entry.type))
     unknown = sum(type_ == UNKNOWN for _, type_ in pieces)
     if unknown != 1:
         return f"there must be one unknown piece; got {unknown}"
-    if twice := _twice(pieces, kind):
-        return f"each piece must be there once; got more of {twice[:5]}"
+    if duplicates := _duplicates(pieces, kind):
+        return f"each piece must occur once; got duplicates of {duplicates[:5]}"
     nested = _nested(piece for piece, type_ in pieces if type_ == USER_DEFINED)
     if nested > _MOST_NESTED:
-        return f"at most {_MOST_NESTED} user-defined pieces must begin each other; got {nested}"
+        return f"at most {_MOST_NESTED} user-defined pieces may be nested prefixes; got {nested}"
     return None
 
 
-def _twice(pieces: Iterable[tuple[str, int]], kind: int) -> list[str]:
-    """The pieces that are there twice; but in BPE, one of a text may be that of a special token."""
+def _duplicates(pieces: Iterable[tuple[str, int]], kind: int) -> list[str]:
+    """The pieces that occur twice. Outside of BPE, a piece of text may equal a special one."""
     text = (NORMAL, USER_DEFINED, UNUSED)
     counts = Counter((piece, kind == BPE or type_ in text) for piece, type_ in pieces)
     return sorted(piece for (piece, _), count in counts.items() if count > 1)
 
 
 def _nested(pieces: Iterable[str]) -> int:
-    """The most pieces of which each begins the next."""
+    """The length of the longest chain of pieces in which each is a prefix of the next."""
     most = 0
     path: list[str] = []
     for piece in sorted(pieces):

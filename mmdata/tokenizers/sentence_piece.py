@@ -1,4 +1,4 @@
-"""SentencePiece's models: those of T5, SigLIP, Gemma and LLaMA, and learned ones."""
+"""SentencePiece models: those of T5, SigLIP, Gemma and LLaMA, and learned ones."""
 
 import dataclasses
 import functools
@@ -15,37 +15,37 @@ from typing_extensions import Self
 
 from mmdata.optional import require
 from mmdata.tokenizers import model_proto
-from mmdata.tokenizers.files import read, write
-from mmdata.tokenizers.learning import (
+from mmdata.tokenizers.tokenizer import Tokenizer
+from mmdata.tokenizers.vocabulary_files import read, write
+from mmdata.tokenizers.vocabulary_learning import (
     NO_TEXT,
     require_reserved_tokens,
     require_vocabulary_size,
-    watched,
+    with_progress,
 )
-from mmdata.tokenizers.tokenizer import Tokenizer
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
 """The first four tokens of each learned model."""
 
 _SPACE = "\u2581"
-_LONGEST_CAPTION = 1 << 30  # bytes; sentencepiece leaves longer ones out, and takes no larger limit
+_LONGEST_CAPTION = 1 << 30  # bytes; sentencepiece skips longer ones, and allows no larger limit
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class SentencePiece(Tokenizer):
-    """A model of the library sentencepiece, unigram or BPE; its ids and its text.
+    """A model of the library sentencepiece, unigram or BPE, with the library's ids and texts.
 
-    The model holds its own normalizer. Control pieces in a text, as "<s>", are text. In a unigram
-    model, a user-defined piece is split where other pieces overlap it and score better, as in
-    sentencepiece up to 0.2.1.
+    The model has its own normalizer. A control piece in a text, such as "<s>", is text. In a
+    unigram model, a user-defined piece is split where other pieces overlap it and score better, as
+    in sentencepiece up to 0.2.1.
 
     Attributes:
       model: The content of a `.model` file.
-      start_id, end_id: None where the model has no such piece; T5's and SigLIP's have no start.
-      pad_id: The model's; where it has none, as LLaMA's, `end_id`.
+      start_id, end_id: None if the model has no such piece; T5's and SigLIP's have no start.
+      pad_id: The model's; `end_id` if it has no pad, such as LLaMA's.
 
     Raises:
-      ValueError: `model` is empty, cut short, damaged, or no model.
+      ValueError: `model` is empty, truncated, damaged, or not a model.
 
     Source: Kudo and Richardson 2018, "SentencePiece".
     """
@@ -57,19 +57,19 @@ class SentencePiece(Tokenizer):
     def __post_init__(self) -> None:
         who = "SentencePiece(model=...) must be the content of a .model file"
         if not self.model:
-            raise ValueError(f"{who}; got none.")
+            raise ValueError(f"{who}; got no bytes.")
         try:
             parsed = self._parsed
         except DecodeError as err:
             raise ValueError(
-                f"{who}; got {len(self.model):,} bytes that are cut short or of another kind."
+                f"{who}; got {len(self.model):,} bytes, truncated or in another format."
             ) from err
         if not parsed.HasField("normalizer_spec"):  # the last part of the file
             raise ValueError(
                 f"{who}; got {len(self.model):,} bytes that end before its normalizer."
             )
         if found := model_proto.fault(parsed):
-            raise ValueError(f"{who}; in this one, {found}.")
+            raise ValueError(f"{who}; this one is invalid: {found}.")
         try:
             _ = self._processor
         except tf.errors.OpError as err:
@@ -86,28 +86,26 @@ class SentencePiece(Tokenizer):
         vocabulary_size: int = 8000,
         reserved_tokens: tuple[str, ...] = (),
     ) -> Self:
-        """Learns a unigram model from captions as they come.
+        """Learns a unigram model from captions, clean or not.
 
-        Each character of the captions is a piece, but those that stand only in special or reserved
-        tokens, from which sentencepiece learns nothing. Where the captions do not give as many
-        pieces as asked for, it takes all that a unigram model keeps: 650 of 300 COCO captions,
-        6,269 of 25,014. The same captions give the same model, in any order.
+        Each character of the captions is a piece, except those that occur only in special or
+        reserved tokens, from which sentencepiece learns nothing. If the captions do not give
+        `vocabulary_size` pieces, the model has as many as they give: 650 from 300 COCO captions,
+        6,269 from 25,014. The same captions in any order give the same model.
 
         Args:
-          captions: Text, held in memory.
-          vocabulary_size: Tokens at most, special and reserved ones included.
-          reserved_tokens: Tokens in brackets, as "[NAME]" or "<name>", for a model's own use. Their
-            ids begin at 4. No text becomes them, and they become no text.
+          captions: Text; held in memory.
+          vocabulary_size: Maximum number of tokens, with special and reserved ones.
+          reserved_tokens: As in `Word.learn`; they also become no text.
 
         Raises:
           ImportError: sentencepiece is not installed.
-          ValueError: The captions hold no text, the size is too small for their characters, or a
-            reserved token is not as described, there twice, or special.
+          ValueError: As in `Word.learn`, or the size is too small for the captions' characters.
         """
         require_reserved_tokens(reserved_tokens, SPECIAL_TOKENS)
         require_vocabulary_size(vocabulary_size, len(reserved_tokens))
         trainer = require("sentencepiece", extra="text").SentencePieceTrainer
-        texts = sorted(caption for caption in watched(captions) if caption.strip())
+        texts = sorted(caption for caption in with_progress(captions) if caption.strip())
         if not texts:
             raise ValueError(NO_TEXT)
         model = io.BytesIO()
@@ -141,18 +139,18 @@ class SentencePiece(Tokenizer):
 
     @functools.cached_property
     def vocabulary(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Each piece; a piece's place is its id."""
+        """Each piece; its index is its id."""
         return tuple(piece.piece for piece in self._parsed.pieces)
 
     def _control(self, place: int) -> int | None:
-        """The place itself, if a piece is there that text never becomes."""
+        """`place`, if the piece there is one that no text becomes; else None."""
         pieces = self._parsed.pieces
         there = 0 <= place < len(pieces) and pieces[place].type == model_proto.CONTROL
         return place if there else None
 
     @functools.cached_property
     def pad_id(self) -> int:
-        """What fills a sequence up: the model's pad, else its end, else its unknown piece."""
+        """The id for padding: the model's pad, else its end, else its unknown piece."""
         ids = (self._control(self._parsed.trainer_spec.pad_id), self.end_id, self.unknown_id)
         return next(place for place in ids if place is not None)
 
@@ -177,23 +175,23 @@ class SentencePiece(Tokenizer):
 
     @functools.cached_property
     def _processor(self) -> Any:
-        return _loaded(self._without(self._unmet) if self._unmet else self.model)
+        return _loaded(self._without(self._never_made) if self._never_made else self.model)
 
     @functools.cached_property
-    def _unmet(self) -> list[int]:
-        """The pieces that tensorflow-text would find in a text, and sentencepiece does not."""
+    def _never_made(self) -> list[int]:
+        """The pieces that tensorflow-text finds in texts, and sentencepiece does not."""
         kind = self._parsed.trainer_spec.model_type
         longest = {model_proto.UNIGRAM: 0, model_proto.WORD: math.inf}.get(kind, 1)  # characters
-        silent = (model_proto.CONTROL, model_proto.UNUSED)
+        special = (model_proto.CONTROL, model_proto.UNUSED)
         return [
             place
             for place, piece in enumerate(self._parsed.pieces)
             if piece.piece == model_proto.NUL
-            or (piece.type in silent and len(piece.piece) <= longest)
+            or (piece.type in special and len(piece.piece) <= longest)
         ]
 
     def _without(self, places: Iterable[int]) -> Any:
-        """The model with other texts, which are never met, for the pieces at these places."""
+        """The model with the pieces at `places` renamed, so that no text becomes them."""
         model = model_proto.Model.FromString(self.model)
         for place in places:
             piece = model.pieces[place]
@@ -202,7 +200,7 @@ class SentencePiece(Tokenizer):
 
     @functools.cached_property
     def _nul_ids(self) -> tuple[int, int] | None:
-        """The ids of U+0000 and of its byte; None where the model has no such piece."""
+        """The ids of U+0000 and of its byte; None if the model has no such piece."""
         if model_proto.NUL not in self.vocabulary:
             return None
         return self.vocabulary.index(model_proto.NUL), self.vocabulary.index("<0x00>")
@@ -219,26 +217,27 @@ class SentencePiece(Tokenizer):
         if not self._adds_one_space:
             return text
         types = [piece.type for piece in self._parsed.pieces]
-        says = tf.constant([kind != model_proto.CONTROL for kind in types])
+        is_text = tf.constant([kind != model_proto.CONTROL for kind in types])
         begins = tf.constant([piece.startswith(_SPACE) for piece in self.vocabulary])
-        first = tf.ragged.boolean_mask(ids, tf.gather(says, ids))[:, :1]
+        first = tf.ragged.boolean_mask(ids, tf.gather(is_text, ids))[:, :1]
         added = tf.reduce_any(tf.gather(begins, first), axis=-1)
         return tf.where(added, tf.strings.regex_replace(text, "^ ", ""), text)
 
     @property
     def _adds_one_space(self) -> bool:
-        """Whether it puts a space before a text and keeps all others, as LLaMA's."""
+        """Whether it adds a space before a text and keeps all others, as LLaMA's does."""
         normalizer = self._parsed.normalizer_spec
         return bool(normalizer.add_dummy_prefix and not normalizer.remove_extra_whitespaces)
 
     @functools.cached_property
     def _decoder(self) -> Any:
-        """Where a model adds one space, tensorflow-text would take all of them off: it takes none.
+        """The processor for `detokenize`.
 
-        sentencepiece takes off that one.
+        If the model adds one space, sentencepiece removes that one, and tensorflow-text all leading
+        spaces. This model makes tensorflow-text remove none; `_join` removes the one.
         """
         nul = [] if self._nul_ids is None else [self._nul_ids[0]]
-        if not self._adds_one_space and self._unmet == nul:
+        if not self._adds_one_space and self._never_made == nul:
             return self._processor
         model = self._without(nul)
         model.normalizer_spec.add_dummy_prefix &= not self._adds_one_space
@@ -254,7 +253,7 @@ class SentencePiece(Tokenizer):
 
         Raises:
           FileNotFoundError: There is no such file.
-          ValueError: The file is no such model.
+          ValueError: The file is not a valid model.
         """
         content = read(path)
         try:
@@ -264,7 +263,7 @@ class SentencePiece(Tokenizer):
 
 
 def _loaded(model: Any) -> Any:
-    """Loads a model, or its content, into tensorflow-text."""
+    """Loads a model, parsed or as bytes, into tensorflow-text."""
     content = model if isinstance(model, bytes) else model.SerializeToString()
     with tf.init_scope(), tf.device("CPU:0"):
         return tf_text.SentencepieceTokenizer(content, out_type=tf.int32)

@@ -1,4 +1,4 @@
-"""What every tokenizer is: a vocabulary, and two functions inside the graph."""
+"""`Tokenizer`: a vocabulary, and two functions that run in the graph."""
 
 import abc
 import hashlib
@@ -11,14 +11,15 @@ from typing_extensions import Self
 
 
 class Tokenizer(abc.ABC):
-    """Text to ids and back, inside the graph.
+    """Text to ids and back, in the graph.
 
-    Tokenizers are values: two of one class are equal when their files are.
+    Tokenizers are values: two of one class are equal if their files are.
 
     Attributes:
-      vocabulary: Each token; a token's place is its id.
-      cleaning: The preset of `Clean` whose text it was made for.
-      sequence_length: Tokens of a sequence of the model it belongs to; None where it has none.
+      vocabulary: The tokens; the index of a token is its id.
+      cleaning: The preset of `Clean` for its text.
+      sequence_length: Sequence length of the model that it belongs to; None if there is no such
+        model.
     """
 
     cleaning: ClassVar[str] = "lower"
@@ -29,31 +30,31 @@ class Tokenizer(abc.ABC):
     @property
     @abc.abstractmethod
     def pad_id(self) -> int:
-        """What fills a sequence up."""
+        """The id for padding."""
 
     @property
     @abc.abstractmethod
     def start_id(self) -> int | None:
-        """What stands in front of a sequence; None for models that want nothing there."""
+        """The id that begins a sequence; None if none does."""
 
     @property
     @abc.abstractmethod
     def end_id(self) -> int | None:
-        """What stands behind a sequence; None for models that want nothing there."""
+        """The id that ends a sequence; None if none does."""
 
     @property
     @abc.abstractmethod
     def unknown_id(self) -> int | None:
-        """What the vocabulary lacks becomes this; None where it lacks nothing."""
+        """The id of text that is not in the vocabulary; None if there is no such text."""
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of tokens, special ones included."""
+        """Number of tokens, with the special ones."""
         return len(self.vocabulary)
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits that differ when the class or what it was made from does."""
+        """32 hex digits; they differ if the class or the fields do."""
         digest = hashlib.blake2b(type(self).__name__.encode(), digest_size=16)
         for part in self._parts():
             digest.update(b"\n" + part)
@@ -69,7 +70,7 @@ class Tokenizer(abc.ABC):
     def tokenize(self, text: Any) -> Any:
         """Splits text into ids: string [...] -> int32 [..., None], ragged; [n] for a scalar.
 
-        Adds no special tokens. What the vocabulary lacks becomes `unknown_id`.
+        Adds no special tokens. What is not in the vocabulary becomes `unknown_id`.
         """
         if isinstance(text, tf.RaggedTensor):
             return tf.ragged.map_flat_values(self.tokenize, text)
@@ -85,7 +86,7 @@ class Tokenizer(abc.ABC):
     def detokenize(self, ids: Any) -> Any:
         """Turns ids back into text: int [..., t], dense or ragged -> string [...].
 
-        Leaves out the special tokens but the unknown one.
+        Leaves out special tokens, except the unknown one.
 
         Raises:
           tf.errors.InvalidArgumentError: An id is not in the vocabulary.
@@ -105,14 +106,14 @@ class Tokenizer(abc.ABC):
         return self._join(tf.ragged.boolean_mask(ids, self._is_text(ids)))
 
     def _is_text(self, ids: Any) -> Any:
-        """Which ids say something: int [n, None], ragged -> bool, as ragged."""
-        silent = {self.pad_id, self.start_id, self.end_id} - {None}
-        special = tf.constant(sorted(silent), ids.dtype)  # type: ignore[type-var]
+        """Which ids are text, not special: int [n, None], ragged -> bool, equally ragged."""
+        special_ids = {self.pad_id, self.start_id, self.end_id} - {None}
+        special = tf.constant(sorted(special_ids), ids.dtype)  # type: ignore[type-var]
         return tf.reduce_all(ids[..., tf.newaxis] != special, axis=-1)
 
     @abc.abstractmethod
     def _parts(self) -> Iterable[bytes]:
-        """What it was made from, without line feeds or of fixed number: for the fingerprint."""
+        """The content for the fingerprint: without line feeds, or of a fixed number of parts."""
 
     @abc.abstractmethod
     def _tokenize(self, text: Any) -> Any:
@@ -124,14 +125,14 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the files that `load` reads; none is ever half-written."""
+        """Writes the files that `load` reads; never half-written."""
 
     @classmethod
     @abc.abstractmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads files as the ecosystem has them, or as `save` wrote them.
+        """Reads files in the format that other libraries use, which `save` writes, too.
 
         Raises:
           FileNotFoundError: There is no such file.
-          ValueError: The file is not of this kind; the message says where.
+          ValueError: The file is invalid; the message says where.
         """

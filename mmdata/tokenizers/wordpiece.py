@@ -10,35 +10,38 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text as tf_text
 from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
-from typing_extensions import Self
 
-from mmdata.tokenizers.learning import count, first_tokens
-from mmdata.tokenizers.listed import RESERVED_TOKEN, SPECIAL_TOKENS, Listed
-from mmdata.tokenizers.words import join_words, split_parts, stand_alone
+from mmdata.tokenizers.vocabulary_learning import LearnedVocabulary, count_tokens
+from mmdata.tokenizers.vocabulary_tokenizer import RESERVED_TOKEN, SPECIAL_TOKENS
+from mmdata.tokenizers.word_splitting import join_words, separate_symbols, split_parts
 
 BERT_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-"""What BERT's vocabularies call the special tokens."""
+"""The special tokens of BERT's vocabularies, in the same order."""
 
 _LONGEST_WORD = 100  # characters
 _LONGEST_TOKEN = 256  # bytes
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class WordPiece(Listed):
+class WordPiece(LearnedVocabulary):
     """BERT's tokenizer: the longest pieces of a word that the vocabulary holds, from the left.
 
-    A word of more than 100 characters is unknown. Reads BERT's vocabularies as well: their special
-    tokens are "[PAD]", "[UNK]", "[CLS]" and "[SEP]", at any place.
+    A word of more than 100 characters is unknown. Also reads BERT's vocabularies: their special
+    tokens are "[PAD]", "[UNK]", "[CLS]" and "[SEP]", in any place.
+
+    `learn` reaches `vocabulary_size` if the captions have that many different pieces: it searches
+    for the minimum count of a piece, and cuts off the rarest ones. Single characters come before
+    all other pieces, whatever their count.
 
     On text from `Clean.preset("bert")`, its ids are those that Hugging Face's
-    `BertWordPieceTokenizer` gives for the raw text, but for two things. No text becomes a special
-    token. And 953 of the 1,112,064 characters come out otherwise: 256 Han characters, U+2B820 to
-    U+2B91F, stand alone here as in BERT; 691 marks, capitals and punctuation marks are newer than
-    Unicode 8, after which Hugging Face's tables end; 6 have changed their category since.
+    `BertWordPieceTokenizer` gives for the raw text, with two exceptions. No text becomes a special
+    token. And 953 of the 1,112,064 characters differ: 256 Han characters, U+2B820 to U+2B91F, are
+    separate words here, as in BERT; 691 marks, capitals and punctuation marks are newer than
+    Unicode 8, where Hugging Face's tables end; 6 have changed their category since.
 
     Attributes:
-      vocabulary: Each token once; a token's place is its id. Holds the four `SPECIAL_TOKENS` or
-        `BERT_TOKENS`. No token is empty, of more than 256 bytes, or holds a line feed or U+0000.
+      vocabulary: Each token once; its index is its id. Holds the four `SPECIAL_TOKENS` or
+        `BERT_TOKENS`. No token is empty, has more than 256 bytes, or holds a line feed or U+0000.
 
     Raises:
       ValueError: The vocabulary is not as described.
@@ -52,8 +55,8 @@ class WordPiece(Listed):
         cut = [token for token in self.vocabulary if "\0" in token]
         if cut:
             raise ValueError(
-                "WordPiece(vocabulary=...) must hold no U+0000, at which tensorflow-text cuts; got "
-                f"{cut[:5]}."
+                "WordPiece(vocabulary=...) must hold no U+0000, which ends a token in "
+                f"tensorflow-text; got {cut[:5]}."
             )
         sizes = ((len(token.removeprefix("##").encode()), token) for token in self.vocabulary)
         longer = [token for size, token in sizes if size > _LONGEST_TOKEN]
@@ -74,44 +77,20 @@ class WordPiece(Listed):
         missing = set(self._special_tokens) - set(self.vocabulary)
         if missing or len(self.vocabulary) == len(SPECIAL_TOKENS):
             raise ValueError(
-                f"{who} must hold {', '.join(SPECIAL_TOKENS)}, or as BERT's "
+                f"{who} must hold {', '.join(SPECIAL_TOKENS)}, or BERT's "
                 f"{', '.join(BERT_TOKENS)}, and other tokens; got {len(self.vocabulary):,} "
-                f"token(s), the first being {list(self.vocabulary[:4])}."
+                f"token(s), beginning with {list(self.vocabulary[:4])}."
             )
 
     @classmethod
-    def learn(
-        cls,
-        captions: Iterable[str],
-        *,
-        vocabulary_size: int = 8000,
-        reserved_tokens: tuple[str, ...] = (),
-    ) -> Self:
-        """Learns pieces from clean captions.
-
-        Reaches `vocabulary_size` wherever the captions hold that many different pieces: it searches
-        the count above which a piece is kept, and cuts the rarest ones. Single characters come
-        before all other pieces, whatever their count.
-
-        Args:
-          captions: Clean text, from a stream of any length.
-          vocabulary_size: Tokens at most, special and reserved ones included, >= 5.
-          reserved_tokens: Tokens in brackets, as "[NAME]" or "<name>", for a model's own use. Their
-            ids begin at 4. No text becomes them.
-
-        Raises:
-          ValueError: The captions hold no word, the size is too small, or a reserved token is not
-            as described, there twice, or special.
-        """
-        first = first_tokens(vocabulary_size, reserved_tokens)
-        counts = count(captions, split_parts)
+    def _learned(cls, captions: Iterable[str], size: int) -> list[str]:
+        counts = count_tokens(captions, split_parts)
         counts.pop("\0", None)
-        size = vocabulary_size - len(first)
-        return cls((*first, *_pieces(counts, _threshold(counts, size))[:size]))
+        return _pieces(counts, _threshold(counts, size))[:size]
 
     @property
     def cleaning(self) -> str:  # type: ignore[override]
-        """Is "lower" for learned vocabularies; for BERT's "bert", for its cased ones "light"."""
+        """The preset: "lower" if learned, "bert" for BERT's, "light" for BERT's cased ones."""
         if self._special_tokens == SPECIAL_TOKENS:
             return "lower"
         return "light" if self._keeps_case else "bert"
@@ -172,17 +151,17 @@ class WordPiece(Listed):
 def _lengthen(text: Any) -> Any:
     """Makes words of over 100 characters longer than 400 bytes: string [n] -> string [n].
 
-    BERT's limit is 100 characters, tensorflow-text's is in bytes: a word of 100 has 400 at most.
-    Few texts are long enough for such a word, so this costs the others nothing.
+    BERT's limit is in characters, tensorflow-text's in bytes: 100 characters are at most 400 bytes.
+    Only texts of more than 100 bytes cost time, and few are that long.
     """
     long = tf.where(tf.strings.length(text) > _LONGEST_WORD)
-    words = stand_alone(tf.gather_nd(text, long))
+    words = separate_symbols(tf.gather_nd(text, long))
     longer = tf.strings.regex_replace(words, rf"[^ ]{{{_LONGEST_WORD + 1},}}", r"\0\0\0\0")
     return tf.tensor_scatter_nd_update(text, long, longer)
 
 
 def _threshold(counts: Counter[str], size: int) -> int:
-    """The largest count for which at least `size` pieces occur as often, 1 where there is none."""
+    """The largest count that at least `size` pieces have; 1 if there is none."""
     low, high = 1, max(counts.values())
     while low < high:
         middle = (low + high + 1) // 2
@@ -194,7 +173,7 @@ def _threshold(counts: Counter[str], size: int) -> int:
 
 
 def _pieces(counts: Counter[str], threshold: int) -> list[str]:
-    """Single characters, and pieces of at least that count, commonest first."""
+    """Single characters, then pieces with at least that count, each the most common first."""
     pieces: list[str] = learner.learn(
         sorted(counts.items()),
         vocab_size=1,

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmdata.dataset import Dataset
 from mmdata.explore.sheet import caption_sheet
-from mmdata.models import captioner, dual_encoder, recall_at_k
+from mmdata.models import Captioner, DualEncoder, recall_at_k
 from mmdata.pairing.problems import OnProblem
 from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
@@ -70,7 +70,7 @@ class Outcome:
 def train_captioner(
     pairs: Pairs, settings: Settings, attributes: Attributes | None, verbose: int
 ) -> Outcome:
-    """Trains `captioner`, and measures its captions of validation images by BLEU.
+    """Trains a `Captioner`, and measures its captions of validation images by BLEU.
 
     Args:
       pairs: The pairs to train on; split 80/10/10 unless they have splits already.
@@ -79,7 +79,7 @@ def train_captioner(
       verbose: As in `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line per epoch.
     """
     ds = _training_set(pairs, settings, "captioning")
-    model = _fit(captioner, ds, settings, verbose)
+    model = _fit(Captioner.from_dataset, ds, settings, verbose)
     held_out = _held_out(pairs, settings, ds.tokenizer, _DESCRIBED)
     images = held_out.arrays["images"]
     captions = _texts(ds.tokenizer, model.generate(images))
@@ -114,7 +114,7 @@ def train_captioner(
 
 
 def train_dual_encoder(pairs: Pairs, settings: Settings, verbose: int) -> Outcome:
-    """Trains `dual_encoder`, and measures search from validation captions to images and back.
+    """Trains a `DualEncoder`, and measures search from validation captions to images and back.
 
     Args:
       pairs: The pairs to train on; split 80/10/10 unless they have splits already.
@@ -122,7 +122,7 @@ def train_dual_encoder(pairs: Pairs, settings: Settings, verbose: int) -> Outcom
       verbose: As in `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line per epoch.
     """
     ds = _training_set(pairs, settings, "retrieval")
-    model = _fit(dual_encoder, ds, settings, verbose)
+    model = _fit(DualEncoder.from_dataset, ds, settings, verbose)
     held_out = _held_out(pairs, settings, ds.tokenizer, _GALLERY)
     arrays, ids = held_out.arrays, held_out.arrays["image_id"]
     images = model.encode_images(arrays["images"])
@@ -177,9 +177,7 @@ def _fit(make: Any, ds: Dataset, settings: Settings, verbose: int) -> Any:
     steps = settings.epochs * len(ds)
     keras.utils.set_random_seed(settings.seed)
     model = make(
-        ds.tokenizer,
-        image_size=settings.image_size,
-        sequence_length=settings.sequence_length,
+        ds,
         learning_rate=keras.optimizers.schedules.CosineDecay(
             0.0, steps, warmup_target=settings.learning_rate, warmup_steps=steps // 10
         ),

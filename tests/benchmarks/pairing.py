@@ -1,6 +1,6 @@
 """Times `mmdata.read` and the scan beside the least that any program must do for the same files.
 
-    python tests/benchmarks/pairing.py [--pairs 1000000] [--captions 600000] [--rounds 3]
+    python -m tests.benchmarks.pairing [--pairs 1000000] [--captions 600000] [--rounds 3]
 
 Generates, in a temporary folder, nested folders of 500 images and `.txt` files each, and a COCO
 captions file with its images. Prints medians, and ratios of CPU and of wall time:
@@ -17,14 +17,11 @@ warms the file cache, does not count.
 import argparse
 import gc
 import json
-import multiprocessing
 import os
 import pathlib
-import resource
 import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,12 +30,13 @@ from mmdata.files.scan import scan
 from mmdata.pairing.layouts import coco
 from mmdata.pairing.layouts.documents import load
 from mmdata.pairing.texts import TextDecoder
+from tests.benchmarks.inputs import SENTENCE
+from tests.benchmarks.measuring import isolated, memory, ratio, timed
 
 FOLDER = 500
 LINKS = 50_000
 """Names of one file; some file systems allow 65,000."""
 
-CAPTION = "A brown dog number {} runs along the beach behind a red ball."
 Figures = dict[str, float]
 
 
@@ -54,7 +52,7 @@ def generate(root: pathlib.Path, pairs: int, captions: int) -> None:
         if number % FOLDER == 0:
             folder.mkdir(parents=True)
         os.link(content, folder / f"image-{number:07}.jpg")
-        (folder / f"image-{number:07}.txt").write_text(CAPTION.format(number))
+        (folder / f"image-{number:07}.txt").write_text(SENTENCE.format(number))
     images = [f"{number:012}.jpg" for number in range(captions // 5)]
     (root / "coco").mkdir()
     for image in images:
@@ -80,17 +78,16 @@ def coco_document(images: list[str]) -> dict[str, list[dict[str, object]]]:
             for number, image in enumerate(images)
         ],
         "annotations": [
-            {"image_id": number // 5, "id": number, "caption": CAPTION.format(number)}
+            {"image_id": number // 5, "id": number, "caption": SENTENCE.format(number)}
             for number in range(5 * len(images))
         ],
     }
 
 
-def timed(run: Callable[[], object]) -> Figures:
+def seconds(run: Callable[[], object]) -> Figures:
     """Seconds of CPU and of wall time that a call takes."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    run()
-    return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+    cpu, wall = timed(run)
+    return {"cpu": cpu, "wall": wall}
 
 
 def walk(root: str) -> Figures:
@@ -107,26 +104,19 @@ def walk(root: str) -> Figures:
                         with open(entry.path) as file:
                             texts.append(file.read())
 
-    return timed(run)
+    return seconds(run)
 
 
 def sidecar(root: str) -> Figures:
     """Reads the pairs, and looks at the memory of the process."""
     kept = []
     gc.collect()
-    before = resident()
-    figures = timed(lambda: kept.append(mmdata.read(os.path.join(root, "pairs"))))
+    before, _ = memory()
+    figures = seconds(lambda: kept.append(mmdata.read(os.path.join(root, "pairs"))))
     gc.collect()
     text = len(kept[0].images.data) + len(kept[0].captions.data)
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    stay = (resident() - before - text) / len(kept[0])
-    return figures | {"stay": stay, "peak": (peak - before - text) / len(kept[0])}
-
-
-def resident() -> int:
-    """Bytes of memory that the process holds. Linux only."""
-    pages = pathlib.Path("/proc/self/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    stay, peak = ((held - before - text) / len(kept[0]) for held in memory())
+    return figures | {"stay": stay, "peak": peak}
 
 
 def bare_reads(root: str) -> Figures:
@@ -142,7 +132,7 @@ def bare_reads(root: str) -> Figures:
             list(pool.map(read, [paths[i : i + 256] for i in range(0, len(paths), 256)]))
 
     paths = mmdata.read(os.path.join(root, "pairs")).paths
-    return timed(run)
+    return seconds(run)
 
 
 def first_scan(root: str) -> Figures:
@@ -155,25 +145,25 @@ def later_scan(root: str) -> Figures:
     """Scans the images again."""
     pairs = mmdata.read(os.path.join(root, "pairs"))
     images = list(pairs.images)
-    return timed(lambda: scan(pairs.root, images))
+    return seconds(lambda: scan(pairs.root, images))
 
 
 def json_load(root: str) -> Figures:
     """Parses the captions file."""
     with open(os.path.join(root, "coco.json")) as file:
-        return timed(lambda: json.load(file))
+        return seconds(lambda: json.load(file))
 
 
 def coco_file(root: str) -> Figures:
     """Reads the captions file."""
     path = os.path.join(root, "coco.json")
-    return timed(lambda: coco.read(load(path, TextDecoder())))
+    return seconds(lambda: coco.read(load(path, TextDecoder())))
 
 
 def coco_pairs(root: str) -> Figures:
     """Reads the captions file and pairs it with its images."""
     images, captions = os.path.join(root, "coco"), os.path.join(root, "coco.json")
-    return timed(lambda: mmdata.read(images, captions))
+    return seconds(lambda: mmdata.read(images, captions))
 
 
 COMPARED = {
@@ -181,12 +171,6 @@ COMPARED = {
     bare_reads: (first_scan, later_scan),
     json_load: (coco_file, coco_pairs),
 }
-
-
-def measure(run: Callable[[str], Figures], root: str) -> Figures:
-    """Runs a measurement in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(run, (root,))
 
 
 def main() -> None:
@@ -212,14 +196,14 @@ def compare(
     rounds: int,
 ) -> None:
     """Prints the medians of some measurements, and their ratios to the first."""
-    found = [{run: measure(run, root) for run in (base, *others)} for _ in range(rounds + 1)][1:]
+    found = [{run: isolated(run, root) for run in (base, *others)} for _ in range(rounds + 1)][1:]
     for run in (base, *others):
         line = f"{run.__name__:>11}"
         for name in found[0][run]:
             line += f"  {name} {statistics.median(figures[run][name] for figures in found):8.2f}"
         for name in ("cpu", "wall"):
-            ratios = [figures[run][name] / figures[base][name] for figures in found]
-            line += f"  {name} ratio {statistics.median(ratios):.2f}"
+            ours, theirs = ([figures[one][name] for figures in found] for one in (run, base))
+            line += f"  {name} ratio {ratio(ours, theirs):.2f}"
         print(line, flush=True)
 
 

@@ -1,6 +1,6 @@
 """Measures what it costs to begin anywhere in an epoch, and what more images cost in memory.
 
-    python tests/benchmarks/position.py IMAGES [--rows 1000 10000 100000] [--order 10000000]
+    python -m tests.benchmarks.position IMAGES [--rows 1000 10000 100000] [--order 10000000]
 
 Links to the JPEG files of a folder, with a table of captions, stand for datasets of many rows; the
 first part takes the last number of `--rows`. Prints, each from a process of its own:
@@ -16,10 +16,8 @@ first part takes the last number of `--rows`. Prints, each from a process of its
 import argparse
 import csv
 import itertools
-import multiprocessing
 import os
 import pathlib
-import re
 import shutil
 import statistics
 import tempfile
@@ -27,11 +25,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tests.benchmarks.inputs import SENTENCE
+from tests.benchmarks.measuring import isolated, memory, ratio
+
 BATCH = 32
 BATCHES = 200
 ROUNDS = 9
 LATE = 0.9
-CAPTION = "A brown dog number {} runs along the beach behind a red ball."
 
 
 def generate(root: pathlib.Path, photos: list[str], rows: int) -> None:
@@ -47,14 +47,12 @@ def generate(root: pathlib.Path, photos: list[str], rows: int) -> None:
         for number in range(rows):
             name = f"image-{number:07}.jpg"
             os.link(copies[number % len(copies)], root / "images" / name)
-            table.writerow((name, CAPTION.format(number)))
+            table.writerow((name, SENTENCE.format(number)))
 
 
-def held() -> tuple[float, float]:
-    """Megabytes of memory that the process holds, and the most that it held. Linux only."""
-    status = pathlib.Path("/proc/self/status").read_text("utf-8")
-    now, most = (re.findall(rf"{field}:\s+(\d+) kB", status)[0] for field in ("VmRSS", "VmHWM"))
-    return int(now) / 1000, int(most) / 1000
+def held() -> tuple[float, ...]:
+    """Megabytes of memory that the process holds, and the most that it held."""
+    return tuple(size / 1e6 for size in memory())
 
 
 def first_batch(begin: Callable[[int], Iterable[Any]], step: int) -> float:
@@ -65,14 +63,15 @@ def first_batch(begin: Callable[[int], Iterable[Any]], step: int) -> float:
     return 1e3 * (time.perf_counter() - asked)  # before the iterator ends, which takes time, too
 
 
-def beginnings(begin: Callable[[int], Iterable[Any]], steps: int) -> tuple[float, float, float]:
+def beginnings(
+    begin: Callable[[int], Iterable[Any]], steps: int
+) -> tuple[float, float, float | None]:
     """Medians at step 0 and at 90 % of an epoch, and of the ratios; the first round warms up."""
     pairs = [
         (first_batch(begin, 0), first_batch(begin, int(LATE * steps))) for _ in range(ROUNDS + 1)
     ][1:]
-    ratio = statistics.median(late / early for early, late in pairs)
-    early, late = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return early, late, ratio
+    early, late = zip(*pairs, strict=True)
+    return statistics.median(early), statistics.median(late), ratio(late, early)
 
 
 def built(root: str) -> Any:
@@ -83,13 +82,13 @@ def built(root: str) -> Any:
     return mmdata.build(images, captions, text="byte", sequence_length=80)
 
 
-def at(root: str) -> tuple[float, float, float]:
+def at(root: str) -> tuple[float, float, float | None]:
     """Begins a dataset at two places."""
     ds = built(root)
     return beginnings(ds.at, len(ds))
 
 
-def order(rows: int) -> tuple[tuple[float, float, float], tuple[float, float]]:
+def order(rows: int) -> tuple[tuple[float, float, float | None], tuple[float, ...]]:
     """Begins an order at two places, and looks at the memory of the process."""
     import tensorflow as tf
 
@@ -103,7 +102,7 @@ def order(rows: int) -> tuple[tuple[float, float, float], tuple[float, float]]:
     return beginnings(begin, -(-rows // BATCH)), held()
 
 
-def memory(root: str) -> tuple[float, float, float]:
+def training(root: str) -> tuple[float, ...]:
     """What a process holds after a while of training, and at most; and the text, in megabytes."""
     ds = built(root)
     epochs = itertools.chain.from_iterable(itertools.repeat(ds))
@@ -111,15 +110,6 @@ def memory(root: str) -> tuple[float, float, float]:
         pass
     text = len(ds.pairs.images.data) + len(ds.pairs.captions.data)
     return *held(), text / 1e6
-
-
-def measure(run: Callable[..., Any], *arguments: Any) -> Any:
-    """Runs a measurement in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        measured = pool.apply(run, arguments)
-        pool.close()
-        pool.join()  # its own end, not one from outside, which would leave locks behind
-    return measured
 
 
 def main() -> None:
@@ -138,20 +128,20 @@ def main() -> None:
         roots = {rows: os.path.join(folder, str(rows)) for rows in args.rows}
         for rows, root in roots.items():
             generate(pathlib.Path(root), photos, rows)
-        print_beginnings(f"at, {args.rows[-1]:,} rows", *measure(at, roots[args.rows[-1]]))
-        (_, few), (times, many) = measure(order, 10), measure(order, args.order)
+        print_beginnings(f"at, {args.rows[-1]:,} rows", *isolated(at, roots[args.rows[-1]]))
+        (_, few), (times, many) = isolated(order, 10), isolated(order, args.order)
         print_beginnings(f"order, {args.order:,} rows", *times)
         added = (ours - theirs for ours, theirs in zip(many, few, strict=True))
         print("order: adds {:.1f} MB, at most {:.1f}".format(*added))
         for rows, root in roots.items():
             print("memory, {:,} rows: {:.0f} MB, at most {:.0f}; paths and captions {:.2f}".format(
-                rows, *measure(memory, root)
+                rows, *isolated(training, root)
             ), flush=True)  # fmt: skip
 
 
-def print_beginnings(what: str, early: float, late: float, ratio: float) -> None:
+def print_beginnings(what: str, early: float, late: float, share: float) -> None:
     """Prints a line of `beginnings`."""
-    print(f"{what}: step 0 {early:.1f} ms, at 90 % {late:.1f} ms, ratio {ratio:.2f}", flush=True)
+    print(f"{what}: step 0 {early:.1f} ms, at 90 % {late:.1f} ms, ratio {share:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Times an epoch of `mmdata.build` beside a bare `tf.data` map of the same files.
 
-    python tests/benchmarks/reading.py IMAGES [CAPTIONS] [--rounds 7]
+    python -m tests.benchmarks.reading IMAGES [CAPTIONS] [--rounds 7]
 
 Both read, decode with libjpeg's accurate transform, resize in two passes, scale to 0..1 and batch;
 `build` also orders, looks up, guards, cleans, tokenizes and packs. Prints milliseconds an image and
@@ -9,13 +9,15 @@ the median of the ratios, round by round, of CPU time and of wall time.
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 
 import tensorflow as tf
 
 import mmdata
 from mmdata.stages.resize import Resize
+from tests.benchmarks.measuring import ratio, three_digits, timed
 
 SIZE = (224, 224)
 BATCH = 32
@@ -35,14 +37,6 @@ def bare(files: list[str]) -> tf.data.Dataset:
     return ds.prefetch(tf.data.AUTOTUNE)
 
 
-def epoch(batches: Iterable[object]) -> tuple[float, float]:
-    """Seconds of CPU and of wall time that one iteration takes."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    for _ in batches:
-        pass
-    return time.process_time() - cpu, time.perf_counter() - wall
-
-
 def main() -> None:
     """Runs the rounds, in turn, and prints the table."""
     parser = argparse.ArgumentParser(
@@ -56,27 +50,19 @@ def main() -> None:
     ours = mmdata.build(args.images, args.captions, batch_size=BATCH, on_problem="drop")
     pairs = ours.pairs
     files = [pairs.path(row) for row in range(len(pairs)) for _ in pairs.captions_of(row)]
-    theirs = bare(files)
-    runs: dict[str, Callable[[], tuple[float, float]]] = {
-        "bare tf.data": lambda: epoch(theirs),
-        "mmdata.build": lambda: epoch(ours),
-    }
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for number in range(args.rounds + 1):
-        for name, run in runs.items():
-            measured = run()
-            if number:  # the first round warms the file cache
-                times[name].append(measured)
-
-    for name, measured_rounds in times.items():
-        cpu, wall = (statistics.median(column) for column in zip(*measured_rounds, strict=True))
-        print(f"{name}: {1e3 * cpu / len(files):.2f} CPU ms, {1e3 * wall / len(files):.2f} wall ms")
-    ratios = [
-        [a / b for a, b in zip(us, them, strict=True)]
-        for us, them in zip(times["mmdata.build"], times["bare tf.data"], strict=True)
+    runs: list[Callable[[], object]] = [
+        partial(deque, batches, maxlen=0) for batches in (bare(files), ours)
     ]
-    cpu, wall = (statistics.median(column) for column in zip(*ratios, strict=True))
-    print(f"ratio: {cpu:.3f} CPU, {wall:.3f} wall")
+    rounds = [[timed(run) for run in runs] for _ in range(args.rounds + 1)][
+        1:
+    ]  # the first warms up
+    theirs_by_kind, ours_by_kind = (zip(*times, strict=True) for times in zip(*rounds, strict=True))
+    for kind, theirs, mine in zip(("CPU", "wall"), theirs_by_kind, ours_by_kind, strict=True):
+        bare_ms, our_ms = (1e3 * statistics.median(times) / len(files) for times in (theirs, mine))
+        print(
+            f"{kind} ms an image: bare tf.data {bare_ms:.2f}, mmdata.build {our_ms:.2f}, "
+            f"ratio {three_digits(ratio(mine, theirs))}"
+        )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from mmdata.captions.token_counts import TokenCounts
 from mmdata.pairing.problems import problems_of
 from mmdata.pairs.pairs import Pairs, Row
 from mmdata.tokenizers import Byte, Tokenizer, WordPiece
-from mmdata.tokenizers.listed import SPECIAL_TOKENS
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
 

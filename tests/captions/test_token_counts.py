@@ -18,7 +18,7 @@ from mmdata.pairs.strings import Strings
 from mmdata.stages.captions import Template
 from mmdata.stages.clean import Clean
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
-from mmdata.tokenizers.listed import SPECIAL_TOKENS
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS
 
 WORDS = Word((*SPECIAL_TOKENS, "a", "red", "boat", "photo", "of"))
 PIECES = WordPiece((*SPECIAL_TOKENS, "a", "red", "boat", "##s"))

@@ -16,7 +16,7 @@ from mmdata.pairs.pairs import Pairs, Row
 from mmdata.stages.captions import Template
 from mmdata.stages.clean import Clean
 from mmdata.tokenizers import LEARNED, Byte, Tokenizer, Word, WordPiece
-from mmdata.tokenizers.listed import SPECIAL_TOKENS
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS
 
 CAPTIONS = ["A red boat.", "a RED car", "two boats", "a zebra at night"]
 WORDS = Text(tokenizer="word")

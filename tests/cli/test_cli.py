@@ -1,4 +1,4 @@
-"""The command line, as a person would type it."""
+"""The command line, as a person types it."""
 
 import io
 import json
@@ -23,21 +23,21 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-COMMANDS = ("pair", "verify", "report", "show", "train", "cache", "bench")
+COMMANDS = ("pair", "verify", "report", "show", "train", "cache")
 
 
 def test_help_names_every_command_in_order() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    told = result.output.partition("Commands:")[2].splitlines()
-    listed = [line.split()[0] for line in told if line.startswith("  ")][: len(COMMANDS)]
+    lines = result.output.partition("Commands:")[2].splitlines()
+    listed = [line.split()[0] for line in lines if line.startswith("  ")][: len(COMMANDS)]
     assert tuple(listed) == COMMANDS
-    assert "..." not in "".join(told)  # click cuts what is too long for a line
-    assert "Exit status: 0 if all went well; 1" in result.output
+    assert "..." not in "".join(lines)  # click cuts a text that is too long for a line
+    assert "Exit status: 0 for success; 1" in result.output
 
 
 def options(command: click.Command) -> Iterator[click.Option]:
-    """All options of a command, and of those in it."""
+    """All options of a command and of its subcommands."""
     yield from (option for option in command.params if isinstance(option, click.Option))
     if isinstance(command, click.Group):
         for inner in command.commands.values():
@@ -45,12 +45,12 @@ def options(command: click.Command) -> Iterator[click.Option]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_says_what_it_is_for(name: str) -> None:
+def test_every_option_has_help(name: str) -> None:
     found = list(options(main.commands[name]))
     assert found
     assert [option.name for option in found if not option.help] == []
     flags = {flag: option.type for option in options(main) for flag in option.opts}
-    for option in found:  # one name is one thing everywhere
+    for option in found:  # a name means the same in every command
         for flag in option.opts:
             assert type(flags[flag]) is type(option.type), flag
 
@@ -63,17 +63,21 @@ def test_image_size(typed: str, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("typed", ["", "x", "0", "64x", "64x0", "6.5", "-3", "1x2x3", "big"])
-def test_what_is_no_image_size(typed: str) -> None:
+def test_invalid_image_sizes(typed: str) -> None:
     result = run("show", SAMPLES / "messy", "--image-size", typed)
     assert result.exit_code == 2
-    assert f"{typed!r} is no size; give 224, or HEIGHTxWIDTH" in result.output
+    assert "--image-size" in result.output
+    assert "must be N or HxW in pixels, such as 224 or 224x320" in result.output
+    assert f"got {typed!r}." in result.output
 
 
 def test_show_draws_what_the_model_sees(tmp_path: pathlib.Path) -> None:
     words = ("show", SAMPLES / "messy", "-n", 3, "--image-size", "32x48")
     result = run(*words, "-o", tmp_path / "batch.png")
-    assert result.exit_code == 1  # something is lost
+    assert result.exit_code == 1  # something does not pair
     assert "IMG_2042.jpg" in result.output
+    assert "pass --on-problem drop to" in result.output
+    assert "on_problem=" not in result.output
     assert list(tmp_path.iterdir()) == []
     options = ("--on-problem", "drop", "--augment", "flip", "--augment", "crop")
     result = run(*words, *options, "-o", tmp_path / "batch.png")
@@ -93,7 +97,7 @@ def test_show_draws_what_the_model_sees(tmp_path: pathlib.Path) -> None:
         ("device.png", "is no regular file"),
     ],
 )
-def test_what_cannot_be_written_is_told_before_the_work(
+def test_what_cannot_be_written_is_reported_before_the_work(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, command: str, place: str, why: str
 ) -> None:
     (tmp_path / "folder.png").mkdir()
@@ -146,7 +150,7 @@ def test_pair_prints_what_pairs() -> None:
     assert "640 image" in result.output
 
 
-def test_pair_exits_with_1_when_something_is_lost() -> None:
+def test_pair_exits_with_1_if_something_does_not_pair() -> None:
     result = run("pair", SAMPLES / "messy")
     assert result.exit_code == 1
     for name in ("IMG_2039.txt", "IMG_2042.jpg", "untitled.png"):
@@ -155,7 +159,7 @@ def test_pair_exits_with_1_when_something_is_lost() -> None:
 
 @pytest.fixture
 def pictures(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Two pictures with captions; the second one has no end."""
+    """Two pictures with captions; the second one is truncated."""
     buffer = io.BytesIO()
     Image.effect_noise((16, 16), 80).save(buffer, "PNG")
     for name, content in (("a.png", buffer.getvalue()), ("b.png", buffer.getvalue()[:-50])):
@@ -175,7 +179,7 @@ def test_verify_names_what_cannot_be_decoded(pictures: pathlib.Path) -> None:
     assert "2 image(s) with 2 caption(s), layout sidecar" in result.output
 
 
-def test_verify_takes_captions_of_their_own(pictures: pathlib.Path) -> None:
+def test_verify_reads_captions_from_a_table(pictures: pathlib.Path) -> None:
     for image in ("a", "b"):
         (pictures / f"{image}.txt").unlink()
     table = pictures / "captions.csv"
@@ -202,6 +206,15 @@ def test_json(pictures: pathlib.Path, command: str, counts: dict[str, int]) -> N
     result = run(command, pictures, "--json")
     assert result.exit_code == 0
     assert json.loads(result.output)["images"] == 2
+
+
+def test_errors_name_the_options_of_the_command(tmp_path: pathlib.Path) -> None:
+    table = tmp_path / "captions.csv"
+    table.write_text("file_name,caption,split\na.png,a caption,train\n")
+    result = run("pair", tmp_path, table, "--split", "night")
+    assert (result.exit_code, "--split must be among ['train']" in result.output) == (1, True)
+    result = run("pair", tmp_path, "--layout", "coco")
+    assert (result.exit_code, "--layout coco needs CAPTIONS, a file" in result.output) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["pair", "verify", "train"])

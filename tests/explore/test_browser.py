@@ -1,4 +1,4 @@
-"""The report in a browser: what people do with it works, and what captions say does nothing."""
+"""The report in a browser: filters and links work, and scripts in captions do not run."""
 
 import io
 import os
@@ -38,7 +38,7 @@ CHROMIUM = next(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A few images, of which one is cut off and one a copy."""
+    """A few images; one is truncated, and one is a copy."""
     folder = tmp_path_factory.mktemp("photos")
     for seed, name in enumerate(CAPTIONS):
         image = Image.effect_noise(SIZES.get(name, (48, 48)), 10 + 9 * seed).convert("RGB")
@@ -76,19 +76,19 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, report: str) -> Iterator[Page]:
-    """The report, opened; it must neither complain nor ask for anything."""
+    """The report, open; it must log no message and request no other file."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    messages: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(report)
     yield page
     context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [report]
+    assert messages == []
+    assert [url for url in requests if not url.startswith("data:")] == [report]
 
 
 def names(page: Page) -> list[str]:
@@ -109,7 +109,7 @@ def test_gallery_shows_every_image(page: Page) -> None:
         ("ZEBRA grass", ["a small zebra.jpg"]),
         ("cafe", ["b.jpg"]),
         ("onerror", ["c.png"]),
-        ("train", []),  # a split, which no caption speaks of
+        ("train", []),  # a split; no caption holds the word
         ("شجرة", ["<b onclick=alert(1)>i.png"]),
         ("no such thing", []),
     ],
@@ -133,14 +133,14 @@ def test_filters(page: Page) -> None:
     page.get_by_label("Finding").select_option("duplicate_image")
     assert names(page) == ["g.png"]
     page.get_by_label("Finding").select_option("")
-    page.get_by_label("Words, at least").fill("10")
+    page.get_by_label("Minimum words").fill("10")
     assert "e.jpg" in names(page)
     assert "b.jpg" not in names(page)
-    page.get_by_label("Words, at least").fill("")
-    page.get_by_label("Words, at most").fill("2")
+    page.get_by_label("Minimum words").fill("")
+    page.get_by_label("Maximum words").fill("2")
     assert names(page) == ["<b onclick=alert(1)>i.png", "h.jpg"]
-    page.get_by_label("Words, at most").fill("")
-    page.get_by_label("Shorter side, at least (px)").fill("64")
+    page.get_by_label("Maximum words").fill("")
+    page.get_by_label("Minimum shorter side (px)").fill("64")
     assert names(page) == ["b.jpg", "e.jpg"]
 
 
@@ -157,9 +157,9 @@ def test_sorting(page: Page) -> None:
 
 
 def test_links_lead_to_their_sections(page: Page) -> None:
-    page.get_by_role("link", name="What repeats").click()
-    expect(page.locator("#repeats")).to_be_focused()
-    expect(page.get_by_role("heading", name="What repeats")).to_be_in_viewport()
+    page.get_by_role("link", name="Duplicates").click()
+    expect(page.locator("#duplicates")).to_be_focused()
+    expect(page.get_by_role("heading", name="Duplicates")).to_be_in_viewport()
 
 
 def test_findings_expand_by_keyboard(page: Page) -> None:
@@ -181,7 +181,7 @@ def test_hostile_captions_are_text(page: Page) -> None:
         assert shown.inner_text() == caption
 
 
-def test_every_picture_has_its_caption_and_its_place(page: Page) -> None:
+def test_every_picture_has_alternative_text_and_a_size(page: Page) -> None:
     images = page.locator("#gallery img").all()
     assert len(images) == 8
     alts = {image.get_attribute("alt") for image in images}
@@ -192,7 +192,7 @@ def test_every_picture_has_its_caption_and_its_place(page: Page) -> None:
         assert int(image.get_attribute("height") or 0) > 0
 
 
-def test_without_scripts_there_is_nothing_to_search_with(browser: Browser, report: str) -> None:
+def test_without_scripts_the_search_form_is_hidden(browser: Browser, report: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(report)
@@ -219,12 +219,12 @@ def test_nothing_moves_while_it_loads(browser: Browser, report: str) -> None:
 
 
 NAMES = ("a\u202egpj.png", "b\u2069\u202etwice.png", "c\u2066.png", "\u05e9\u05dc\u05d5\u05dd.png")
-"""These turn round what follows them, unless they are isolated."""
+"""These reverse the text after them, unless they are isolated."""
 
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL of a report on images with such names, captions and splits; all are cut off."""
+    """The URL of a report on images with such names, captions and splits; all are truncated."""
     folder = tmp_path_factory.mktemp("turned")
     for seed, name in enumerate(NAMES):
         buffer = io.BytesIO()
@@ -268,10 +268,10 @@ TURNED = """
   return turned;
 }
 """
-"""The texts of our own that do not run from left to right, or not behind what is before them."""
+"""Texts of the page that do not run from left to right, or are not after what is before them."""
 
 
-def test_names_and_captions_turn_nothing_round(browser: Browser, turned: str) -> None:
+def test_names_and_captions_do_not_reverse_other_text(browser: Browser, turned: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(turned)
     for details in page.locator("details").all():

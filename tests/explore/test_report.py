@@ -1,4 +1,4 @@
-"""What a report says is true, and it says it in one file."""
+"""Figures of a report are correct, and it is one file."""
 
 import io
 import json
@@ -27,7 +27,7 @@ SAMPLES = pathlib.Path(__file__).parents[2] / "sample_data"
 
 
 def photo(seed: int, size: tuple[int, int] = (64, 48), **options: object) -> bytes:
-    """A picture unlike those of other seeds."""
+    """A picture that differs from those of other seeds."""
     colors = np.random.default_rng(seed).integers(0, 256, (4, 4, 3)).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(colors).resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", **options)
@@ -36,7 +36,7 @@ def photo(seed: int, size: tuple[int, int] = (64, 48), **options: object) -> byt
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> mmdata.Pairs:
-    """Ten images in two splits: a copy, a look-alike, one cut off, captions that repeat."""
+    """Ten images in two splits: a copy, a similar one, a truncated one, repeated captions."""
     folder = tmp_path_factory.mktemp("photos")
     rows = []
     for seed in range(10):
@@ -107,26 +107,26 @@ def test_figures(page: Page, pairs: mmdata.Pairs) -> None:
     assert json.loads(json.dumps(figures)) == figures
 
 
-def test_the_page_tells_them(page: Page) -> None:
+def test_the_page_shows_the_figures(page: Page) -> None:
     text = Text(page.html).text
     assert "10 images with 20 captions" in text
-    assert "Copies of one file: 1" in text
-    assert "Images that look alike: 1" in text
+    assert "Groups of identical files: 1" in text
+    assert "Groups of images that look alike: 1" in text
     assert "Captions of several images: 1" in text
-    assert "1 images, by content, and 1 captions" in text
+    assert "1 images with the same content and 1 captions" in text
     assert "premature end of data" in text
     assert "sequence_length=32 cuts 0 of 20 captions" in text
 
 
-def test_it_needs_nothing_else(page: Page) -> None:
+def test_it_needs_no_other_file(page: Page) -> None:
     sources = Text(page.html).sources
     assert len(sources) > 10
     assert [source for source in sources if not source.startswith(("data:", "#"))] == []
     assert re.search(r"@import|url\(|https?:", page.html) is None
 
 
-def test_look_alikes_across_splits_are_told(page: Page) -> None:
-    assert "Of the groups that look alike, 1 are" in Text(page.html).text
+def test_similar_images_across_splits_are_counted(page: Page) -> None:
+    assert "Also 1 groups of images that look alike." in Text(page.html).text
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_pictures_of_some_images(pairs: mmdata.Pairs) -> None:
     page = mmdata.report(pairs, gallery=3)
     cards = re.findall(r'<li data-name="([^"]*)"', page.html)
     assert len(cards) == 3
-    assert "9.jpg" in cards  # which has a finding
+    assert "9.jpg" in cards  # it has a finding
     assert page.figures["images"] == 10
     assert "3 of 10 images" in Text(page.html).text
     assert re.findall(r"<li data-name", mmdata.report(pairs, gallery=0).html) == []
@@ -181,7 +181,7 @@ def test_a_dataset_is_shown_as_it_is_made(pairs: mmdata.Pairs) -> None:
     assert re.search(r"float32 \[(32, 64|64, 32), 3\]", text)
 
 
-def test_tokens_stand_beside_their_ids(pairs: mmdata.Pairs) -> None:
+def test_tokens_have_their_ids(pairs: mmdata.Pairs) -> None:
     ds = mmdata.build(
         pairs, split="train", text="word", sequence_length=9, shuffle=False, on_problem="drop"
     )
@@ -222,7 +222,7 @@ def test_real_photos(coco: pathlib.Path) -> None:
     assert len(page.html) < 5_000_000
 
 
-def test_whoever_speaks_no_utf8(tmp_path: pathlib.Path) -> None:
+def test_names_that_are_not_utf8(tmp_path: pathlib.Path) -> None:
     (tmp_path / "caf\udce9.jpg").write_bytes(photo(0))
     (tmp_path / "caf\udce9.txt").write_text("a <b>cup</b> & 'more'")
     page = mmdata.report(mmdata.read(tmp_path))
@@ -231,7 +231,7 @@ def test_whoever_speaks_no_utf8(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "report.html").read_text("utf-8") == page.html
 
 
-def test_nothing_on_a_page_is_obeyed(tmp_path: pathlib.Path) -> None:
+def test_no_control_character_gets_into_a_page(tmp_path: pathlib.Path) -> None:
     rows = []
     for seed, (name, caption) in enumerate(zip(hostile.NAMES, hostile.CAPTIONS, strict=True)):
         content = photo(seed)
@@ -263,7 +263,7 @@ def test_many_captions_are_folded(tmp_path: pathlib.Path) -> None:
     assert '<p dir="auto">caption 4 long' in shown
     assert '<p dir="auto">caption 5 long' in folded
     assert '<p dir="auto">caption 5 long' not in shown
-    assert "and 30 that are not shown" in folded
+    assert "and 30 more, not shown" in folded
     assert len(html) < 300_000
 
 
@@ -276,7 +276,7 @@ def test_without_the_libraries_for_look_alikes(
     assert 'pip install "mmdata[duplicates]"' in Text(page.html).text
 
 
-def test_jupyter_gets_a_frame_that_can_do_no_harm(page: Page) -> None:
+def test_jupyter_shows_the_page_in_a_sandbox(page: Page) -> None:
     shown = page._repr_html_()
     frame = Text(shown)
     assert frame.tags == {"iframe": 1}
@@ -294,7 +294,7 @@ def test_saving_is_one_step(page: Page, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("data", ["photos", None, 3])
-def test_what_is_no_data(data: Any) -> None:
+def test_invalid_data(data: Any) -> None:
     with pytest.raises(TypeError, match=r"takes Pairs, .* or a Dataset"):
         mmdata.report(data)
 
@@ -352,7 +352,7 @@ def test_any_values_are_drawn_inside(values: list[float], whole: bool) -> None:
         assert 0 <= shape.y <= 150
 
 
-def test_lines_stand_inside_and_a_bar_beyond_the_limit_is_marked() -> None:
+def test_lines_are_inside_and_bars_beyond_the_limit_are_marked() -> None:
     chart = histogram(
         [0.1, 0.2], title="t", told="", x_label="", y_label="", lines=[(-2.0, "a"), (3.0, "b")]
     )

@@ -220,7 +220,7 @@ def os2(bmp: bytes) -> bytes:
 
 
 def gif(*extensions: bytes, frame: tuple[int, int, int, int] = (0, 0, 21, 33)) -> bytes:
-    """A GIF with extensions before its frame, which lies at (left, top, width, height)."""
+    """A GIF with extensions before its frame, which is at (left, top, width, height)."""
     content = encode("GIF", "P")
     place = content.index(struct.pack("<c4H", b",", 0, 0, 21, 33))
     image = b"," + struct.pack("<4H", *frame)

@@ -124,7 +124,7 @@ def test_names_that_are_not_utf8_keep_their_bytes(place: pathlib.Path, format_: 
         (tar({"a": b"1", "b": b"2"})[:1000], ["a"], "announces"),
         (tar({"a": b"1", "b": b"2"})[:1400], ["a"], "no tar header at byte 1,024"),
         (tar({"a": b"1", "b": bytes(9)})[:1540], ["a"], "ends after 4 of the 9 bytes"),
-        (tar({"a": b"1"}) + tar({"b": b"2"}), ["a"], "behind its end"),
+        (tar({"a": b"1"}) + tar({"b": b"2"}), ["a"], "after its end"),
         (tar({"a": b"1"})[:1024] + b"?" * 512 + tar({"b": b"2"}), ["a"], "no tar header at"),
         (b"", [], "is empty"),
         (b"not a tar", [], "no tar header at byte 0"),

@@ -7,43 +7,35 @@ import itertools
 import math
 import pathlib
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
+import tensorflow as tf
+from PIL import Image
 
-keras = pytest.importorskip("keras")
-tf = pytest.importorskip("tensorflow")
-
-from mmdata import models  # noqa: E402
-from mmdata.models import captioner, dual_encoder, recall_at_k  # noqa: E402
+import mmdata
+from mmdata import models
+from mmdata.models import Captioner, DualEncoder, recall_at_k
+from mmdata.models.image_encoder import NORMALIZATIONS
+from mmdata.stages import normalize
 
 PAD, UNKNOWN, START, END = range(4)
+IDS = {"start_id": START, "end_id": END, "pad_id": PAD}
 SIZE = (32, 40)
 LENGTH = 7
 DECODERS = ("transformer", "gru")
+SMALL = {"image_size": SIZE, "sequence_length": LENGTH, "width": 16, "heads": 2}
 Floats = npt.NDArray[np.float32]
-
-
-def words(vocabulary_size: int = 12, **ids: Any) -> Any:
-    return SimpleNamespace(
-        **{
-            "vocabulary_size": vocabulary_size,
-            "start_id": START,
-            "end_id": END,
-            "pad_id": PAD,
-            **ids,
-        }
-    )
 
 
 def small_captioner(decoder: Any = "transformer", **knobs: Any) -> Any:
     """A captioner with weights large enough that everything it reads shows in its logits."""
     keras.utils.set_random_seed(3)
-    knobs = {"image_size": SIZE, "sequence_length": LENGTH, "width": 16, "heads": 2, **knobs}
-    model = captioner(words(knobs.pop("vocabulary_size", 12)), decoder=decoder, **knobs)
+    model = Captioner(decoder=decoder, **{"vocabulary_size": 12, **IDS, **SMALL, **knobs})
     model.embedding.embeddings.assign(model.embedding.embeddings * 2.0)
     model.encoder.positions.assign(model.encoder.positions * 20.0)
     for weight in model.decoder.weights:
@@ -64,14 +56,14 @@ def shared_captioner(decoder: str, *, end_bias: float = 0.0) -> Any:
 
 def small_dual_encoder(**knobs: Any) -> Any:
     keras.utils.set_random_seed(4)
-    knobs = {"image_size": SIZE, "sequence_length": LENGTH, "width": 16, "heads": 2, **knobs}
-    return dual_encoder(words(), **knobs)
+    return DualEncoder(vocabulary_size=12, **{**SMALL, **knobs})
 
 
 @functools.cache
 def shared_dual_encoder(*, log_scale: float = 0.0) -> Any:
     """A `small_dual_encoder` made once, for tests that leave its weights as they are."""
     model = small_dual_encoder()
+    model.compile(run_eagerly=True)
     model.log_scale.assign(log_scale)
     return model
 
@@ -79,6 +71,35 @@ def shared_dual_encoder(*, log_scale: float = 0.0) -> Any:
 def named(value: Any) -> str:
     """The name of a test: the same in every process, which that of a function is not by `str`."""
     return str(getattr(value, "__name__", value))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> mmdata.Pairs:
+    """Eight images with a bright patch of one colour in one half, and a caption of each."""
+    folder, rows = tmp_path_factory.mktemp("scenes"), []
+    paints = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "gold": (255, 255, 0)}
+    for number, (colour, right) in enumerate(itertools.product(paints, range(2))):
+        image = np.full([*SIZE, 3], 51, np.uint8)
+        image[8:24, 22 * right + 2 : 22 * right + 16] = paints[colour]
+        Image.fromarray(image).save(folder / f"{number}.png")
+        where = "far far right" if right else "near left"
+        rows.append((f"{number}.png", f"{colour} {where}", number))
+    return mmdata.read(folder, pd.DataFrame(rows, columns=["file_name", "caption", "label"]))
+
+
+def build(pairs: mmdata.Pairs, **options: Any) -> Any:
+    text = mmdata.Text(tokenizer="word", length=LENGTH)
+    return mmdata.build(pairs, **{"text": text, "image_size": SIZE, "batch_size": 8, **options})
+
+
+@pytest.fixture(scope="module")
+def captioning(pairs: mmdata.Pairs) -> Any:
+    return build(pairs)
+
+
+@pytest.fixture(scope="module")
+def retrieval(pairs: mmdata.Pairs) -> Any:
+    return build(pairs, task="retrieval")
 
 
 def batch(rows: int = 3, length: int = LENGTH, seed: int = 0, vocabulary_size: int = 12) -> Any:
@@ -185,13 +206,29 @@ def test_training_jitters_images_and_inference_does_not() -> None:
 # -------------------------------------------------------------------------------- captions written
 
 
+@functools.cache
+def logits_of(model: Any) -> Any:
+    """The model as one graph for captions of any number and length."""
+    inputs = {
+        "images": tf.TensorSpec([None, *SIZE, 3], tf.float32),
+        "token_ids": tf.TensorSpec([None, None], tf.int32),
+        "padding_mask": tf.TensorSpec([None, None], tf.bool),
+    }
+    return tf.function(lambda batch: model(batch), input_signature=[inputs])
+
+
 def log_probabilities(model: Any, images: Floats, written: Sequence[Sequence[int]]) -> Any:
     """The model's own words for the next token, asked the slow way: from the start every time."""
     token_ids = np.asarray([[START, *tokens] for tokens in written], np.int32)
     mask = np.ones(token_ids.shape, bool)
     inputs = {"images": images, "token_ids": token_ids, "padding_mask": mask}
-    logits = run(model, inputs)[:, -1].astype(np.float64)
+    logits = logits_of(model)(inputs)[:, -1].numpy().astype(np.float64)
     return logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+
+
+def searched(model: Any, images: Floats, beams: int, *, length: int, penalty: float = 0.6) -> Any:
+    """What `generate` does, without compiling it first."""
+    return keras.ops.convert_to_numpy(model.search(images, beams, length, penalty))
 
 
 def may_write(vocabulary_size: int, written: Sequence[int], length: int) -> list[int]:
@@ -264,8 +301,7 @@ def every_caption(
 def test_a_beam_of_one_is_greedy(decoder: str, length: int) -> None:
     # With the bias some captions end by themselves.
     model, images = shared_captioner(decoder, end_bias=1.5), batch(5)["images"]
-    written = model.generate(images, beam_size=1, max_length=length)
-    assert written.dtype == np.int32
+    written = searched(model, images, 1, length=length)
     np.testing.assert_array_equal(written, naive_greedy(model, images, length))
 
 
@@ -273,12 +309,12 @@ def test_a_beam_of_one_is_greedy(decoder: str, length: int) -> None:
 @pytest.mark.parametrize("beams", [2, 3, 5])
 def test_beam_search_equals_a_naive_one(decoder: str, beams: int) -> None:
     model, images = shared_captioner(decoder, end_bias=1.5), batch(5, seed=beams)["images"]
+    search = tf.function(lambda image, penalty: model.search(image, beams, 5, penalty))
     ended = [naive_beam(model, image, 5, beams) for image in images]
     for penalty in (0.0, 0.6, 5.0):
-        knobs = {"beam_size": beams, "max_length": 5, "length_penalty": penalty}
         # One by one, lest an image whose search has not ended carry the others on.
         for image, captions in zip(images, ended, strict=True):
-            (written,) = model.generate(image[None], **knobs)
+            (written,) = search(tf.constant(image[None]), tf.constant(penalty)).numpy()
             assert written.tolist() == best(captions, 5, penalty), penalty
 
 
@@ -287,14 +323,14 @@ def test_a_wide_beam_finds_the_best_caption_of_all(decoder: str) -> None:
     model = small_captioner(decoder, vocabulary_size=6)
     images = batch(3)["images"]
     expected = [best(every_caption(model, image, 4, 6), 4, 0.6) for image in images]
-    written = model.generate(images, beam_size=40, max_length=4)
+    written = searched(model, images, 40, length=4)
     np.testing.assert_array_equal(written, expected)
 
 
 def test_a_wider_beam_is_not_the_same_as_greedy() -> None:
     """Else the tests above would compare greedy with greedy."""
     model, images = shared_captioner("transformer", end_bias=1.5), batch(8)["images"]
-    wide, narrow = (model.generate(images, beam_size=k) for k in (5, 1))
+    wide, narrow = (searched(model, images, k, length=LENGTH) for k in (5, 1))
     assert (wide != narrow).any()
 
 
@@ -303,7 +339,7 @@ def test_the_length_penalty_decides_between_captions(decoder: str) -> None:
     """Else the tests above would pass without one."""
     model, images = shared_captioner(decoder), batch(8)["images"]
     lengths = [
-        (model.generate(images, beam_size=5, length_penalty=penalty) != PAD).sum()
+        (searched(model, images, 5, length=LENGTH, penalty=penalty) != PAD).sum()
         for penalty in (0.0, 2.0)
     ]
     assert lengths[0] < lengths[1]
@@ -312,22 +348,21 @@ def test_the_length_penalty_decides_between_captions(decoder: str) -> None:
 @pytest.mark.parametrize("ids", [{"start_id": END}, {"pad_id": END}], ids=str)
 def test_one_id_may_have_two_offices(ids: dict[str, int]) -> None:
     """GPT-2 starts captions with its end token, and some CLIP tokenizers pad with it."""
-    keras.utils.set_random_seed(5)
-    model = captioner(words(**ids), image_size=(32, 32), sequence_length=5, width=16)
+    model = small_captioner("gru", **ids)
     model.bias.assign(np.eye(12, dtype=np.float32)[END] * 9)
-    written = model.generate(np.zeros([1, 32, 32, 3], np.float32))
-    assert written[0, 0] == END
+    assert searched(model, batch(1)["images"], 3, length=4)[0, 0] == END
 
 
 @pytest.mark.parametrize("rows", [1, 3, 65, 70])
 def test_each_image_gets_its_own_caption_in_any_number_of_rows(rows: int) -> None:
-    model = shared_captioner("transformer")
+    model = shared_captioner("gru")
     images = np.repeat(batch(7)["images"], 10, axis=0)[:rows]
-    one_by_one = {i: model.generate(images[i : i + 1])[0] for i in range(0, rows, 10)}
     written = model.generate(images)
     assert written.shape == (rows, LENGTH)
-    for i, caption in one_by_one.items():
-        np.testing.assert_array_equal(written[i : i + 10], np.tile(caption, [10, 1])[: rows - i])
+    assert written.dtype == np.int32
+    expected = searched(model, images[::10], 3, length=LENGTH)
+    np.testing.assert_array_equal(written, np.repeat(expected, 10, axis=0)[:rows])
+    assert len(np.unique(searched(model, batch(7)["images"], 3, length=LENGTH), axis=0)) > 1
 
 
 def test_no_images_give_no_captions() -> None:
@@ -339,7 +374,7 @@ def test_no_images_give_no_captions() -> None:
 
 def test_captions_follow_the_weights() -> None:
     """What was compiled must not remember weights from before."""
-    model, images = small_captioner(), batch(2)["images"]
+    model, images = small_captioner("gru"), batch(2)["images"]
     model.generate(images)
     model.bias.assign(np.eye(12, dtype=np.float32)[END] * 99)
     np.testing.assert_array_equal(model.generate(images)[:, 0], [END, END])
@@ -355,7 +390,10 @@ def test_captions_follow_the_weights() -> None:
         ({"length_penalty": -1.0}, "length_penalty=...) must be >= 0; got -1.0"),
         ({"images": np.zeros([2, 32, 32, 3])}, r"[b, 32, 40, 3]; got shape [2, 32, 32, 3]"),
         ({"images": np.zeros([32, 40, 3])}, "images[None]"),
-        ({"images": np.zeros([1, 32, 40, 3], np.uint8)}, "got dtype uint8. Divide"),
+        (
+            {"images": np.zeros([1, 32, 40, 3], np.uint8)},
+            "must be float32, pixels='unit' as in training; got dtype uint8",
+        ),
     ],
     ids=str,
 )
@@ -463,20 +501,23 @@ def test_loss_and_recall_equal_the_definition(ids: list[int], valid: list[bool])
 
 def test_recall_in_the_batch_does_not_count_ties() -> None:
     model, inputs = shared_dual_encoder(), batch(2)
-    inputs["images"][1] = inputs["images"][0]
-    inputs["token_ids"][1] = inputs["token_ids"][0]
-    assert model.evaluate(inputs, verbose=0, return_dict=True)["recall_at_1"] == 0.0
+    for same, expected in ((True, 0.0), (False, 1.0)):
+        rows = np.eye(2, 16, dtype=np.float32)[[0, 0] if same else [0, 1]]
+        embeddings = {"image_embedding": rows, "text_embedding": rows}
+        model.recall.reset_state()
+        measured = model.compute_metrics(inputs, None, embeddings)
+        assert float(measured["recall_at_1"]) == expected
 
 
-def test_the_temperature_is_learned_and_bounded() -> None:
-    model, inputs = small_dual_encoder(learning_rate=0.05), batch(8)
+def test_the_temperature_is_learned_and_bounded(retrieval: Any) -> None:
+    model = DualEncoder.from_dataset(retrieval, width=16, learning_rate=0.05)
     first = float(model.log_scale)
     assert math.exp(-first) == pytest.approx(0.07)
     model.run_eagerly = True  # One step is done before it would be compiled.
-    model.fit(inputs, verbose=0)
+    model.fit(retrieval, verbose=0)
     assert float(model.log_scale) != first
     model.log_scale.assign(50.0)
-    logits = keras.ops.convert_to_numpy(model.similarities(model(inputs)))
+    logits = keras.ops.convert_to_numpy(model.similarities(model(batch(8))))
     assert 1.0 < np.abs(logits).max() <= 100.01
 
 
@@ -484,7 +525,7 @@ def test_the_temperature_is_learned_and_bounded() -> None:
     ("knobs", "message"),
     [
         ({"token_ids": np.zeros([3, LENGTH])}, "token_ids=...) must be ints of shape [b, t]; got"),
-        ({"padding_mask": np.ones([3, LENGTH])}, "padding_mask=...) must be bool of the shape"),
+        ({"padding_mask": np.ones([3, LENGTH])}, "must be bool or int, of the shape of token_ids"),
         ({"padding_mask": np.ones([3, 2], bool)}, "got bool of shape [3, 2]"),
         (
             {"token_ids": np.zeros([1, 9], int), "padding_mask": np.ones([1, 9], bool)},
@@ -513,50 +554,31 @@ def test_encode_images_refuses_pixels_that_were_not_normalized() -> None:
     [
         *(
             (make, knobs, message)
-            for make in (captioner, dual_encoder)
+            for make in (small_captioner, small_dual_encoder)
             for knobs, message in (
                 ({"image_size": (0, 224)}, "must be two ints >= 32 (height, width); got (0, 224)"),
                 ({"image_size": 224}, "got 224"),
                 ({"image_size": (64.0, 64.0)}, "got (64.0, 64.0)"),
                 ({"sequence_length": 0}, "sequence_length=0"),
+                ({"normalize": "0-1"}, "normalize=...) must be one of ['unit', 'signed',"),
                 ({"width": 0}, "width=0"),
-                ({"heads": 3}, "heads=...) must divide width=128; got heads=3"),
+                ({"heads": 3}, "heads=...) must divide width=16; got heads=3"),
                 ({"depth": 0}, "depth=0"),
                 ({"dropout": 1.0}, "dropout=...) must be a number, 0 <= dropout < 1; got"),
                 ({"jitter": -0.1}, "jitter=...) must be a number, 0 <= jitter < 0.5; got"),
-                ({"learning_rate": 0.0}, "learning_rate=0.0"),
-                ({"weight_decay": -1}, "weight_decay=-1"),
-                ({"tokenizer": words(start_id=12)}, ".start_id must be an id of the vocabulary"),
             )
         ),
-        (captioner, {"decoder": "lstm"}, "must be 'transformer' or 'gru'; got decoder='lstm'"),
-        (captioner, {"sequence_length": 1}, "must be an int >= 2; got sequence_length=1"),
+        (small_captioner, {"start_id": 12}, "start_id=...) must be an int from 0 to 11; got"),
+        (small_captioner, {"end_id": None}, "end_id=None"),
+        (small_captioner, {"pad_id": -1}, "pad_id=-1"),
+        (small_captioner, {"decoder": "lstm"}, "must be one of ['gru', 'transformer']; got"),
+        (small_captioner, {"sequence_length": 1}, "must be an int >= 2; got sequence_length=1"),
     ],
     ids=named,
 )
-def test_factories_refuse(make: Any, knobs: dict[str, Any], message: str) -> None:
-    knobs = dict(knobs)
-    tokenizer = knobs.pop("tokenizer", words())
-    with pytest.raises(ValueError, match=rf"^{make.__name__}\(") as caught:
-        make(tokenizer, **{"image_size": (32, 32), **knobs})
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize("make", [captioner, dual_encoder])
-@pytest.mark.parametrize(
-    ("tokenizer", "message"),
-    [
-        (
-            SimpleNamespace(vocabulary_size=9, start_id=1),
-            "'SimpleNamespace' without end_id, pad_id",
-        ),
-        (words(end_id="3"), ".end_id must be an int; got '3'"),
-    ],
-    ids=["missing", "string"],
-)
-def test_factories_refuse_what_is_no_tokenizer(make: Any, tokenizer: Any, message: str) -> None:
-    with pytest.raises(TypeError, match=rf"^{make.__name__}\(tokenizer=\.\.\.\)") as caught:
-        make(tokenizer, image_size=(32, 32))
+def test_constructors_refuse(make: Any, knobs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=r"^(Captioner|DualEncoder)\(") as caught:
+        make(**knobs)
     assert message in str(caught.value)
 
 
@@ -569,78 +591,216 @@ def test_models_refuse_inputs_by_name(make: Any) -> None:
         model(batch(length=8))
 
 
+def test_masks_may_be_bool_or_int() -> None:
+    model, inputs = shared_dual_encoder(), batch()
+    inputs["padding_mask"][:, 5:] = False
+    bools = model.encode_text(inputs["token_ids"], inputs["padding_mask"])
+    ints = model.encode_text(inputs["token_ids"], inputs["padding_mask"].astype(np.int32))
+    np.testing.assert_array_equal(ints, bools)
+
+
+@pytest.mark.parametrize("to", normalize.NORMALIZATIONS)
+def test_images_of_any_scale_reach_the_encoder_near_one(to: str) -> None:
+    black_to_white = np.linspace(0, 255, 1280).astype(np.uint8).reshape(1, *SIZE, 1).repeat(3, 3)
+    images = normalize.Normalize(to=to)({"image": tf.constant(black_to_white)})["image"]
+    encoder = small_captioner("gru", normalize=to).encoder
+    x = keras.ops.convert_to_numpy(encoder.rescale(images))
+    assert (x.dtype, x.shape) == (np.float32, images.shape)
+    assert -1.3 < x.min() < -0.8
+    assert 0.8 < x.max() < 1.4
+    if to in ("unit", "signed", "raw", "uint8"):
+        np.testing.assert_allclose(x, black_to_white / 127.5 - 1, atol=1e-6)
+    assert to in NORMALIZATIONS
+
+
+def test_uint8_images_are_taken_where_training_had_them() -> None:
+    model = small_captioner("gru", normalize="uint8")
+    images = np.random.default_rng(0).integers(0, 256, [2, *SIZE, 3], np.uint8)
+    assert model.generate(images, max_length=2).shape == (2, 2)
+    with pytest.raises(ValueError, match=r"must be uint8, pixels='uint8' as in training; got .*32"):
+        model.generate(images / np.float32(255))
+
+
+# --------------------------------------------------------------------------------------- datasets
+
+
+def test_a_model_takes_its_arguments_from_the_dataset(pairs: mmdata.Pairs) -> None:
+    text = mmdata.Text(tokenizer="byte", length=30)
+    common = {"pixels": "signed", "image_size": (48, 32), "text": text}
+    for task, make in (("captioning", Captioner), ("retrieval", DualEncoder)):
+        ds = build(pairs, task=task, **common)
+        config = make.from_dataset(ds, width=8, dropout=0.2).get_config()
+        assert config["image_size"] == [48, 32]
+        assert config["sequence_length"] == 30
+        assert config["normalize"] == "signed"
+        assert config["vocabulary_size"] == ds.tokenizer.vocabulary_size
+        assert (config["width"], config["dropout"]) == (8, 0.2)
+        if make is Captioner:
+            assert {name: config[name] for name in IDS} == {
+                name: getattr(ds.tokenizer, name) for name in IDS
+            }
+
+
+def test_buckets_of_which_one_is_filled_are_one_size(pairs: mmdata.Pairs) -> None:
+    ds = build(pairs, image_size=None, pixels=mmdata.Pixels(fit="crop", buckets=(SIZE, (80, 32))))
+    assert Captioner.from_dataset(ds, width=8).image_size == SIZE
+
+
+def bucketed(pairs: mmdata.Pairs, folder: pathlib.Path) -> Any:
+    for row, image in enumerate(pairs.images):
+        with Image.open(pathlib.Path(pairs.root, image)) as opened:
+            opened.rotate(90 * (row % 2), expand=True).save(folder / image)
+    frame = pd.DataFrame({"file_name": list(pairs.images), "caption": list(pairs.captions)})
+    pixels = mmdata.Pixels(fit="crop", buckets=(SIZE, SIZE[::-1]))
+    return build(mmdata.read(folder, frame), image_size=None, pixels=pixels)
+
+
+def encoded(pairs: mmdata.Pairs, folder: pathlib.Path) -> Any:
+    encoder = keras.Sequential([keras.layers.GlobalAveragePooling2D()])
+    return mmdata.precompute_features(build(pairs), encoder, folder)
+
+
 @pytest.mark.parametrize(
-    "make",
-    [small_captioner, functools.partial(small_captioner, "gru"), small_dual_encoder],
+    ("make", "dataset", "message"),
+    [
+        (Captioner, lambda pairs, _: build(pairs).take(1), "as mmdata.build returns it; got _Take"),
+        (
+            Captioner,
+            lambda pairs, _: (pairs, pairs),
+            "got tuple. Pass the dataset before map(), take() and the like, and one dataset of",
+        ),
+        (
+            DualEncoder,
+            lambda pairs, _: build(pairs, task=mmdata.Classification(column="label")),
+            "needs captions; got task=Classification(...), which has no text. Pass task=",
+        ),
+        (
+            Captioner,
+            lambda pairs, _: build(pairs, task=mmdata.Prefix(prompt="red")),
+            'task=Captioning(...); got task=Prefix(...). Pass task="captioning" to mmdata.build.',
+        ),
+        (
+            Captioner,
+            lambda pairs, _: build(pairs, task="retrieval"),
+            "needs batches of task=Captioning(...); got task=Retrieval(...)",
+        ),
+        (
+            DualEncoder,
+            lambda pairs, _: build(pairs),
+            "needs batches of task=Retrieval(...); got task=Captioning(...)",
+        ),
+        (Captioner, bucketed, "needs images of one size; got 2 sizes, ((32, 40), (40, 32)). Pass"),
+        (Captioner, encoded, "needs images [b, 32, 40, 3]; got features (None, 3). Pass"),
+        (
+            Captioner,
+            lambda pairs, _: build(pairs, image_size=(8, 8)),
+            "image_size=...) must be two ints >= 32 (height, width); got (8, 8)",
+        ),
+    ],
+    ids=[
+        *("part", "splits", "no text", "prefix", "retrieval", "captioning"),
+        *("buckets", "features", "small"),
+    ],
+)
+def test_from_dataset_refuses(
+    make: Any, dataset: Any, message: str, pairs: mmdata.Pairs, tmp_path: pathlib.Path
+) -> None:
+    ds = dataset(pairs, tmp_path)
+    with pytest.raises(
+        (TypeError, ValueError), match=rf"^{make.__name__}(.from_dataset)?\("
+    ) as caught:
+        make.from_dataset(ds)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"learning_rate": 0.0}, "must be a number > 0 or a LearningRateSchedule; got"),
+        ({"learning_rate": True}, "learning_rate=True"),
+        ({"weight_decay": -1}, "weight_decay=-1"),
+    ],
+    ids=named,
+)
+def test_from_dataset_refuses_an_optimizer(
+    knobs: dict[str, Any], message: str, captioning: Any, retrieval: Any
+) -> None:
+    for make, ds in ((Captioner, captioning), (DualEncoder, retrieval)):
+        with pytest.raises(ValueError, match=rf"^{make.__name__}.from_dataset\(") as caught:
+            make.from_dataset(ds, **knobs)
+        assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_captioner_learns_a_handful_of_scenes(decoder: Any, captioning: Any) -> None:
+    keras.utils.set_random_seed(1)
+    model = Captioner.from_dataset(
+        captioning, decoder=decoder, width=32, depth=1, dropout=0.0, learning_rate=4e-3
+    )
+    x, y, weights = next(iter(captioning.at(0)))
+    before = float(model.compute_loss(x, y, model(x), weights))
+    ds = tf.data.Dataset.from_tensors((x, y, weights))
+    model.fit(ds.repeat(80), verbose=0)
+    model.run_eagerly = True
+    after = model.evaluate(ds, verbose=0, return_dict=True)
+    assert after["loss"] < 0.1 * before
+    assert after["accuracy"] == pytest.approx(1.0)
+    np.testing.assert_array_equal(searched(model, x["images"], 3, length=LENGTH), y)
+
+
+def test_a_dual_encoder_learns_a_handful_of_scenes(retrieval: Any) -> None:
+    keras.utils.set_random_seed(1)
+    model = DualEncoder.from_dataset(retrieval, width=32, depth=1, learning_rate=4e-3)
+    x = next(iter(retrieval.at(0)))
+    history = model.fit(tf.data.Dataset.from_tensors(x).repeat(60), verbose=0).history
+    assert history.keys() == {"loss", "recall_at_1"}
+    outputs = run(model, x)
+    found, asked = outputs["image_embedding"], outputs["text_embedding"]
+    assert recall_at_k(asked, found, range(8), range(8), 1) == 1.0
+    assert recall_at_k(found, asked, range(8), range(8), 1) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "knobs"),
+    [
+        (Captioner, {"decoder": "transformer"}),
+        (Captioner, {"decoder": "gru"}),
+        (DualEncoder, {}),
+    ],
     ids=["transformer", "gru", "dual_encoder"],
 )
-def test_a_saved_model_comes_back_the_same(make: Any, tmp_path: pathlib.Path) -> None:
-    knobs = {"width": 8, "depth": 1, "dropout": 0.2, "jitter": 0.15}  # None of them the default.
-    model, inputs = make(**knobs), batch(4)
+def test_a_saved_model_comes_back_the_same(
+    make: Any, knobs: Any, captioning: Any, retrieval: Any, tmp_path: pathlib.Path
+) -> None:
+    ds = captioning if make is Captioner else retrieval
+    knobs |= {"width": 8, "depth": 1, "dropout": 0.2, "jitter": 0.15}  # None of them the default.
+    model, inputs = make.from_dataset(ds, **knobs), batch(4)
     assert model.get_config().items() >= knobs.items()
-    targets = inputs["token_ids"] if isinstance(model, models.Captioner) else None
     model.run_eagerly = True  # One step is done before it would be compiled.
-    model.fit(inputs, targets, verbose=0)  # So that moving means and the optimizer have a say.
+    model.fit(ds, verbose=0)  # So that moving means and the optimizer have a say.
+    if make is Captioner:
+        written = model.generate(inputs["images"])  # What is compiled must not hinder saving.
     path = tmp_path / "model.keras"
     model.save(path)
     loaded = keras.saving.load_model(path)
-    assert type(loaded) is type(model)
+    assert type(loaded) is make
     assert loaded.get_config() == model.get_config()
     for after, before in zip(
         keras.tree.flatten(run(loaded, inputs)), keras.tree.flatten(run(model, inputs)), strict=True
     ):
         np.testing.assert_array_equal(after, before)
+    if make is Captioner:
+        again = searched(loaded, inputs["images"], 3, length=LENGTH)
+        np.testing.assert_array_equal(again, written)
     assert int(loaded.optimizer.iterations) == 1
-    loaded.fit(inputs, targets, verbose=0)
-    if isinstance(model, models.Captioner):
-        model.generate(inputs["images"])  # What is compiled must not hinder a second save.
-        model.save(path)
-        np.testing.assert_array_equal(
-            keras.saving.load_model(path).generate(inputs["images"]),
-            model.generate(inputs["images"]),
-        )
+    loaded.run_eagerly = True
+    loaded.fit(ds, verbose=0)
+    assert int(loaded.optimizer.iterations) == 2
 
 
-def scenes() -> tuple[Any, Any]:
-    """Eight images, a bright patch of one colour in one half each, and what there is to say."""
-    images = np.full([8, *SIZE, 3], 0.2, np.float32)
-    captions = np.full([8, LENGTH + 1], PAD, np.int32)
-    for row, (colour, right) in enumerate(itertools.product(range(4), range(2))):
-        paint = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]][colour]
-        images[row, 8:24, 22 * right + 2 : 22 * right + 16] = paint
-        text = [START, 4 + colour, *([8] * right), 9 + right, END]
-        captions[row, : len(text)] = text
-    return images, captions
-
-
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_a_captioner_learns_a_handful_of_scenes(decoder: Any) -> None:
-    images, captions = scenes()
-    keras.utils.set_random_seed(1)
-    model = captioner(
-        words(),
-        image_size=SIZE,
-        sequence_length=LENGTH,
-        decoder=decoder,
-        width=32,
-        depth=1,
-        dropout=0.0,
-        learning_rate=4e-3,
-    )
-    x, y = captions[:, :-1], captions[:, 1:]
-    inputs = {"images": images, "token_ids": x, "padding_mask": x != PAD}
-    weights = (y != PAD).astype(np.float32)
-    ds = tf.data.Dataset.from_tensors((inputs, y, weights))
-    before = model.evaluate(ds, verbose=0, return_dict=True)
-    model.fit(ds.repeat(80), verbose=0)
-    after = model.evaluate(ds, verbose=0, return_dict=True)
-    assert after["loss"] < 0.1 * before["loss"]
-    assert after["accuracy"] == pytest.approx(1.0)
-    np.testing.assert_array_equal(model.generate(images), y)
-
-
-def test_weights_of_zero_leave_the_loss_alone() -> None:
-    model, inputs = small_captioner(), batch(2)
+def test_weights_of_zero_leave_the_loss_alone(captioning: Any) -> None:
+    model, inputs = Captioner.from_dataset(captioning, width=16), batch(2)
+    model.run_eagerly = True
     targets = batch(2, seed=9)["token_ids"]
     weights = np.ones(targets.shape, np.float32)
     weights[:, 4:] = 0
@@ -655,114 +815,9 @@ def test_weights_of_zero_leave_the_loss_alone() -> None:
     assert losses[0] == pytest.approx(mean, rel=1e-4)
 
 
-def test_a_dual_encoder_learns_a_handful_of_scenes() -> None:
-    images, captions = scenes()
-    keras.utils.set_random_seed(1)
-    model = dual_encoder(
-        words(), image_size=SIZE, sequence_length=LENGTH + 1, width=32, depth=1, learning_rate=4e-3
-    )
-    inputs = {
-        "images": images,
-        "token_ids": captions,
-        "padding_mask": captions != PAD,
-        "image_id": np.arange(8, dtype=np.int64) + 2**60,
-    }
-    ds = tf.data.Dataset.from_tensors(inputs)
-    model.fit(ds.repeat(60), verbose=0)
-    measured = model.evaluate(ds, verbose=0, return_dict=True)
-    assert set(measured) == {"loss", "recall_at_1"}
-    assert measured["recall_at_1"] == pytest.approx(1.0)
-    found = model.encode_images(images)
-    asked = model.encode_text(captions, captions != PAD)
-    assert recall_at_k(asked, found, range(8), range(8), 1) == 1.0
-
-
 def test_nothing_here_needs_tensorflow_by_name() -> None:
     folder = pathlib.Path(models.__file__).parent
     sources = sorted(folder.glob("*.py"))
     assert len(sources) > 3
     for path in sources:
         assert "import tensorflow" not in path.read_text(encoding="utf-8"), path.name
-
-
-# -------------------------------------------------------------------------------------- recall@k
-
-
-def recall_loop(queries: Any, gallery: Any, query_ids: Any, gallery_ids: Any, k: int) -> float:
-    hits = 0
-    for query, query_id in zip(queries, query_ids, strict=True):
-        rows = []
-        for row, row_id in zip(gallery, gallery_ids, strict=True):
-            rows.append((-float(query @ row), row_id == query_id))  # Its own rows last in a tie.
-        hits += any(own for _, own in sorted(rows)[:k])
-    return hits / len(queries)
-
-
-@pytest.mark.parametrize("k", [1, 2, 5, 40])
-@pytest.mark.parametrize("seed", range(4))
-def test_recall_equals_a_loop(k: int, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    queries = random.integers(-2, 3, [30, 3]).astype(np.float32)  # Small integers tie often.
-    gallery = random.integers(-2, 3, [20, 3]).astype(np.float32)
-    query_ids, gallery_ids = random.integers(0, 12, 30), random.integers(0, 12, 20)
-    expected = recall_loop(queries, gallery, query_ids, gallery_ids, k)
-    assert recall_at_k(queries, gallery, query_ids, gallery_ids, k) == pytest.approx(expected)
-
-
-def test_recall_of_a_collapsed_model_is_zero() -> None:
-    """Equal embeddings find each other by the order of rows, or by rounding, unless ties lose."""
-    rows = np.tile(np.random.default_rng(0).normal(size=[1, 128]).astype(np.float32), [50, 1])
-    assert recall_at_k(rows, rows, range(50), range(50), 1) == 0.0
-    assert recall_at_k(rows, rows, range(50), range(50), 49) == 0.0
-    assert recall_at_k(rows, rows, range(50), range(50), 50) == 1.0
-
-
-@pytest.mark.parametrize("own", [0, 1])
-def test_recall_does_not_let_rounding_break_a_tie(own: int) -> None:
-    gallery = [[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]]
-    sums = [(row[0] + row[1]) + row[2] for row in gallery]
-    assert sums[0] != sums[1]  # 0.6 both, but for the order of adding.
-    assert recall_at_k([[1.0, 1.0, 1.0]], gallery, [own], [0, 1], 1) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("scores", "expected"),
-    [([0.5, np.nan], 0.0), ([np.nan, 0.5], 0.0), ([np.nan, np.nan], 0.0), ([0.6, 0.5], 1.0)],
-)
-def test_recall_of_nan_is_a_miss(scores: list[float], expected: float) -> None:
-    assert recall_at_k([[1.0]], [[score] for score in scores], [7], [7, 8], 1) == expected
-
-
-def test_recall_counts_a_query_without_a_match_as_a_miss() -> None:
-    assert recall_at_k([[1.0], [1.0]], [[1.0]], [5, 6], [5], 9) == 0.5
-
-
-def test_recall_keeps_every_bit_of_an_id() -> None:
-    ids = np.asarray([2**60, 2**60 + 1])
-    assert recall_at_k([[1.0]], [[0.0], [1.0]], ids[:1], ids, 1) == 0.0
-
-
-def test_recall_takes_many_queries() -> None:
-    random = np.random.default_rng(1)
-    rows = random.normal(size=[2500, 16])
-    ids = np.arange(2500)
-    assert recall_at_k(rows / np.linalg.norm(rows, axis=1, keepdims=True), rows, ids, ids, 1) < 1
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    assert recall_at_k(unit, unit, ids, ids, 1) == 1.0
-    assert recall_at_k(unit, unit, ids, ids[::-1].copy(), 1) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (([[1.0]], [[1.0]], [1], [1], 0), "k=...) must be an int >= 1; got k=0"),
-        (([[1.0]], [[1.0, 2.0]], [1], [1], 1), "got [1, 1] and [1, 2]"),
-        (([[1.0]], [[1.0]], [1, 2], [1], 1), "query_ids=...) must be one int a row, 1"),
-        (([[1.0]], [[1.0]], [1], [1.0], 1), "gallery_ids=...) must be one int a row, 1"),
-        ((np.zeros([0, 2]), [[1.0, 2.0]], np.zeros(0, int), [1], 1), "0 and at least 1"),
-    ],
-)
-def test_recall_refuses(arguments: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=r"^recall_at_k") as caught:
-        recall_at_k(*arguments)
-    assert message in str(caught.value)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import mmdata
 from mmdata.pairing import recognition
-from mmdata.pairing.layouts.documents import Doubled, decode
+from mmdata.pairing.layouts.documents import DuplicateKey, decode
 from mmdata.pairs.findings import PairingError
 from mmdata.pairs.pairs import Pairs
 
@@ -50,7 +50,7 @@ def test_a_key_twice_is_found(first: Any, second: Any, other: Any, separators: A
         )
         + "}"
     )
-    assert isinstance(decode(twice), Doubled)
+    assert isinstance(decode(twice), DuplicateKey)
     nested = decode(f'{{"a": [1, {twice}], "b": {json.dumps(other)}}}')
     assert repr(nested["a"][1]) == """an object with the key 'k":' twice"""
     assert nested["b"] == other

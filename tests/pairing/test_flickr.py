@@ -132,13 +132,13 @@ OTHERS = {
 @pytest.mark.parametrize("content", OTHERS.values(), ids=OTHERS)
 def test_other_files(tmp_path: pathlib.Path, write: Write, content: str) -> None:
     assert not flickr.recognise(content)
-    with pytest.raises(PairingError, match=r"no captions in .*f\.txt; got .* Required: "):
+    with pytest.raises(PairingError, match=r"f\.txt: must hold captions; got .* Required: "):
         read(write(tmp_path, {"f.txt": content}) / "f.txt")
 
 
 def test_no_line_in_form(tmp_path: pathlib.Path, write: Write) -> None:
     path = write(tmp_path, {"f.txt": "image,caption\nx\ny\n"}) / "f.txt"
-    with pytest.raises(PairingError, match=r"no captions in .*; got 2 line") as caught:
+    with pytest.raises(PairingError, match=r"must hold captions; got 2 line") as caught:
         read(path)
     assert [found.path for found in caught.value.findings] == ["f.txt:2", "f.txt:3"]
 
@@ -157,9 +157,11 @@ def test_numbered_names(tmp_path: pathlib.Path, write: Write) -> None:
 
 def test_encoding(tmp_path: pathlib.Path, write: Write) -> None:
     path = write(tmp_path, {"f.txt": LATIN}) / "f.txt"
-    with pytest.raises(PairingError, match=r"f\.txt: not UTF-8: byte 0xe9 .* Pass encoding="):
+    with pytest.raises(
+        PairingError, match=r"f\.txt: must be UTF-8; got byte 0xe9 .* Pass encoding="
+    ):
         read(path)
-    with pytest.raises(PairingError, match="not UTF-8"):
+    with pytest.raises(PairingError, match="must be UTF-8"):
         read(tmp_path)
     listing = read(tmp_path, TextDecoder("latin-1"))
     assert entries(listing) == [(A, "Un caf\xe9 .")]

@@ -308,11 +308,11 @@ def faults(
 def whole(layout: Layout, tree: Tree, there: Collection[str], listed: Collection[str]) -> Outcome:
     """All that pairs does, and each lost image and each lost row is one problem."""
     names = {name: of(layout.image, name, tree) for name in tree.names}
-    lonely = [names[n] for n in there if n not in listed] if layout.sees_folder else []
+    unlisted = [names[n] for n in there if n not in listed] if layout.sees_folder else []
     rows_alone = [of(layout.row, name, tree) for name in listed if name not in there]
     return Outcome(
         {names[name]: [caption(name)] for name in there if name in listed},
-        {("missing_caption", name) for name in lonely}
+        {("missing_caption", name) for name in unlisted}
         | {("missing_image", name) for name in rows_alone},
     )
 
@@ -326,7 +326,10 @@ def differences(found: Outcome, expected: Outcome) -> list[str]:
     return [
         *(f"{name!r} does not pair" for name in pairs),
         *(f"no {kind} {path!r}" for kind, path in sorted(expected.problems - found.problems)),
-        *(f"strange: {kind} {path!r}" for kind, path in sorted(found.problems - expected.problems)),
+        *(
+            f"unexpected: {kind} {path!r}"
+            for kind, path in sorted(found.problems - expected.problems)
+        ),
     ]
 
 

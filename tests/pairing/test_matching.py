@@ -73,14 +73,16 @@ def test_splits_of_a_source_that_names_none(
 ) -> None:
     write(tmp_path, {"a.jpg": "", "a.txt": "A", "c.csv": "image,caption\na.jpg,A\n"})
     source = None if captions is None else tmp_path / captions
-    with pytest.raises(ValueError, match=r"got \['test'\], and .* names none. Read all"):
+    with pytest.raises(ValueError, match=r"got \['test'\], but .* has no splits. Read all"):
         mmdata.read(tmp_path, source, split="test")
     assert rows(mmdata.read(tmp_path, source, split=IfAny(["test"]))) == {"a.jpg": ["A"]}
 
 
 @pytest.mark.parametrize("split", [3, [1], {"train": None, 2: None}])
 def test_splits_that_are_no_names(tmp_path: pathlib.Path, split: Any) -> None:
-    with pytest.raises(TypeError, match=r"split=\.\.\. must be a name, several, or None; got "):
+    with pytest.raises(
+        TypeError, match=r"split=\.\.\. must be a name, several names, or None; got "
+    ):
         mmdata.read(tmp_path, split=split)
 
 
@@ -114,7 +116,7 @@ def test_columns_make_lines_a_table(tmp_path: pathlib.Path, write: Write) -> Non
     assert (pairs.report.layout, list(pairs.captions)) == ("metadata", ["one, two", "x", "y"])
     bare = mmdata.read(images, tmp_path / "bare.csv", on_problem="drop")
     assert (bare.report.layout, list(bare.captions)) == ("flickr", ["b, c"])
-    with pytest.raises(PairingError, match="they are 'image', 'caption'"):
+    with pytest.raises(PairingError, match="columns are 'image', 'caption'"):
         mmdata.read(images, tmp_path / "bare.csv", caption_column="text")
 
 
@@ -178,7 +180,7 @@ def test_columns(tmp_path: pathlib.Path, write: Write) -> None:
     assert np.array_equal(np.asarray(pairs.columns["same"]), [8, 7, math.nan], equal_nan=True)
     assert np.array_equal(np.asarray(pairs.columns["maybe"]), [1, *[math.nan] * 2], equal_nan=True)
     assert [f for f in pairs.report.findings if f.kind == "ignored"] == [
-        Finding("ignored", "c.csv", "column 'other' differs within an image")
+        Finding("ignored", "c.csv", "column 'other' has different values for one image")
     ]
 
 
@@ -281,9 +283,9 @@ def test_text_that_cannot_be_opened_is_a_finding(
         ("coco", ".", IsADirectoryError, "captions=... must be a file; got the folder"),
         ("karpathy", ".", IsADirectoryError, "captions=... must be a file; got the folder"),
         ("karpathy", "c.csv", PairingError, "must be a JSON file"),
-        ("webdataset", None, ValueError, "takes images=... as .tar shards, and captions=None"),
-        ("webdataset", "c.csv", ValueError, "takes images=... as .tar shards, and captions=None"),
-        ("frame", None, ValueError, "takes a DataFrame or a Dataset; got paths"),
+        ("webdataset", None, ValueError, "needs .tar shards as images=..., and captions=None"),
+        ("webdataset", "c.csv", ValueError, "needs .tar shards as images=..., and captions=None"),
+        ("frame", None, ValueError, "needs a DataFrame or a Dataset; got paths"),
         ("Coco", None, ValueError, f"must be \"auto\" or one of {LAYOUTS}; got 'Coco'"),
     ],
 )
@@ -375,7 +377,7 @@ def test_frame_takes_no_other_layout_or_captions(tmp_path: pathlib.Path) -> None
     frame = pd.DataFrame({"image": ["a.jpg"], "caption": ["A"]})
     with pytest.raises(ValueError, match="must be \"frame\" for a frame; got 'coco'"):
         mmdata.read(frame, layout="coco")
-    with pytest.raises(ValueError, match=r"captions=\.\.\. must be None beside a frame"):
+    with pytest.raises(ValueError, match=r"captions=\.\.\. must be None if images=... is a frame"):
         mmdata.read(frame, tmp_path)
 
 

@@ -15,7 +15,7 @@ NFC, NFD = "caf\u00e9", "cafe\u0301"
 ID = "000000000042"
 
 
-def told(names: Names) -> list[tuple[str, str, int]]:
+def reported(names: Names) -> list[tuple[str, str, int]]:
     return [(found.kind, found.path, found.count) for found in names.findings]
 
 
@@ -68,8 +68,8 @@ def test_found(names: list[str], files: list[str], expected: dict[str, str] | No
     assert found.files == (dict(zip(names, names, strict=True)) if expected is None else expected)
     assert not found.refused
     different = [file for name, file in found.files.items() if name != file]
-    assert sum(count for _, _, count in told(found)) == len(different)
-    assert {kind for kind, _, _ in told(found)} <= {"name_mismatch"}
+    assert sum(count for _, _, count in reported(found)) == len(different)
+    assert {kind for kind, _, _ in reported(found)} <= {"name_mismatch"}
 
 
 # A name whose file is lost never takes a file that is not listed.
@@ -233,7 +233,7 @@ def test_ambiguous(names: dict[str, str | None], files: list[str]) -> None:
     found = resolve(names, files)
     assert (found.files, found.refused, found.ambiguous) == ({}, set(names), set(files))
     listed, same = (", ".join(map(ascii, sorted(some))) for some in (names, files))
-    assert sorted(told(found)) == [("ambiguous", file, 1) for file in sorted(files)]
+    assert sorted(reported(found)) == [("ambiguous", file, 1) for file in sorted(files)]
     assert {finding.detail for finding in found.findings} == {
         f"listed as {listed}; the same name: {same}"
     }

@@ -299,8 +299,8 @@ def test_unreadable_folder_is_a_finding(
     monkeypatch.setattr(os, "scandir", refuse)
     pairs = mmdata.read(images, captions, on_problem="drop")
     assert rows(pairs) == {"k.jpg": ["k"]}
-    told = [found for found in pairs.report.findings if found.kind == "unreadable"]
-    assert told == [Finding("unreadable", "locked", "Permission denied")]
+    reported = [found for found in pairs.report.findings if found.kind == "unreadable"]
+    assert reported == [Finding("unreadable", "locked", "Permission denied")]
     with pytest.raises(PairingError, match=r"cannot be read \(unreadable\): 'locked'"):
         mmdata.read(images, captions)
 
@@ -654,10 +654,10 @@ def test_of_many_files_with_one_name_captions_are_named_first(
         write(tmp_path, dict.fromkeys((*images, *texts), b"x") | {"k.jpg": b"", "k.txt": b"k"}),
         on_problem="drop",
     )
-    told = [found for found in pairs.report.problems if found.kind == "ambiguous"]
-    assert sorted(found.path for found in told) == sorted(images)
-    assert all(text in found.detail for text in texts for found in told)
-    assert all("(6 in all)" in found.detail for found in told)
+    reported = [found for found in pairs.report.problems if found.kind == "ambiguous"]
+    assert sorted(found.path for found in reported) == sorted(images)
+    assert all(text in found.detail for text in texts for found in reported)
+    assert all("(6 in all)" in found.detail for found in reported)
 
 
 @linux
@@ -674,17 +674,17 @@ def test_no_file_gets_lost_whatever_the_order(
     assert (rows(again), again.report) == (rows(pairs), pairs.report)
 
     images = {name for name in tree if not name.endswith(".txt")}
-    told = [finding.path for finding in pairs.report.problems]
-    assert images == set(pairs.images) | {path for path in told if path in images}
-    assert not set(pairs.images) & set(told)
-    assert len(told) == len(set(told))
-    told_of = " ".join([*told, details(pairs)])
+    reported = [finding.path for finding in pairs.report.problems]
+    assert images == set(pairs.images) | {path for path in reported if path in images}
+    assert not set(pairs.images) & set(reported)
+    assert len(reported) == len(set(reported))
+    report_text = " ".join([*reported, details(pairs)])
     for text in tree.keys() - images:
         paired = any(
             unicodedata.normalize("NFC", image[:-4] + ".txt") == unicodedata.normalize("NFC", text)
             for image in pairs.images
         )
-        assert paired or text in told_of or repr(text) in told_of
+        assert paired or text in report_text or repr(text) in report_text
 
 
 ids = st.integers(1, 6)
@@ -707,20 +707,20 @@ def test_no_annotation_gets_lost(
     with tempfile.TemporaryDirectory() as folder:
         root = write(pathlib.Path(folder), {**dict.fromkeys(disk, ""), "c.json": content})
         pairs = mmdata.read(root, root / "c.json", on_problem="drop")
-    told = [finding.path for finding in pairs.report.problems]
-    assert disk == set(pairs.images) | (disk & set(told))
-    assert not set(pairs.images) & set(told)
+    reported = [finding.path for finding in pairs.report.problems]
+    assert disk == set(pairs.images) | (disk & set(reported))
+    assert not set(pairs.images) & set(reported)
 
-    # Every annotation is a caption of an image, once, or told of, or that of an image told of.
+    # Every annotation is a caption of an image, once, or is reported, or its image is reported.
     names = dict([*listed, (0, "keep.jpg")])
-    told_of = " ".join([*told, details(pairs)])
+    report_text = " ".join([*reported, details(pairs)])
     for number, (id_, text) in enumerate([(0, "keep"), *captions]):
         paired = list(pairs.captions).count(f"{number} {text}")
         assert paired <= 1
         if not paired:
             where = f"c.json: annotations[{number}]"
             name = unicodedata.normalize("NFC", names.get(id_, where))
-            assert where in told or name in unicodedata.normalize("NFC", told_of)
+            assert where in reported or name in unicodedata.normalize("NFC", report_text)
 
 
 # on_problem, and what the report shows.
@@ -738,8 +738,8 @@ def test_error_says_how_many_which_and_what_next(tmp_path: pathlib.Path, write: 
         "'0.jpg', '1.jpg', '2.jpg', '3.jpg', '4.jpg', ...\n"
         "  1 caption(s) without an image (missing_image): 'a.txt'\n"
         "  1 image(s) whose caption is empty (empty_caption): 'b.jpg' ('b.txt' has no text)\n"
-        'Fix the files, or pass on_problem="drop" to go on without them: the report keeps the '
-        "list.\nThis error's .findings has every one."
+        'Fix the files, or pass on_problem="drop" to continue without them; the report lists '
+        "them.\nAll problems are in .findings of this error."
     )
 
     assert [finding.path for finding in caught.value.findings] == [
@@ -797,7 +797,7 @@ def test_report_shows_everything(tmp_path: pathlib.Path, write: Write) -> None:
         "empty_caption": 1,
         "several_lines": 1,
     }
-    several = 'read as one caption a line; lines="one" reads each file as one caption'
+    several = 'read as one caption per line; lines="one" reads each file as one caption'
     assert report.to_pandas().to_dict("records") == [
         {"kind": "missing_caption", "path": "<b>&.jpg", "detail": "", "count": 1},
         {"kind": "missing_image", "path": "c.txt", "detail": "", "count": 1},

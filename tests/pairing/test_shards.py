@@ -1,4 +1,4 @@
-"""Samples in shards: keys, captions, troubles, saved indexes."""
+"""Samples in shards: keys, captions, problems, saved indexes."""
 
 import bz2
 import contextlib
@@ -50,7 +50,7 @@ def read(path: pathlib.Path | str, **options: Any) -> Contents:
     return shards.read(str(path), **{"decoder": TextDecoder(), "lines": "auto", **options})
 
 
-def told(contents: Contents) -> list[tuple[str, str, int]]:
+def reported(contents: Contents) -> list[tuple[str, str, int]]:
     return [(found.kind, found.path, found.count) for found in contents.findings]
 
 
@@ -84,7 +84,7 @@ def test_keys(tmp_path: pathlib.Path) -> None:
     contents = read(shard)
     assert contents.images == ["s.tar/a/v2.0.png", "s.tar/a/v2.1.png"]
     assert (contents.captions, contents.findings) == ([["zero"], ["one"]], [])
-    assert told(read(shard, key="first_dot")) == [("ambiguous", "s.tar: a/v2.0.png", 2)]
+    assert reported(read(shard, key="first_dot")) == [("ambiguous", "s.tar: a/v2.0.png", 2)]
     files = {"b.dir/a.seg.png": b"1", "b.dir/a.en.txt": "cat", "b.dir/c.png": b""}
     files |= {"c.png": b"", "\u00e9/d.png": b"", "e\u0301/d.txt": "dog"}
     shard = pack(tmp_path / "t.tar", files)
@@ -180,24 +180,24 @@ def test_rejected_captions_are_left_out(tmp_path: pathlib.Path) -> None:
     shard = {"a.jpg": "", "a.json": marked, "b.jpg": "", "b.json": kept}
     contents = read(pack(tmp_path / "s.tar", shard))
     assert contents.captions == [[], ["C"]]
-    assert told(contents) == [("rejected", "s.tar: a.json", 2)]
+    assert reported(contents) == [("rejected", "s.tar: a.json", 2)]
 
 
 def test_arguments_that_exclude_each_other_or_name_nothing(tmp_path: pathlib.Path) -> None:
     shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.txt": "A", "b.jpg": "", "b.TXT": "B"})
     with pytest.raises(ValueError, match=r"extensions=\.\.\. must be .* got \('\.txt',\)"):
         read(shard, columns=Columns(captions="mine"), extensions=(".txt",))
-    with pytest.raises(PairingError, match=r"weight_column=.* got 'w', and they have no such keys"):
+    with pytest.raises(PairingError, match=r"weight_column=.* got 'w', but they have no such keys"):
         read(shard, columns=Columns(weight="w"))
     assert read(shard, extensions=(".TXT",)).captions == [["A"], ["B"]]
 
 
 def test_captions_under_two_keys_are_reported(tmp_path: pathlib.Path) -> None:
-    said = {"caption": "A", "text": "B"}
-    shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.json": said, "b.jpg": "", "b.json": said})
+    values = {"caption": "A", "text": "B"}
+    shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.json": values, "b.jpg": "", "b.json": values})
     contents = read(shard)
     assert contents.captions == [["A"], ["A"]]
-    assert told(contents) == [("ignored", "s.tar: a.json", 2)]
+    assert reported(contents) == [("ignored", "s.tar: a.json", 2)]
     assert "caption_column='text' chooses it" in contents.findings[0].detail
     assert read(shard, columns=Columns(captions="text")).captions == [["B"], ["B"]]
 
@@ -209,7 +209,7 @@ def test_captions_of_other_extensions(tmp_path: pathlib.Path) -> None:
 
 def test_no_sample_has_the_key(tmp_path: pathlib.Path) -> None:
     shard = pack(tmp_path / "s.tar", {"a.jpg": "", "a.json": {"caption": "A"}})
-    with pytest.raises(PairingError, match=r"caption_column=.* got 'alt', and they have 'caption'"):
+    with pytest.raises(PairingError, match=r"caption_column=.* got 'alt', but they have 'caption'"):
         read(shard, columns=Columns(captions="alt"))
 
 
@@ -236,8 +236,15 @@ def test_a_shard_that_is_cut_off_between_members(tmp_path: pathlib.Path) -> None
 
 
 def test_values_and_bytes(tmp_path: pathlib.Path) -> None:
-    said = {"caption": "c", "split": "train", "weight": 2, "height": 3, "exif": {}, "nothing": None}
-    files = {"a.jpg": b"1", "a.cls": "4\n", "b.json": said, "b.jpg": b"22"}
+    values = {
+        "caption": "c",
+        "split": "train",
+        "weight": 2,
+        "height": 3,
+        "exif": {},
+        "nothing": None,
+    }
+    files = {"a.jpg": b"1", "a.cls": "4\n", "b.json": values, "b.jpg": b"22"}
     files |= {LONG + "/c.webp": b"333", "./d.avif": b"", os.fsdecode(b"\xe9.png"): b"5"}
     contents = read(pack(tmp_path / "s.tar", files))
     assert contents.splits == [None, "train", None, None, None]
@@ -246,7 +253,7 @@ def test_values_and_bytes(tmp_path: pathlib.Path) -> None:
     names = ["a.jpg", "b.jpg", LONG + "/c.webp", "d.avif", os.fsdecode(b"\xe9.png")]
     assert contents.images == [f"s.tar/{name}" for name in names]
     assert contents.blobs.read_many(np.arange(5)) == [b"1", b"22", b"333", b"", b"5"]
-    assert told(contents) == [("ignored", "s.tar: b.json", 1)]
+    assert reported(contents) == [("ignored", "s.tar: b.json", 1)]
     bare = read(pack(tmp_path / "t.tar", {"a.jpg": ""}))
     assert (bare.splits, bare.weights, bare.columns, bare.findings) == (None, None, {}, [])
 
@@ -267,12 +274,12 @@ def test_notices_are_counted(tmp_path: pathlib.Path) -> None:
     contents = read(pack(tmp_path / "s.tar", images | files | others | hidden))
     assert contents.captions == [["a", "b"], ["c", "d"], [prose]]
     details = [f.detail.split(";")[0].split(": ")[-1] for f in contents.findings]
-    assert sorted((*f[1:], d) for f, d in zip(told(contents), details, strict=True)) == [
+    assert sorted((*f[1:], d) for f, d in zip(reported(contents), details, strict=True)) == [
         ("s.tar", 4, "hidden and system files"),
-        ("s.tar: 0.txt", 2, "read as one caption a line"),
+        ("s.tar: 0.txt", 2, "read as one caption per line"),
         ("s.tar: 0.xml", 2, ".xml"),
-        ("s.tar: 2.txt", 1, "read as one caption a file"),
-        ("s.tar: 2.txt", 1, "read as utf-16-le by its mark"),
+        ("s.tar: 2.txt", 1, "read as one caption per file"),
+        ("s.tar: 2.txt", 1, "read as utf-16-le, as its byte order mark says"),
         ("s.tar: x", 1, "no extension"),
         ("s.tar: y.cls", 1, ".cls without an image"),
     ]
@@ -285,7 +292,7 @@ LEFT_OUT += [("a.jpg", kind) for kind in (b"1", b"2", b"3", b"4", b"6")]
 
 @pytest.mark.parametrize(("name", "kind"), LEFT_OUT)
 def test_what_is_outside(tmp_path: pathlib.Path, name: str, kind: bytes) -> None:
-    assert told(read(pack(tmp_path / "s.tar", {name: ""}, type=kind))) == [
+    assert reported(read(pack(tmp_path / "s.tar", {name: ""}, type=kind))) == [
         ("outside", f"s.tar: {name}", 1)
     ]
 
@@ -296,7 +303,7 @@ def test_lost_partners_and_doubles(tmp_path: pathlib.Path) -> None:
         for name in ("d.jpg", "./d.jpg", "e.jpg"):
             archive.addfile(tarfile.TarInfo(name))
     contents = read(shard)
-    assert [contents.images, *told(contents)] == [
+    assert [contents.images, *reported(contents)] == [
         ["s.tar/e.jpg"],
         ("ambiguous", "s.tar: d.jpg", 2),
         ("missing_image", "s.tar: a.txt", 1),
@@ -314,7 +321,7 @@ def test_several_shards(tmp_path: pathlib.Path) -> None:
     assert contents.images == ["a/0.tar/x.jpg", "b/0.tar/x.jpg"]
     assert contents.blobs.read_many(np.array([1, 0])) == [b"1", b"0"]
     assert read(tmp_path / "a").images == ["0.tar/x.jpg", "1.tar/x.jpg"]
-    assert told(read(tmp_path / "a")) == [("ignored", "sizes.json", 1)]
+    assert reported(read(tmp_path / "a")) == [("ignored", "sizes.json", 1)]
     with pytest.raises(FileNotFoundError, match=r"0-1\.tar"):
         read(f"{tmp_path}/0-{{1..2}}.tar")
     with pytest.raises(ValueError, match="each shard once"):
@@ -322,7 +329,7 @@ def test_several_shards(tmp_path: pathlib.Path) -> None:
     with pytest.raises(PairingError, match=r"must hold \.tar"):
         read(tmp_path)
     os.mkfifo(tmp_path / "a" / "2.tar")
-    assert ("unreadable", "2.tar", 1) in told(read(tmp_path / "a"))
+    assert ("unreadable", "2.tar", 1) in reported(read(tmp_path / "a"))
 
 
 @pytest.mark.parametrize(
@@ -370,7 +377,7 @@ def test_saved_index(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) ->
         assert len(walked) == 1
     os.truncate(shard, 700)
     os.utime(shard, (1e9, 1e9))
-    assert told(read(shard))[-1][0] == "malformed"
+    assert reported(read(shard))[-1][0] == "malformed"
     os.utime(shard, ns=(1, 1))
     read(shard)
     assert (len(walked), os.listdir(kept.parent)) == (3, [kept.name])

@@ -233,11 +233,11 @@ def test_ignored_files_are_counted(tmp_path: pathlib.Path, write: Write) -> None
     assert found(pairs, "mask") == [Finding("mask", "x/keep_mask.png")]
 
 
-def test_rivals_say_how_to_choose(tmp_path: pathlib.Path, write: Write) -> None:
+def test_message_says_how_to_choose(tmp_path: pathlib.Path, write: Write) -> None:
     write(tmp_path, {"a.jpg": "", "a.txt": "c", "a.caption": "d"})
     with pytest.raises(PairingError) as caught:
         mmdata.read(tmp_path)
-    assert "the first of extensions=('.caption', '.txt') would count" in str(caught.value)
+    assert "extensions=('.caption', '.txt') uses the first one" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -298,9 +298,9 @@ def test_lines(tmp_path: pathlib.Path, write: Write) -> None:
         choice: Any = lines
         pairs = mmdata.read(tmp_path, lines=choice)
         assert list(rows(pairs).values()) == captions
-        told = found(pairs, "several_lines")
-        assert [(f.path, f.count) for f in told] == several
-        assert f'lines="{"one" if lines == "each" else "each"}"' in told[0].detail
+        reported = found(pairs, "several_lines")
+        assert [(f.path, f.count) for f in reported] == several
+        assert f'lines="{"one" if lines == "each" else "each"}"' in reported[0].detail
 
 
 @pytest.mark.parametrize(
@@ -345,9 +345,11 @@ def test_repeats(
         write(tmp_path / name, {"a.jpg": "", "a.txt": name})
     pairs = mmdata.read(tmp_path, repeats=repeats)
     assert (None if pairs.weights is None else pairs.weights.tolist()) == weights
-    told = [(f.path, f.detail.partition(",")[0]) for f in found(pairs, "repeats")]
+    reported = [(f.path, f.detail.partition(",")[0]) for f in found(pairs, "repeats")]
     repeated = {name.partition("/")[0] for name in names if weights and "2017" not in name}
-    assert told == [(name, f"a loss weight of {name:.2}") for name in sorted(repeated - {"."})]
+    assert reported == [
+        (name, f"used as loss weight {name:.2}") for name in sorted(repeated - {"."})
+    ]
 
 
 # Images, captions, which caption each image gets, problems: trees that are spelled differently.

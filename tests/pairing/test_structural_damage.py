@@ -368,8 +368,8 @@ def shard(chance: Chance) -> Case:
         if number % 3:
             members.append((f"{image[:-4]}.txt", "\n".join(texts).encode()))
         else:
-            said = json.dumps({"captions": texts, "n": number})
-            members.append((f"{image[:-4]}.json", said.encode()))
+            fields = json.dumps({"captions": texts, "n": number})
+            members.append((f"{image[:-4]}.json", fields.encode()))
     kind = chance.choice(["cut", "border", "flip", "name", "name", "swap", "block"])
     if kind == "swap":
         one, other = chance.sample(range(len(members)), 2)
@@ -390,7 +390,7 @@ def shard(chance: Chance) -> Case:
         content, done = content[:end], f"cut at byte {end}"
     elif kind == "border":
         kept = chance.randrange(1, len(parts))
-        content, done = b"".join(parts[:kept]), f"cut behind {members[kept - 1][0]!r}"
+        content, done = b"".join(parts[:kept]), f"cut after {members[kept - 1][0]!r}"
     elif kind == "flip":
         start = len(b"".join(parts[: chance.randrange(len(parts))]))
         place = start + chance.randrange(512)
@@ -413,7 +413,7 @@ def member(name: str, content: bytes) -> bytes:
 
 # What is wrong with what was read.
 
-_WHOLE = re.compile(r"line feed|newline|cut|ends|tar header|behind its end|damaged")
+_WHOLE = re.compile(r"line feed|newline|cut|ends|tar header|after its end|damaged")
 
 
 def faults(pairs: Pairs, case: Case) -> list[str]:
@@ -426,7 +426,9 @@ def faults(pairs: Pairs, case: Case) -> list[str]:
     )
     findings = pairs.report.findings
     of_file = any(f.path.split(":")[0] == case.name and _WHOLE.search(f.detail) for f in findings)
-    told = [f for f in findings if f.is_problem or f.kind in ("blank_caption", "duplicate_caption")]
+    reported = [
+        f for f in findings if f.is_problem or f.kind in ("blank_caption", "duplicate_caption")
+    ]
     wrong = [
         pair
         for pair in found
@@ -435,13 +437,13 @@ def faults(pairs: Pairs, case: Case) -> list[str]:
     twice = [
         pair
         for pair, count in found.items()
-        if count > 1 and not is_named(pair[0], set(), told, prefix)
+        if count > 1 and not is_named(pair[0], set(), reported, prefix)
     ]
     lost = [
         pair
         for pair, where in zip(PAIRS, case.where, strict=True)
         if not any(is_same(pair, other) for other in found)
-        and not (of_file or is_named(pair[0], where, told, prefix))
+        and not (of_file or is_named(pair[0], where, reported, prefix))
     ]
     return [
         *(f"wrong: {pair}" for pair in wrong),
@@ -462,9 +464,9 @@ def is_same(one: tuple[str, str], other: tuple[str, str]) -> bool:
     return one[0] == other[0] and one[1].replace('"', "") == other[1].replace('"', "")
 
 
-def is_named(image: str, where: set[str], told: list[Finding], prefix: str) -> bool:
+def is_named(image: str, where: set[str], reported: list[Finding], prefix: str) -> bool:
     """Whether a finding names an image, or one of the places of its entry."""
-    texts = [text for finding in told for text in (*lines(finding), finding.detail)]
+    texts = [text for finding in reported for text in (*lines(finding), finding.detail)]
     return any(
         re.search(rf"{re.escape(name)}(?!\d)", text)
         for name in [*where, prefix + image]
@@ -473,7 +475,7 @@ def is_named(image: str, where: set[str], told: list[Finding], prefix: str) -> b
 
 
 def lines(finding: Finding) -> list[str]:
-    """The path of a finding; of one that stands for several lines, that of each."""
+    """The path of a finding; for one that covers several lines, the path of each."""
     file, colon, line = finding.path.rpartition(":")
     if not (line.isdigit() and finding.count > 1):
         return [finding.path]

@@ -169,7 +169,7 @@ def test_a_list_in_a_cell_that_is_broken(cell: str) -> None:
     content = 'image,caption\na,b\nc,"' + cell.replace('"', '""') + '"\n'
     listing = read("m.csv", content)
     assert pairs(listing) == [("a", ["b"])]
-    assert seen(listing)[0].startswith("malformed m.csv:3: a list of texts that cannot be read")
+    assert seen(listing)[0].startswith("malformed m.csv:3: an invalid list of texts")
 
 
 @pytest.mark.parametrize(("cell", "expected"), LISTS.items(), ids=range(len(LISTS)))
@@ -217,7 +217,7 @@ def test_columns_of_values() -> None:
     assert listing.splits == [None, "test"]
     assert listing.weights is None
     assert listing.columns == {"n": [1, None], "s": ["x", None]}
-    why = "it holds neither text, nor numbers, nor bools throughout"
+    why = "not all of its values are text, numbers or bools"
     assert seen(listing) == [
         f"ignored m.jsonl: column {name!r}: {why}" for name in ("w", "m", "big", "d")
     ]
@@ -278,7 +278,7 @@ def test_columns_refuse(wrong: dict[str, Any]) -> None:
 # File, content, arguments, what the error says.
 
 HEAD = "image,caption\n"
-INSIDE = "write them out as files first"
+INSIDE = "write them to files first"
 BYTES = [{"bytes": b"x", "path": None}]
 NAMED_BYTES = [{"bytes": None, "path": "a"}, {"bytes": b"x", "path": "a"}]
 REFUSED: list[tuple[str, str | bytes, dict[str, Any], str]] = [
@@ -294,7 +294,7 @@ REFUSED: list[tuple[str, str | bytes, dict[str, Any], str]] = [
     ("m.csv", "id,raw1,raw2,text1\n", {}, r"'raw2', 'text1'.*caption_column=\('raw1', 'raw2'\)"),
     ("m.csv", HEAD, {"image": "x"}, "image_column=.*; got 'x'.* are 'image', 'caption'"),
     ("m.csv", HEAD, {"captions": ["caption", "x"]}, "caption_column=.*; got 'x'"),
-    ("m.csv", b"a\xe9", {}, "not UTF-8: byte 0xe9 at offset 1. Pass encoding="),
+    ("m.csv", b"a\xe9", {}, "must be UTF-8; got byte 0xe9 at offset 1. Pass encoding="),
     ("m.json", "[", {}, "must be a JSON file.*named .jsonl"),
     ("m.json", "[" * 100_000, {}, "must be a JSON file"),
     ("m.json", "{}", {}, "must be a JSON list of objects; got {}"),
@@ -345,7 +345,7 @@ NO_IMAGE, NO_TEXT = "no image in column 'image': ", "no text in column 'caption'
 NO_WEIGHT, HALF = "a weight must be a number from 0 to below 1e+30; got ", "a lone surrogate in "
 CSV: dict[str, list[str]] = {
     "a,A,x\nok,B\nc\n": ["2: 3 cells, the header has 2", "4: 1 cells, the header has 2"],
-    'a,"A\nb",B\nok,C\n': ["2: 3 cells, the header has 2; it runs on to line 3"],
+    'a,"A\nb",B\nok,C\n': ["2: 3 cells, the header has 2; the row ends at line 3"],
     'a,"A" x\nok,B\n': [f"2: {QUOTE}"],
     'a,"A\nok,B\nc,"C\nd\n': [f"2: {QUOTE}", f"4: {OPEN}", "5: 1 cells, the header has 2"],
     'ok,A\nb,"B\n': [f"3: {OPEN}"],
@@ -360,7 +360,9 @@ def test_malformed_rows(rows: str, findings: list[str]) -> None:
     listing = read("m.csv", HEAD + rows)
     assert listing.names == ["ok"]
     assert seen(listing) == [f"malformed m.csv:{finding}" for finding in findings]
-    assert [f.count for f in listing.findings] == [2 if "runs on" in f else 1 for f in findings]
+    assert [f.count for f in listing.findings] == [
+        2 if "ends at line" in f else 1 for f in findings
+    ]
 
 
 @pytest.mark.parametrize("weight", ["-0.1", "inf", "nan", "x", "1e30", "1e39"])

@@ -42,7 +42,7 @@ def test_utf8_is_read_as_it_is(decoder: TextDecoder, content: bytes, text: str) 
 @pytest.mark.parametrize("decoder", [TextDecoder(), TextDecoder("latin-1")])
 def test_mark_says_the_encoding(decoder: TextDecoder, name: str, mark: bytes) -> None:
     content = mark + f"{TEXT}\r\nb".encode(name)
-    assert decoder.decode(content) == (f"{TEXT}\nb", f"read as {name} by its mark")
+    assert decoder.decode(content) == (f"{TEXT}\nb", f"read as {name}, as its byte order mark says")
 
 
 @pytest.mark.parametrize(

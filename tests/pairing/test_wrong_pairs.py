@@ -341,21 +341,21 @@ def test_no_wrong_pair(
     assert {image: right.get(image) for image in rows} == rows
     if not rows and not findings:
         return  # refused as a whole
-    told = [*(f.path for f in findings), *(f.detail for f in findings)]
+    reported = [*(f.path for f in findings), *(f.detail for f in findings)]
     names = [*named, *(image for image in right if image not in rows)]
     for name in names:
         spellings = (name,) if isinstance(name, str) else name
-        assert any(is_named(spelling, told) for spelling in spellings), (name, told)
+        assert any(is_named(spelling, reported) for spelling in spellings), (name, reported)
 
 
-def is_named(name: str, told: list[str]) -> bool:
+def is_named(name: str, reported: list[str]) -> bool:
     """Whether a finding's path or detail is a name, begins or ends with it, or quotes it."""
     return any(
         text == name
         or text.endswith(f" {name}")
         or text.startswith(f"{name} ")
         or repr(name) in text
-        for text in told
+        for text in reported
     )
 
 

@@ -1,4 +1,4 @@
-"""Near duplicates: copies that were saved anew are one cluster, different images are not.
+"""Near duplicates: copies that were saved again are one cluster, different images are not.
 
 Colours: what is seen of an image is the mean of its pixels.
 """
@@ -315,7 +315,7 @@ near_each_other = st.lists(st.builds(lambda seed, flip: seed ^ flip, seeds, flip
 
 @given(near_each_other, st.integers(0, 8))
 def test_neighbours(hashes: list[int], distance: int) -> None:
-    found = near._least_of_cluster(np.array(hashes, np.uint64), distance)
+    found = near._smallest_in_cluster(np.array(hashes, np.uint64), distance)
     assert found.tolist() == least_by_all_pairs(hashes, distance)
 
 
@@ -327,7 +327,7 @@ def test_neighbours_wherever_the_bits_are(distance: int) -> None:
         one = int(random.integers(0, 2**64, dtype=np.uint64))
         at, beyond = (one ^ sum(1 << bit for bit in bits[:k]) for k in (distance, distance + 1))
         for other, count in ((at, 1), (beyond, 2)):
-            found = near._least_of_cluster(np.array([one, other], np.uint64), distance)
+            found = near._smallest_in_cluster(np.array([one, other], np.uint64), distance)
             assert len(set(found.tolist())) == count
 
 
@@ -339,7 +339,7 @@ def test_neighbours_in_other_blocks_of_queries(monkeypatch: pytest.MonkeyPatch) 
     flips = [1 << 63, 1 << 62 | 1, 7 << 31]  # far apart in the order of hashes, too
     hashes = [*some.tolist(), *(value ^ flip for value in some.tolist() for flip in flips)]
     for distance in (1, 2, 3):
-        found = near._least_of_cluster(np.array(hashes, np.uint64), distance)
+        found = near._smallest_in_cluster(np.array(hashes, np.uint64), distance)
         assert found.tolist() == least_by_all_pairs(hashes, distance)
         assert len(set(found.tolist())) == 40 * (4 - distance)
 
@@ -359,10 +359,10 @@ def test_memory_is_bounded_however_many_are_near(monkeypatch: pytest.MonkeyPatch
 
 def test_many_in_one_bucket() -> None:
     bits = np.arange(3000, dtype=np.uint64)  # differ in the last 12 bits only
-    assert set(near._least_of_cluster(bits, 1).tolist()) == {0}
+    assert set(near._smallest_in_cluster(bits, 1).tolist()) == {0}
     apart = bits[[int(b).bit_count() % 2 == 0 for b in bits]]  # in two bits at least
-    assert near._least_of_cluster(apart, 1).tolist() == apart.tolist()
-    assert set(near._least_of_cluster(apart, 2).tolist()) == {0}
+    assert near._smallest_in_cluster(apart, 1).tolist() == apart.tolist()
+    assert set(near._smallest_in_cluster(apart, 2).tolist()) == {0}
 
 
 def test_neighbours_that_are_not_next_to_each_other() -> None:
@@ -373,6 +373,6 @@ def test_neighbours_that_are_not_next_to_each_other() -> None:
         *some,
         *(value ^ (1 | 1 << 61) for value in some),
     ]  # three bands agree, in one bucket of all
-    found = near._least_of_cluster(np.array(hashes, np.uint64), 2)
+    found = near._smallest_in_cluster(np.array(hashes, np.uint64), 2)
     assert found.tolist() == least_by_all_pairs(hashes, 2)
     assert len(set(found.tolist())) == 150

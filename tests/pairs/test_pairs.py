@@ -71,7 +71,7 @@ def test_take(pairs: Pairs, rows: Sequence[int], expected: list[int]) -> None:
 
 @pytest.mark.parametrize("rows", [[True] * 6, [1.0], ["1"], [[1]], 1])
 def test_take_refuses(pairs: Pairs, rows: Any) -> None:
-    with pytest.raises(ValueError, match=r"Pairs.take\(...\) must be ints \[k\]; got "):
+    with pytest.raises(ValueError, match=r"Pairs.take\(...\) takes ints \[k\]; got "):
         pairs.take(rows)
     for row in (6, -7):
         with pytest.raises(IndexError):
@@ -109,7 +109,7 @@ def test_filter_by_what_pairs_have(pairs: Pairs) -> None:
     ],
 )
 def test_filter_refuses(pairs: Pairs, keep: Any, got: str) -> None:
-    with pytest.raises(ValueError, match="must be a bool for each of 6 rows; got ") as caught:
+    with pytest.raises(ValueError, match="takes one bool for each of 6 rows; got ") as caught:
         pairs.filter(keep)
     assert str(caught.value).endswith(f"got {got}.")
 
@@ -135,7 +135,9 @@ def test_drop(pairs: Pairs) -> None:
     assert (less.weights is pairs.weights, less.drop("weight").weights) == (True, None)
     assert pairs.split_of is not None
     assert list(pairs.columns) == ["number", "word"]
-    with pytest.raises(ValueError, match=r'"weight"; got \'image\', and they are \[\'number\', '):
+    with pytest.raises(
+        ValueError, match=r'"weight"; got \'image\'. The columns are \[\'number\', '
+    ):
         pairs.drop("number", "image")
     both = dataclasses.replace(pairs, columns={"split": np.arange(6)}).drop("split")
     assert (both.split_of, both.columns) == (None, {})
@@ -145,7 +147,7 @@ def test_drop(pairs: Pairs) -> None:
 
 
 def merged(left: Pairs, right: Pairs) -> Pairs:
-    """Both in one, however they stand, up to the order of captions."""
+    """Merges both ways; the results are equal except for the order of captions."""
     one, other = left.merge(right), right.merge(left)
     assert [*map(set, rows_of(one).values())] == [*map(set, rows_of(other).values())]
     assert (table := one.to_pandas().drop(columns="captions")).equals(other.to_pandas()[[*table]])
@@ -195,11 +197,11 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a column": ({"n": [1, 2]}, {}, r"the same columns on both sides; got \['n'\] and \[\]"),
     "weights": ({"weights": [1, 2]}, {}, "the same weights on both sides; got True and False"),
     "splits": ({}, {"splits": ["a", "b"]}, "the same splits on both sides; got False and True"),
-    "a split": ({"splits": "ab"}, {"splits": "aa"}, "got split='b' and 'a' of 'b.jpg'"),
-    "no split": ({"splits": "aa"}, {"splits": [None, "a"]}, "split='a' and None of 'a.jpg'"),
-    "a weight": ({"weights": [1, 2]}, {"weights": [1, 3]}, "weight=2.0 and 3.0 of 'b.jpg'"),
-    "a value": ({"n": ["x", "y"]}, {"n": ["", "y"]}, "got n='x' and '' of 'a.jpg'"),
-    "NaN": ({"n": [1.5, 2]}, {"n": [float("nan"), 2]}, "got n=1.5 and None of 'a.jpg'"),
+    "a split": ({"splits": "ab"}, {"splits": "aa"}, "got split='b' and 'a' for 'b.jpg'"),
+    "no split": ({"splits": "aa"}, {"splits": [None, "a"]}, "split='a' and None for 'a.jpg'"),
+    "a weight": ({"weights": [1, 2]}, {"weights": [1, 3]}, "weight=2.0 and 3.0 for 'b.jpg'"),
+    "a value": ({"n": ["x", "y"]}, {"n": ["", "y"]}, "got n='x' and '' for 'a.jpg'"),
+    "NaN": ({"n": [1.5, 2]}, {"n": [float("nan"), 2]}, "got n=1.5 and None for 'a.jpg'"),
     "texts": ({"n": [1, 2]}, {"n": ["1", "2"]}, "same kind; got numbers and text in 'n'"),
     "bools": ({"n": [True, True]}, {"n": [1, 1]}, "same kind; got bools and numbers in 'n'"),
 }

@@ -108,10 +108,10 @@ def test_bounds(key: int, expected: int) -> None:
         ({"train": 1.5, "test": -0.5}, "takes shares above 0; got {'train': 1.5, 'test': -0.5}"),
         ({"train": 1.0, "test": 0.0}, "takes shares above 0"),
         ({"train": math.nan, "test": 0.5}, "takes shares above 0"),
-        ({"train": 0.8, "test": 0.1}, "takes shares that add up to 1; got {'train': 0.8, 'test'"),
-        ({"train": 80, "test": 20}, "in all 100."),
-        ({"train": math.inf}, "takes shares that add up to 1"),
-        ({"train": 1 - 1e-5}, "takes shares that add up to 1"),
+        ({"train": 0.8, "test": 0.1}, "takes shares with sum 1; got {'train': 0.8, 'test'"),
+        ({"train": 80, "test": 20}, "with sum 100."),
+        ({"train": math.inf}, "takes shares with sum 1"),
+        ({"train": 1 - 1e-5}, "takes shares with sum 1"),
     ],
     ids=str,
 )
@@ -126,7 +126,7 @@ def test_ratios_may_miss_1_by_rounding(pairs: Pairs) -> None:
         "012"
     )
     assert sum(10 * [0.1]) != 1.0
-    with pytest.raises(ValueError, match="must leave no split empty"):  # and not: add up to 1
+    with pytest.raises(ValueError, match="must leave no split empty"):  # not: sum 1
         splits.assign(np.zeros(1, np.int64), {f"{n}": 0.1 for n in range(10)})
 
 
@@ -194,7 +194,9 @@ def test_images_that_must_not_be_decoded_are_findings(pairs: Pairs) -> None:
 def test_splits_that_are_there_stay(pairs: Pairs) -> None:
     split_of = (np.arange(60) % 2).astype(np.int8)
     given_splits = dataclasses.replace(pairs, split_names=("x", "y"), split_of=split_of)
-    with pytest.raises(ValueError, match=r"cannot split again what is split into \['x', 'y'\]"):
+    with pytest.raises(
+        ValueError, match=r"needs pairs without splits; got the splits \['x', 'y'\]"
+    ):
         given_splits.split(RATIOS)
     assert given_splits.split() is given_splits
     assert list(given_splits.subset("y").images) == list(pairs.images)[1::2]

@@ -1,4 +1,4 @@
-"""Augmentation, against Pillow, NumPy, and what captions say."""
+"""Augmentation, against Pillow, NumPy and captions."""
 
 # ruff: noqa: RUF001  (quotation marks and letters of other scripts are what is tested)
 
@@ -81,7 +81,7 @@ def one(image: Pixels, caption: str | bytes | None = None, key: int = 0) -> Exam
 
 
 def draws(key: int, count: int) -> Pixels:
-    """The numbers in [0, 1) that a stage sees."""
+    """The numbers in [0, 1) that a stage draws."""
     own = tf.constant([key - 1640531527, 5 + 1779033703])
     return np.asarray(tf.random.stateless_uniform([count], own), np.float64)
 
@@ -378,7 +378,7 @@ def assert_likely(count: int, of: int, p: float) -> None:
 
 @pytest.mark.parametrize("p", [0, 0.1, 0.5, 0.9, 1])
 @pytest.mark.parametrize("stage", [Flip, Grayscale])
-def test_as_often_as_told(stage: Any, p: float) -> None:
+def test_as_often_as_p_says(stage: Any, p: float) -> None:
     image = PHOTO[:2, :2]
     got = images(examples(2000, image), stage(p=p))
     assert_likely(int((got != image).any(axis=(1, 2, 3)).sum()), 2000, p)
@@ -508,7 +508,9 @@ GERMAN = (("links", "rechts"), ("linke", "rechte"))
         ({"skip": ("a", "q"), "swap": ()}, "quay", None),
     ],
 )  # fmt: skip
-def test_lists_of_ones_own(fields: dict[str, Any], caption: str, expected: str | None) -> None:
+def test_custom_words_and_patterns(
+    fields: dict[str, Any], caption: str, expected: str | None
+) -> None:
     mirrored, got = flipped(Flip(p=1, **fields), caption)
     assert (mirrored, got.decode()) == (expected is not None, expected or caption)
 

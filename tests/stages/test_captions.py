@@ -1,4 +1,4 @@
-"""Captions in other words: tags in another order, templates, dropout, captions taken apart."""
+"""Stages that change captions: order of tags, templates, dropout, captions split apart."""
 
 # ruff: noqa: RUF001  (spaces of other scripts are what is tested)
 
@@ -24,7 +24,7 @@ def example(caption: str | bytes = "a, b, c", seed: Any = SEED) -> dict[str, Any
 
 
 def over_seeds(stage: Stage, count: int, caption: str = "a, b, c") -> list[dict[str, Any]]:
-    """What a stage makes of one caption, seed by seed, inside `tf.data`."""
+    """The results of a stage for one caption, one per seed, in `tf.data`."""
     seeds = np.random.default_rng(0).integers(-(2**31), 2**31, (count, 2), np.int32)
     ds = tf.data.Dataset.from_tensor_slices(seeds)
     ds = ds.map(lambda seed: stage({"caption": tf.constant(caption), "seed": seed}), 2)
@@ -81,9 +81,9 @@ def test_tags_are_kept(caption: str, keep: int) -> None:
     tags = [tag.strip() for tag in caption.split(",") if tag.strip()]
     for seed in range(3):
         made = ShuffleTags(keep=keep)(example(caption, [seed, 0]))["caption"].numpy().decode()
-        told = made.split(", ") if made else []
-        assert told[:keep] == tags[:keep]
-        assert collections.Counter(told) == collections.Counter(tags)
+        shuffled = made.split(", ") if made else []
+        assert shuffled[:keep] == tags[:keep]
+        assert collections.Counter(shuffled) == collections.Counter(tags)
 
 
 @pytest.mark.parametrize("caption", TAGS.values(), ids=TAGS.keys())
@@ -99,7 +99,7 @@ def test_a_caption_without_tags_stays(caption: str) -> None:
     assert made == caption
 
 
-def test_bytes_that_are_no_text_stay() -> None:
+def test_bytes_that_are_not_text_stay() -> None:
     made = ShuffleTags()(example(b" \xff\xfe , \xe2\x80 ,b"))["caption"].numpy()
     assert sorted(made.split(b", ")) == [b"b", b"\xe2\x80", b"\xff\xfe"]
 
@@ -149,7 +149,7 @@ def test_captions_are_dropped_at_their_rate(rate: float) -> None:
 
 
 def test_each_stage_leaves_another_seed() -> None:
-    """What comes later must not know what came before: not drop the captions of one order."""
+    """Stages must be independent: a later one must not drop the captions of one order."""
     drop = DropCaption(rate=0.5)
 
     def both(given: dict[str, Any]) -> dict[str, Any]:
@@ -179,5 +179,5 @@ def test_gathered_captions_are_taken_apart() -> None:
     joined = [b"\xff".join(text.encode() for text in texts) for texts in GATHERED]
     made = SplitCaptions(separator=b"\xff")({"caption": tf.constant(joined), "row": 7})
     for name in ("caption", "references"):
-        told = [[text.decode() for text in texts] for texts in made[name].to_list()]
-        assert told == GATHERED
+        captions = [[text.decode() for text in texts] for texts in made[name].to_list()]
+        assert captions == GATHERED

@@ -262,7 +262,7 @@ def test_fields_are_checked(name: str, value: Any) -> None:
 
 
 def slow(stage: Clean, text: str) -> str:
-    """All that `Clean` does, a character at a time."""
+    """All that `Clean` does, one character at a time."""
     is_first = stage.normalize == "NFC_FIRST"
     text = unicodedata.normalize("NFC", text) if is_first else text
     for _ in range(2 * stage.unescape):
@@ -403,12 +403,12 @@ REFERENCES: dict[str, Callable[[str], str]] = {
 }
 assert REFERENCES.keys() == PRESETS.keys()
 DIFFERENT = {"siglip": ["\x1c", "\x1d", "\x1e", "\x1f"], "bert": ["\u1734", "\u1885", "\u1886"]}
-"""What is known to differ: SigLIP takes these for spaces; the category of these changed in Unicode,
-and BertNormalizer's tables are of Unicode 8."""
+"""Known differences: SigLIP treats these as spaces; the category of these changed in Unicode, and
+BertNormalizer's tables are of Unicode 8."""
 
 
 def as_compared(name: str, texts: list[str]) -> list[str]:
-    """Without what is known to differ; BertNormalizer also knows no final sigma."""
+    """Without the known differences; BertNormalizer also has no final sigma."""
     table: dict[str, str | int | None] = dict.fromkeys(DIFFERENT.get(name, []), "")
     if name == "bert":
         table["Σ"] = "σ"

@@ -1,4 +1,4 @@
-"""FillUp and CutBack: a short batch, taken apart and put together again."""
+"""FillUp and CutBack: a short batch, split and batched again."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def batch(count: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("count", [1, 2, SIZE])
-def test_filled_up_with_what_decodes_to_nothing(count: int) -> None:
+def test_filled_up_with_examples_that_cannot_be_decoded(count: int) -> None:
     full = FillUp(size=SIZE)(batch(count))
     assert full["real"].numpy().tolist() == [row < count for row in range(SIZE)]
     expected = [0] * count + [Format.UNKNOWN] * (SIZE - count)

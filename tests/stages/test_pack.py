@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mmdata.stages.pack import Pack, Padding, Side, Tokenize
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece
-from mmdata.tokenizers.listed import SPECIAL_TOKENS
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS
 
 VOCABULARY = (*SPECIAL_TOKENS, "a", "red", "boat", "s")
 TOKENIZERS: list[Tokenizer] = [Word(VOCABULARY), WordPiece(VOCABULARY), Byte()]
@@ -114,10 +114,12 @@ def test_every_kind_of_packing_equals_a_loop(rows: list[list[int]], bucket: int)
         for row, ids, mask, response in zip(rows, *columns, strict=True):
             assert sum(mask) == min(len(row), room) + stage.special_tokens
             real = [token for token, is_real in zip(ids, mask, strict=True) if is_real]
-            said = [token for token, is_said in zip(ids, response, strict=True) if is_said]
+            responses = [
+                token for token, is_response in zip(ids, response, strict=True) if is_response
+            ]
             if stage.end_id is not None:
-                assert real[-1] == said.pop() == END
-            assert said == row[:room]
+                assert real[-1] == responses.pop() == END
+            assert responses == row[:room]
             before = stage.special_tokens - (stage.end_id is not None)
             assert real[:before] == [*[START] * (stage.start_id is not None), *stage.prompt]
 

@@ -13,26 +13,16 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_headers import (  # type: ignore[import-not-found]
-    ANIMATED_JXL,
-    BARE_JXL,
     DECODED,
     JPEG,
-    LARGE,
     MAGICS,
     PILLOW,
     PNG,
     REFUSED,
-    SMALL,
-    TURNED_JXL,
     WEBP,
     app1,
-    box,
-    boxes,
     chunk,
     exif,
-    extension,
-    gif,
-    jxl,
     patched,
     riff,
     segment,
@@ -50,16 +40,17 @@ SAMPLES = pathlib.Path(__file__).parents[2] / "sample_data" / "images"
 Said = tuple[int, int, tuple[int, int]]
 """Format, orientation, and upright size; UNKNOWN, 1 and 0 x 0 of what is refused."""
 
+READ = (Format.JPEG, Format.PNG, Format.WEBP)
 NOTHING: Said = (Format.UNKNOWN, 1, (0, 0))
 
 
 def expected(content: bytes) -> Said:
-    """What a scan says; but what only Pillow decodes is refused."""
+    """What a scan says of JPEG, PNG and WebP; everything else is refused."""
     try:
         found = read_header(io.BytesIO(content))
     except (HeaderError, ImportError):
         return NOTHING
-    if found.format == Format.PILLOW or not 0 < found.height * found.width <= MAX_PIXELS:
+    if found.format not in READ or not 0 < found.height * found.width <= MAX_PIXELS:
         return NOTHING
     sides = (found.height, found.width)
     return found.format, found.orientation, sides[::-1] if found.orientation >= 5 else sides
@@ -102,16 +93,6 @@ def require_parity(contents: list[bytes]) -> None:
 HEADS: dict[str, bytes] = {name: content for name, (content, _) in DECODED.items()}
 HEADS |= PILLOW
 HEADS |= {name: content for name, (content, _) in REFUSED.items()}
-HEADS |= {"JPEG XL turned": TURNED_JXL, "JPEG XL of three frames": ANIMATED_JXL}
-for size in (LARGE, SMALL):
-    for turn in (0, 3, 4, 7):
-        extra = [(0, 1), (1, 1), (turn, 3), (1, 1), *SMALL, (0, 2)]
-        HEADS[f"JPEG XL {size} {turn}"] = jxl(*size, *extra)
-        HEADS[f"JPEG XL {size} {turn}, small parts"] = boxes(
-            *(box(b"jxlp", b"\0\0\0\0" + jxl(*size, *extra)[at : at + 5]) for at in range(0, 40, 5))
-        )
-for ratio in range(1, 8):
-    HEADS[f"JPEG XL by ratio {ratio}"] = jxl((0, 1), (1, 2), (8191, 13), (ratio, 3), (1, 1))
 HEADS |= {
     "JPEG of as many pixels as fit": patched(64, 512 * len(JPEG) // 64),
     "JPEG of more": patched(64, 512 * len(JPEG) // 64 + 1),
@@ -132,20 +113,19 @@ HEADS |= {
     ),
     "PNG, EXIF cut behind the value": PNG[:33] + chunk(b"eXIf", exif(6)[:36]) + PNG[33:],
     "WebP bomb": riff((b"VP8L", b"\x2f" + (0x3FFF * 0x4001).to_bytes(4, "little"))),
-    "GIF of blocks": gif(*[extension(0xFF, *[b"\x01\x01\x01"] * 99, b"!,\xf9") for _ in range(9)]),
 }
 
 
 def test_what_a_scan_says() -> None:
     require_parity(list(HEADS.values()))
     good = sum(expected(content) != NOTHING for content in HEADS.values())
-    assert (good, len(HEADS)) == (138, 251)
+    assert (good, len(HEADS)) == (112, 225)
 
 
 def test_headers_cut_anywhere() -> None:
-    names = ["JPEG EXIF big-endian 6", "PNG eXIf behind text 5", "WebP EXIF RGBA 8", "BMP 24"]
-    names += ["GIF animated", "WebP lossy", "WebP lossless", "JPEG XL", "JPEG XL in a box"]
-    heads = [HEADS[name] for name in names] + [TURNED_JXL]
+    names = ["JPEG EXIF big-endian 6", "PNG eXIf behind text 5", "WebP EXIF RGBA 8"]
+    names += ["WebP lossy", "WebP lossless", "GIF animated", "JPEG XL in a box"]
+    heads = [HEADS[name] for name in names]
     require_parity([head[:length] for head in heads for length in range(0, min(len(head), 160), 2)])
 
 
@@ -182,12 +162,9 @@ ENDLESS = {
     "JPEG fill bytes": b"\xff\xd8" + b"\xff" * 10**6,
     "JPEG segments": b"\xff\xd8" + b"\xff\xe0\0\2" * 10**5,
     "PNG chunks": PNG[:33] + b"\0\0\0\0tEXt\0\0\0\0" * 10**5,
-    "GIF extensions": b"GIF89a" + bytes(7) + b"!\1\0" * 10**5,
-    "GIF blocks": b"GIF89a" + bytes(7) + b"!\1" + b"\1\1" * 10**5,
     "WebP chunks": WEBP[:12]
     + b"VP8X\x0a\0\0\0\x08\0\0\0\x14\0\0\x20\0\0"
     + b"junk\0\0\0\0" * 10**5,
-    "JPEG XL boxes": boxes(b"\0\0\0\x08free" * 10**5),
 }
 
 
@@ -214,36 +191,36 @@ WHY = {
     "JPEG of tables": "the file ends inside its header",
     "JPEG of more": "a JPEG of more pixels than its bytes can hold",
     "JPEG of no height": "an image without pixels",
-    "JPEG XL animated": "an animated JPEG XL, not decoded",
-    "JPEG XL preview": "a JPEG XL with a preview, not decoded",
-    "JPEG XL of no image": "a JPEG XL file without an image",
     "WebP bomb": "more than 178,956,970 pixels",
     "PNG of too many pixels": "more than 178,956,970 pixels",
 }
+OTHERS = "JPEG, PNG or WebP"
 WHAT = {
-    "AVIF": "an AVIF",
-    "HEIF": "a HEIC",
-    "JPEG 2000": "a JPEG 2000",
-    "JPEG 2000 without boxes": "a JPEG 2000",
-    "PPM 1 bit": "a PPM",
-    "TIFF big": "a TIFF",
-    "TIFF big-endian": "a TIFF",
-    "TIFF LZW": "a TIFF",
-    "BMP palette": "a BMP with a palette, bit fields or compression",
-    "GIF transparent": "a transparent GIF",
-    "GIF of a smaller frame": "a GIF whose first frame is not of its size",
-    "GIF with a stray byte": "a GIF with stray bytes or without an image",
-    "PNG keyed": "a PNG with a transparent colour",
-    "WebP animated": "an animated WebP",
-    "WebP animated RGBA": "an animated WebP",
+    "AVIF": ("an AVIF", OTHERS),
+    "BMP 24": ("a BMP", OTHERS),
+    "BMP palette": ("a BMP", OTHERS),
+    "GIF": ("a GIF", OTHERS),
+    "GIF transparent": ("a GIF", OTHERS),
+    "HEIF": ("a HEIC", OTHERS),
+    "JPEG 2000": ("a JPEG 2000", OTHERS),
+    "JPEG 2000 without boxes": ("a JPEG 2000", OTHERS),
+    "JPEG XL": ("a JPEG XL", OTHERS),
+    "JPEG XL in a box": ("a JPEG XL", OTHERS),
+    "PPM 1 bit": ("a PPM", OTHERS),
+    "TIFF big": ("a TIFF", OTHERS),
+    "TIFF big-endian": ("a TIFF", OTHERS),
+    "TIFF LZW": ("a TIFF", OTHERS),
+    "PNG keyed": ("a PNG with a transparent colour", "PNG with alpha"),
+    "WebP animated": ("an animated WebP", "a WebP of one image"),
+    "WebP animated RGBA": ("an animated WebP", "a WebP of one image"),
 }
 
 
 def test_why() -> None:
-    advice = ", which TensorFlow does not decode: convert it to JPEG, or to PNG of RGB or RGBA"
-    told = WHY | {name: what + advice for name, what in WHAT.items()}
-    problems = [problem for _, problem in probed([HEADS[name] for name in told])]
-    assert dict(zip(told, problems, strict=True)) == told
+    refused = "{}, which ImageDecoder does not decode: convert it to {}"
+    expected = WHY | {name: refused.format(*what) for name, what in WHAT.items()}
+    problems = [problem for _, problem in probed([HEADS[name] for name in expected])]
+    assert dict(zip(expected, problems, strict=True)) == expected
 
 
 def test_real_files(coco: pathlib.Path) -> None:
@@ -260,4 +237,3 @@ def test_real_files(coco: pathlib.Path) -> None:
     example = ReadHeader()({"content": tf.constant(HEADS["JPEG EXIF big-endian 6"])})
     image = Decode()(example)["image"]
     assert tuple(example["upright"].numpy()) == image.shape[:2] == (21, 33)
-    assert BARE_JXL in HEADS.values()

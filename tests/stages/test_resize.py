@@ -169,8 +169,8 @@ def test_no_more_is_cut_off_than_may_be(
     size=st.tuples(st.integers(8, 60), st.integers(8, 60)),
     max_crop=st.floats(0, 0.9),
 )
-def test_what_is_seen_is_what_was_promised(shape: Size, size: Size, max_crop: float) -> None:
-    """A ramp along each axis tells which part of an image is left."""
+def test_max_crop_keeps_the_promised_part(shape: Size, size: Size, max_crop: float) -> None:
+    """A ramp along each axis shows which part of an image is left."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     ramps = [255 * y / max(shape[0] - 1, 1), 255 * x / max(shape[1] - 1, 1), 0 * y]
     stage = Resize(size=size, fit="crop", max_crop=max_crop, background=(0, 0, 255))

@@ -15,8 +15,8 @@ from mmdata.stages.clean import Clean
 from mmdata.tokenizers import WordPiece
 
 BERT = ("[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-# What Hugging Face's tables of Unicode take for another kind of character, among those of 3.2; and
-# a capital sigma, which `Clean` lowers by its place in the word.
+# Characters of Unicode 3.2 that Hugging Face's tables put into another category; and the capital
+# sigma, whose lower case in `Clean` depends on its position in the word.
 OTHERWISE = "\u166d\u1734\u1885\u1886\u03a3"
 PARTS: tuple[str, ...] = (
     *("don't", "it’s", "rock-n-roll", "Café", "naïve", "İstanbul", "STRASSE ß", "ﬁne", "한국어"),  # noqa: RUF001
@@ -91,7 +91,7 @@ def ids_of_hugging_face(
 
 
 def differences(tokenizer: WordPiece, texts: list[str], *, lower: bool = True) -> list[str]:
-    """The texts whose ids are others than Hugging Face's."""
+    """The texts whose ids differ from Hugging Face's."""
     ours = tokenizer.tokenize(cleaned(texts, "bert" if lower else "light")).to_list()
     theirs = ids_of_hugging_face(tokenizer.vocabulary, texts, lower)
     rows = zip(texts, ours, theirs, strict=True)
@@ -210,7 +210,7 @@ def test_special_tokens_are_found_by_name(
     assert tokenizer.cleaning == cleaning
 
 
-def test_special_tokens_are_not_said(bert: WordPiece) -> None:
+def test_detokenize_leaves_out_special_tokens(bert: WordPiece) -> None:
     word = bert.tokenize("dog").numpy().tolist()
     row = [bert.start_id, *word, bert.unknown_id, bert.pad_id, bert.end_id]
     assert bert.detokenize(row).numpy() == b"dog [UNK]"
@@ -227,9 +227,9 @@ def test_special_tokens_are_not_said(bert: WordPiece) -> None:
             ("[PAD]", "[UNK]", "[CLS]", "a", "b"),
             r"must hold \[PAD\], \[UNK\], \[START\], \[END\], ",
         ),
-        (("[PAD]", "[UNK]", "[START]", "[SEP]", "a"), r"or as BERT's \[PAD\], \[UNK\], \[CLS\]"),
+        (("[PAD]", "[UNK]", "[START]", "[SEP]", "a"), r"or BERT's \[PAD\], \[UNK\], \[CLS\]"),
         (("[pad]", "[UNK]", "[CLS]", "[SEP]", "a"), "must hold"),
-        ((*BERT, "a", "[CLS]"), r"each token once; got more of \['\[CLS\]'\]"),
+        ((*BERT, "a", "[CLS]"), r"each token once; got duplicates of \['\[CLS\]'\]"),
         ((*BERT, "a", "a\0b"), r"no U\+0000, .*; got \['a\\x00b'\]"),
         ((*BERT, "a.b"), r"a token that text can become; tensorflow-text says: No valid"),
         ((*BERT, "##" + "é" * 129), r"tokens of at most 256 bytes; got \['##éé"),

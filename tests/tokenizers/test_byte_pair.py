@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from strings import generated  # type: ignore[import-not-found]
 
 from mmdata.stages.pack import Pack
+from mmdata.tokenizers.bpe_merges import ALPHABET, Merge
 from mmdata.tokenizers.byte_pair import SPECIAL_TOKENS, BytePair
-from mmdata.tokenizers.merges import ALPHABET, Merge
 
 LETTERS = tuple(ALPHABET.values())
 
@@ -117,7 +117,7 @@ def slowly(word: str, merges: Sequence[Merge]) -> list[str]:
 
 @st.composite
 def some_merges(draw: st.DrawFn) -> list[str]:
-    """Merges that need not be learned from any text: some can never be applied."""
+    """Random merges, as no text gives them: some can never be applied."""
     tokens = ["a", "b"]
     merges = []
     for _ in range(draw(st.integers(1, 9))):
@@ -209,10 +209,10 @@ def test_any_leading_shape(tokenizer: BytePair, shape: tuple[int, ...]) -> None:
         assert ids.shape[1:-1] == shape[1:]
         flat = ids.merge_dims(0, -2) if len(shape) > 1 else ids if shape else ids[tf.newaxis]
         assert [row.numpy().tolist() for row in flat] == alone
-        said = tokenizer.detokenize(ids)
-        said = said.to_tensor() if isinstance(said, tf.RaggedTensor) else said
-        assert said.shape[: len(shape)] == shape or not texts
-        assert texts_of(said) == texts
+        decoded = tokenizer.detokenize(ids)
+        decoded = decoded.to_tensor() if isinstance(decoded, tf.RaggedTensor) else decoded
+        assert decoded.shape[: len(shape)] == shape or not texts
+        assert texts_of(decoded) == texts
 
 
 def test_one_by_one_equals_batched(tokenizer: BytePair, texts: list[str]) -> None:
@@ -305,25 +305,33 @@ def places(tokens: Sequence[str]) -> str:
     [
         ("", "a b", r"vocab\.json:1: not JSON"),
         ('{\n"a": 0,\n', "a b", r"vocab\.json:3: not JSON"),
-        ("{}", "a b", r"vocab\.json: must hold each byte and all that merges make; lacks"),
-        ("[]", "a b", r"vocab\.json: must give each token an id, from 0 on without gaps"),
+        ("{}", "a b", r"vocab\.json: must hold each byte and each result of a merge; \["),
+        ("[]", "a b", r"vocab\.json: must give each token an id, from 0 without gaps"),
         ('{"a": 0, "b": 2}', "a b", r"vocab\.json: must give each token an id"),
         ('{"a": 0, "b": "1"}', "a b", r"vocab\.json: must give each token an id"),
         ('{"a": 0, "b": 1.0}', "a b", r"vocab\.json: must give each token an id"),
         ('{"a": 0, "b": null}', "a b", r"vocab\.json: must give each token an id"),
         ('{"a": false, "b": true}', "a b", r"vocab\.json: must give each token an id"),
-        (places(GPT2), "", r"merges\.txt:1: a merge is two tokens and a space; got ''"),
-        (places(GPT2), "a b\nb", r"merges\.txt:2: a merge is two tokens and a space; got 'b'"),
-        (places(GPT2), "#version: 0.2\na b\n\n", r"merges\.txt:3: a merge is two tokens"),
-        (places(GPT2), "#version: 0.2\na bc\n", r"merges\.txt:2: .*needs 'bc', which no line"),
-        (places(GPT2), "a b\na b\n", r"merges\.txt:2: .*makes 'ab', which is there already"),
-        (places(GPT2), "#version: 0.2\n", r"vocab\.json: must hold no more than.*got \['ab'\]"),
-        (places(GPT2), "a b\nab c\n", r"vocab\.json: must hold each byte and.*lacks \['abc'\]"),
-        (places(GPT2[1:]), "a b\n", r"vocab\.json: must hold each byte and.*lacks \['!'\]"),
+        (places(GPT2), "", r"merges\.txt:1: a merge must be two tokens and a space; got ''"),
+        (places(GPT2), "a b\nb", r"merges\.txt:2: a merge must be two tokens and a space; got 'b'"),
+        (places(GPT2), "#version: 0.2\na b\n\n", r"merges\.txt:3: a merge must be two tokens"),
+        (places(GPT2), "#version: 0.2\na bc\n", r"merges\.txt:2: .*needs 'bc', which no earlier"),
+        (places(GPT2), "a b\na b\n", r"merges\.txt:2: .*makes 'ab', which exists already"),
+        (places(GPT2), "#version: 0.2\n", r"vocab\.json: must hold only.*got \['ab'\]"),
+        (
+            places(GPT2),
+            "a b\nab c\n",
+            r"vocab\.json: must hold each byte and.*\['abc'\] are missing",
+        ),
+        (places(GPT2[1:]), "a b\n", r"vocab\.json: must hold each byte and.*\['!'\] are missing"),
         (places(GPT2[:-1]), "a b\n", r"vocab\.json: must hold <pad>, <s>, </s>, or <\|endoftext"),
         (places([*GPT2[:-1], "<s>", "</s>"]), "a b\n", r"vocab\.json: must hold <pad>"),
         (places([*GPT2, "<|"]), "a b\n< |\n<| endoftext|>", r"merges\.txt:3: .*'endoftext|>'"),
-        (places([*LETTERS, "<s", "<s>", "</s>", "<pad>"]), "< s\n<s >", r"which no merge makes"),
+        (
+            places([*LETTERS, "<s", "<s>", "</s>", "<pad>"]),
+            "< s\n<s >",
+            r"and no merge may result in them",
+        ),
     ],
 )
 def test_files_that_are_refused(vocabulary: str, merges: str, message: str, tmp_path: Path) -> None:
@@ -333,7 +341,7 @@ def test_files_that_are_refused(vocabulary: str, merges: str, message: str, tmp_
         BytePair.load(tmp_path)
 
 
-def test_files_that_are_no_text(tmp_path: Path) -> None:
+def test_files_that_are_not_text(tmp_path: Path) -> None:
     (tmp_path / "merges.txt").write_text("a b")
     (tmp_path / "vocab.json").write_bytes(b'{"\xff": 0}')
     with pytest.raises(ValueError, match=r"vocab\.json: not JSON: .*utf-8"):
@@ -374,7 +382,7 @@ def test_learning_does_not_depend_on_the_order_of_captions(captions: list[str]) 
     assert learned.vocabulary[:259] == (*SPECIAL_TOKENS, *LETTERS)
 
 
-def test_learns_the_commonest_pairs() -> None:
+def test_learns_the_most_common_pairs() -> None:
     learned = BytePair.learn(["hug hug hug", "pug pug", "", "h"], vocabulary_size=261)
     assert learned.merges == (("u", "g"), ("h", "ug"))
     assert learned.vocabulary[259:] == ("ug", "hug")

@@ -10,7 +10,7 @@ from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from mmdata.tokenizers.character import Character
-from mmdata.tokenizers.listed import SPECIAL_TOKENS
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS
 
 ANY = st.characters(exclude_categories=["Cs"], exclude_characters="\n")
 TEXTS = st.lists(st.text(ANY | st.sampled_from("ab é"), max_size=12), min_size=1, max_size=12)

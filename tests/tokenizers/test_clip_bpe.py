@@ -144,7 +144,7 @@ def test_decomposed_texts_equal_hugging_face(tokenizer: ClipBpe) -> None:
 
 
 def hugging_face(tokenizer: ClipBpe) -> Any:
-    """What `transformers` makes of CLIP's files. Source: `CLIPConverter` in its
+    """The tokenizer that `transformers` makes of CLIP's files. Source: `CLIPConverter` in its
     `convert_slow_tokenizer.py`."""
     ids = {token: place for place, token in enumerate(tokenizer.vocabulary)}
     peer = tokenizers.Tokenizer(
@@ -188,7 +188,7 @@ def test_text_of_ids_is_the_references(tokenizer: ClipBpe, reference: Any) -> No
     assert texts_of(tokenizer.detokenize(tf.ragged.constant(rows))) == expected
 
 
-def test_text_lies_between_start_and_end(tokenizer: ClipBpe) -> None:
+def test_text_is_between_start_and_end(tokenizer: ClipBpe) -> None:
     ids = tokenizer.tokenize("a dog!").numpy().tolist()
     rows = {
         "a dog !": [
@@ -254,10 +254,10 @@ def test_any_leading_shape(tokenizer: ClipBpe, shape: tuple[int, ...]) -> None:
         assert ids.shape[1:-1] == shape[1:]
         flat = ids.merge_dims(0, -2) if len(shape) > 1 else ids if shape else ids[tf.newaxis]
         assert [row.numpy().tolist() for row in flat] == alone
-        said = tokenizer.detokenize(ids)
-        said = said.to_tensor() if isinstance(said, tf.RaggedTensor) else said
-        assert said.shape[: len(shape)] == shape or not texts
-        assert texts_of(said) == [texts_of(tokenizer.detokenize(row))[0] for row in alone]
+        decoded = tokenizer.detokenize(ids)
+        decoded = decoded.to_tensor() if isinstance(decoded, tf.RaggedTensor) else decoded
+        assert decoded.shape[: len(shape)] == shape or not texts
+        assert texts_of(decoded) == [texts_of(tokenizer.detokenize(row))[0] for row in alone]
 
 
 def test_one_by_one_equals_batched(tokenizer: ClipBpe) -> None:
@@ -321,16 +321,16 @@ def test_plain_and_without_version(open_clip: Path, tokenizer: ClipBpe, tmp_path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r":1: a merge is two tokens and a space; got ''"),
+        (b"", r":1: a merge must be two tokens and a space; got ''"),
         (b"#version: 0.2\n", r": must hold 48,894 merges; got 0"),
         (b"#version: 0.2\ni n\nt h", r": must hold 48,894 merges; got 2"),
-        (b"i n\nt h e\n", r":2: a merge is two tokens and a space; got 't h e'"),
-        (b"#version: 0.2\ni n\n\nt h\n", r":3: a merge is two tokens and a space; got ''"),
-        (b"#version: 0.2\ni n\nth e</w>\n", r":3: .*needs 'th', which no line before it makes"),
+        (b"i n\nt h e\n", r":2: a merge must be two tokens and a space; got 't h e'"),
+        (b"#version: 0.2\ni n\n\nt h\n", r":3: a merge must be two tokens and a space; got ''"),
+        (b"#version: 0.2\ni n\nth e</w>\n", r":3: .*needs 'th', which no earlier merge makes"),
         (b"i n\nin g\ni ng\n", r":3: .*needs 'ng'"),
-        (b"i n\nn g\nin g\ni ng\n", r":4: .*makes 'ing', which is there already"),
-        (b"i n\ni \xff\n", r":2: not a file of merges: .*utf-8"),
-        (b"\x1f\x8b\x08cut", r": not a file of merges"),
+        (b"i n\nn g\nin g\ni ng\n", r":4: .*makes 'ing', which exists already"),
+        (b"i n\ni \xff\n", r":2: not a merges file: .*utf-8"),
+        (b"\x1f\x8b\x08cut", r": not a merges file"),
     ],
 )
 def test_files_that_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_merges_that_are_refused(tokenizer: ClipBpe) -> None:
     with pytest.raises(ValueError, match=r"must be 48,894 merges; got 48,893"):
         ClipBpe(tokenizer.merges[1:])
     twice = (*tokenizer.merges[:-1], tokenizer.merges[0])
-    with pytest.raises(ValueError, match=r"'in', which is there already.*merges\[48893\]"):
+    with pytest.raises(ValueError, match=r"'in', which exists already.*merges\[48893\]"):
         ClipBpe(twice)
 
 

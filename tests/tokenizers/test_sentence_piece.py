@@ -82,9 +82,9 @@ def captions_of(count: int) -> list[str]:
     words = ["".join(rng.choices(syllables, k=rng.randint(1, 4))) for _ in range(400)]
 
     def caption() -> str:
-        said = rng.choices(words, [1 / place for place in range(1, 401)], k=rng.randint(3, 12))
+        chosen = rng.choices(words, [1 / place for place in range(1, 401)], k=rng.randint(3, 12))
         end = rng.choice([".", "!", f", {rng.randint(0, 999)}", ""])
-        return " ".join(said).capitalize() + end
+        return " ".join(chosen).capitalize() + end
 
     return [caption() for _ in range(count)]
 
@@ -142,7 +142,7 @@ def tokenizer(kind: str, models: dict[str, bytes]) -> SentencePiece:
     return SentencePiece(models[kind])
 
 
-def said(tokenizer: SentencePiece, rows: list[list[int]]) -> list[str]:
+def detokenized(tokenizer: SentencePiece, rows: list[list[int]]) -> list[str]:
     flat = tf.constant([place for row in rows for place in row], tf.int32)
     ids = tf.RaggedTensor.from_row_lengths(flat, [len(row) for row in rows])
     return [text.decode() for text in tokenizer.detokenize(ids).numpy()]
@@ -157,12 +157,12 @@ def test_equals_sentencepiece(tokenizer: SentencePiece, peer: Any, kind: str) ->
     rows = peer.encode(texts)
     assert ids.dtype == tf.int32
     assert ids.to_list() == rows
-    assert said(tokenizer, rows) == peer.decode(rows)
+    assert detokenized(tokenizer, rows) == peer.decode(rows)
     has_unknown = tokenizer.unknown_id in ids.flat_values.numpy()
     assert has_unknown == (not KINDS[kind].get("byte_fallback"))
 
 
-def test_any_ids_are_said_as_sentencepiece_does(tokenizer: SentencePiece, peer: Any) -> None:
+def test_any_ids_detokenize_as_in_sentencepiece(tokenizer: SentencePiece, peer: Any) -> None:
     rng = random.Random(2)
     places = range(tokenizer.vocabulary_size)
     controls = [place for place in places if peer.is_control(place)]
@@ -171,7 +171,7 @@ def test_any_ids_are_said_as_sentencepiece_does(tokenizer: SentencePiece, peer: 
         [rng.choice(special if rng.random() < 0.5 else places) for _ in range(rng.randint(0, 7))]
         for _ in range(3000)
     ]
-    assert said(tokenizer, rows) == peer.decode(rows)
+    assert detokenized(tokenizer, rows) == peer.decode(rows)
 
 
 def test_the_vocabulary_and_special_ids(tokenizer: SentencePiece, peer: Any, kind: str) -> None:
@@ -186,7 +186,7 @@ def test_the_vocabulary_and_special_ids(tokenizer: SentencePiece, peer: Any, kin
 def test_is_lossless_with_bytes_and_without_normalizer(tokenizer: SentencePiece) -> None:
     texts = [text for text in strings_of(3000) if "\u2581" not in text and "\0" not in text]
     assert len(texts) > 1000
-    assert said(tokenizer, tokenizer.tokenize(texts).to_list()) == texts
+    assert detokenized(tokenizer, tokenizer.tokenize(texts).to_list()) == texts
 
 
 def test_one_by_one_equals_batched_in_a_graph(models: dict[str, bytes]) -> None:
@@ -201,7 +201,7 @@ def test_one_by_one_equals_batched_in_a_graph(models: dict[str, bytes]) -> None:
     assert [fresh.detokenize(ids).numpy() for ids in alone] == again.numpy().tolist()
 
 
-def test_special_ids_that_are_no_control_pieces_are_none(models: dict[str, bytes]) -> None:
+def test_special_ids_of_other_pieces_are_none(models: dict[str, bytes]) -> None:
     model = model_proto.Model.FromString(models["t5"])
     model.trainer_spec.eos_id = 500
     model.trainer_spec.bos_id = 2  # unknown, and so not control
@@ -225,10 +225,10 @@ def test_save_writes_the_same_bytes(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "got none"),
-        (b"[PAD]\n[UNK]\n[START]\n[END]\na\n", "got 28 bytes that are cut short or of another"),
-        (b'{"version": "1.0"}', "got 18 bytes that are cut short or of another kind"),
-        (b"\0" * 64, "got 64 bytes that are cut short or of another kind"),
+        (b"", "got no bytes"),
+        (b"[PAD]\n[UNK]\n[START]\n[END]\na\n", "got 28 bytes, truncated or in another"),
+        (b'{"version": "1.0"}', "got 18 bytes, truncated or in another format"),
+        (b"\0" * 64, "got 64 bytes, truncated or in another format"),
     ],
     ids=["empty", "vocabulary", "json", "zeros"],
 )
@@ -242,7 +242,7 @@ def test_files_that_are_refused(content: bytes, message: str, tmp_path: Path) ->
         SentencePiece.load(path)
 
 
-def test_a_model_cut_short_is_refused(models: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_truncated_model_is_refused(models: dict[str, bytes], tmp_path: Path) -> None:
     model = models["unigram"]
     part = model_proto.Model.FromString(model)
     part.ClearField("normalizer_spec")
@@ -257,11 +257,11 @@ def test_a_model_cut_short_is_refused(models: dict[str, bytes], tmp_path: Path) 
         *range(ends, len(model), 97),
         len(model) - 1,
     ]:
-        with pytest.raises(ValueError, match=r"cut short|end before its normalizer") as caught:
+        with pytest.raises(ValueError, match=r"truncated|end before its normalizer") as caught:
             SentencePiece(model[:length])
         messages.add("end before" in str(caught.value))
     assert messages == {True, False}
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(ValueError, match="truncated"):
         SentencePiece.load(_written(tmp_path / "cut.model", model[:-1]))
 
 
@@ -278,11 +278,11 @@ def test_a_model_without_an_unknown_piece_is_refused(models: dict[str, bytes]) -
 
 
 PIECES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "empty": (lambda m: put(m, piece=""), "piece 300 must be of 1 to 7,999 bytes; got 0"),
-    "long": (lambda m: put(m, piece="a" * 8000), "piece 300 must be of 1 to 7,999 .* got 8,000"),
+    "empty": (lambda m: put(m, piece=""), "piece 300 must have 1 to 7,999 bytes; got 0"),
+    "long": (lambda m: put(m, piece="a" * 8000), "piece 300 must have 1 to 7,999 .* got 8,000"),
     "NUL": (lambda m: put(m, piece="a\0"), r"piece 300 must hold no NUL; got 'a\\x00'"),
-    "twice": (lambda m: put(m, piece=m.pieces[301].piece), "each piece must be there once; got"),
-    "no type": (lambda m: put(m, type=0), "piece 300 must be of a type from 1 to 6; got 0"),
+    "twice": (lambda m: put(m, piece=m.pieces[301].piece), "each piece must occur once; got"),
+    "no type": (lambda m: put(m, type=0), "piece 300 must have a type from 1 to 6; got 0"),
     "NaN": (lambda m: put(m, score=math.nan), "piece 300 must have a finite score; got nan"),
     "infinite": (lambda m: put(m, score=-math.inf), "must have a finite score; got -inf"),
     "two unknown": (lambda m: put(m, type=2), "there must be one unknown piece; got 2"),
@@ -295,7 +295,7 @@ PIECES: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "nested": (
         lambda m: [m.pieces.add(piece="x" * n, type=4) for n in range(2, 67)],
-        "at most 64 user-defined pieces must begin each other; got 65",
+        "at most 64 user-defined pieces may be nested prefixes; got 65",
     ),
 }
 
@@ -338,7 +338,7 @@ def test_pieces_that_no_text_becomes(kind: str, models: dict[str, bytes]) -> Non
     rows = peer.encode(texts)
     assert tokenizer.tokenize(texts).to_list() == rows
     rows += [[400, place, 400] for place in range(4, 450)]
-    assert said(tokenizer, rows) == peer.decode(rows)
+    assert detokenized(tokenizer, rows) == peer.decode(rows)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "llama"])
@@ -395,7 +395,7 @@ def trie_of(rules: int) -> bytes:
         (trie_with(1 << 31 | 5), "units point into it and into its texts"),
         (trie_with(1 << 31 | 2), "units point to where a character begins"),
         (trie_with(1 << 8), "a trie with a text for each rule"),
-        (trie_of(33), "at most 32 rules that begin each other"),
+        (trie_of(33), "at most 32 rules, each a prefix of the next"),
     ],
     ids=[
         "size",
@@ -448,7 +448,7 @@ def test_a_few_captions_are_enough(captions: list[str]) -> None:
     learned = SentencePiece.learn(captions)
     ids = learned.tokenize(captions)
     assert learned.unknown_id not in ids.flat_values.numpy()
-    assert said(learned, ids.to_list()) == [text.replace("\u200b", "") for text in captions]
+    assert detokenized(learned, ids.to_list()) == [text.replace("\u200b", "") for text in captions]
 
 
 def test_each_character_and_each_caption_counts() -> None:

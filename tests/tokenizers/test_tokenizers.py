@@ -22,8 +22,8 @@ from mmdata.stages.clean import Clean
 from mmdata.stages.pack import Pack
 from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece, sentence_piece
 from mmdata.tokenizers.character import Character
-from mmdata.tokenizers.listed import SPECIAL_TOKENS, Listed
 from mmdata.tokenizers.sentence_piece import SentencePiece
+from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS, VocabularyTokenizer
 
 KINDS = ["word", "wordpiece", "byte", "character", "sentencepiece"]
 Learned = type[Word | WordPiece | Character | SentencePiece]
@@ -75,7 +75,7 @@ def tokenizer(request: pytest.FixtureRequest, tokenizers: dict[str, Tokenizer]) 
 
 
 def test_special_tokens(tokenizer: Tokenizer) -> None:
-    is_listed = isinstance(tokenizer, Listed)
+    is_listed = isinstance(tokenizer, VocabularyTokenizer)
     expected = SPECIAL_TOKENS if is_listed else ("<pad>", "<unk>", "<s>", "</s>")
     assert tokenizer.vocabulary[:4] == expected
     assert tokenizer.vocabulary_size == len(set(tokenizer.vocabulary))
@@ -91,7 +91,7 @@ def test_any_leading_shape(tokenizer: Tokenizer, shape: tuple[int, ...]) -> None
     texts = ["three red boats", "", "a boat, at night", "the", "a umbrella zebra", "red"]
     texts = texts[: int(np.prod(shape))]
     alone = [tokenizer.tokenize(text).numpy().tolist() for text in texts]
-    said_alone = [texts_of(tokenizer.detokenize(row))[0] for row in alone]
+    decoded_alone = [texts_of(tokenizer.detokenize(row))[0] for row in alone]
     given = tf.reshape(tf.constant(texts, tf.string), shape)
     ds = tf.data.Dataset.from_tensors(given).map(tokenizer.tokenize)
     for ids in (tokenizer.tokenize(given), next(iter(ds))):
@@ -100,10 +100,10 @@ def test_any_leading_shape(tokenizer: Tokenizer, shape: tuple[int, ...]) -> None
         assert ids.shape[1:-1] == shape[1:]
         flat = ids.merge_dims(0, -2) if len(shape) > 1 else ids
         assert (flat.to_list() if shape else [flat.numpy().tolist()]) == alone
-        said = tokenizer.detokenize(ids)
-        said = said.to_tensor() if isinstance(said, tf.RaggedTensor) else said
-        assert said.shape[: len(shape)] == shape or not texts
-        assert texts_of(said) == said_alone
+        decoded = tokenizer.detokenize(ids)
+        decoded = decoded.to_tensor() if isinstance(decoded, tf.RaggedTensor) else decoded
+        assert decoded.shape[: len(shape)] == shape or not texts
+        assert texts_of(decoded) == decoded_alone
 
 
 def test_one_by_one_equals_batched(tokenizer: Tokenizer, captions: list[str]) -> None:
@@ -140,8 +140,8 @@ def test_special_tokens_in_captions_are_learned_as_text(kind: Learned) -> None:
     assert not set(ids.flat_values.numpy().tolist()) & {0, 2, 3, 4, 5}
     if kind is SentencePiece:  # learns nothing from what looks like its own special tokens
         ids, forged = ids[: len(FORGED)], FORGED
-    said = [text.replace(" ", "") for text in texts_of(tokenizer.detokenize(ids))]
-    assert said == [text.replace(" ", "") for text in forged]
+    decoded = [text.replace(" ", "") for text in texts_of(tokenizer.detokenize(ids))]
+    assert decoded == [text.replace(" ", "") for text in forged]
 
 
 @pytest.mark.parametrize("kind", LEARNED)
@@ -150,7 +150,7 @@ def test_reserved_tokens(kind: Learned, captions: list[str], tmp_path: Path) -> 
     tokenizer = kind.learn(captions, vocabulary_size=62, reserved_tokens=RESERVED)
     assert tokenizer.vocabulary[4:6] == RESERVED
     assert tokenizer.vocabulary_size == plain.vocabulary_size + 2 <= 62
-    if kind is not SentencePiece:  # which weighs its pieces anew
+    if kind is not SentencePiece:  # which scores its pieces again
         assert tokenizer.vocabulary == (*plain.vocabulary[:4], *RESERVED, *plain.vocabulary[4:])
     tokenizer.save(tmp_path / "some")
     again = kind.load(tmp_path / "some")
@@ -162,13 +162,13 @@ def test_reserved_tokens(kind: Learned, captions: list[str], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("reserved", "message"),
     [
-        (("IMG",), r"must stand in brackets .*; got \['IMG'\]"),
+        (("IMG",), r"must be in brackets .*; got \['IMG'\]"),
         (
             ("##a", "[]", "[a b]", "<a", "a>"),
-            r"must stand in brackets .*; got \['##a', '<a', '\[\]', '\[a b\]', 'a>'\]",
+            r"must be in brackets .*; got \['##a', '<a', '\[\]', '\[a b\]', 'a>'\]",
         ),
-        (("[A]\n",), "must stand in brackets"),
-        (("[A]", "[A]"), r"must differ .*; got more of \['\[A\]'\]"),
+        (("[A]\n",), "must be in brackets"),
+        (("[A]", "[A]"), r"must differ .*; got duplicates of \['\[A\]'\]"),
         ("[A]", r"must be a tuple of strings; got '\[A\]'"),
     ],
 )
@@ -181,7 +181,7 @@ def test_reserved_tokens_that_are_refused(kind: Learned, reserved: Any, message:
 def test_special_tokens_cannot_be_reserved(kind: Learned) -> None:
     special = sentence_piece.SPECIAL_TOKENS if kind is SentencePiece else SPECIAL_TOKENS
     for token in special:
-        with pytest.raises(ValueError, match=r"must differ .* and from .*; got more of"):
+        with pytest.raises(ValueError, match=r"must differ .* and from .*; got duplicates of"):
             kind.learn(["a boat"], reserved_tokens=(token,))
 
 
@@ -191,7 +191,7 @@ def test_reserved_tokens_count(kind: Learned) -> None:
         kind.learn(["a boat"], vocabulary_size=6, reserved_tokens=RESERVED)
 
 
-def test_detokenize_leaves_out_special_tokens_and_stops_at_none(tokenizer: Tokenizer) -> None:
+def test_detokenize_leaves_out_special_tokens_but_the_unknown(tokenizer: Tokenizer) -> None:
     words = tokenizer.tokenize("the red boat").numpy().tolist()
     mixed = [2, 0, *words, 3, 0, 0, 2, *words, 3]
     expected = texts_of(tokenizer.detokenize(words + words))
@@ -275,11 +275,11 @@ def test_differ_by_class_and_vocabulary() -> None:
     ("vocabulary", "message"),
     [
         ((), r"must begin with \[PAD\], \[UNK\], \[START\], \[END\]"),
-        (SPECIAL_TOKENS, "go on with tokens; got 4 token"),
+        (SPECIAL_TOKENS, "followed by other tokens; got 4 token"),
         (("a", *SPECIAL_TOKENS), "must begin with"),
         (("[UNK]", "[PAD]", "[START]", "[END]", "a"), "must begin with"),
-        ((*SPECIAL_TOKENS, "a", "b", "a"), r"each token once; got more of \['a'\]"),
-        ((*SPECIAL_TOKENS, "a", "[PAD]"), r"each token once; got more of \['\[PAD\]'\]"),
+        ((*SPECIAL_TOKENS, "a", "b", "a"), r"each token once; got duplicates of \['a'\]"),
+        ((*SPECIAL_TOKENS, "a", "[PAD]"), r"each token once; got duplicates of \['\[PAD\]'\]"),
         ((*SPECIAL_TOKENS, "a", "b\nc"), r"line feed, .*; got 'b\\nc'.*vocabulary\[5\]"),
         ((*SPECIAL_TOKENS, "", "b"), r"no empty token, .*; got ''.*vocabulary\[4\]"),
         ((*SPECIAL_TOKENS, "\ud800"), r"half of a surrogate pair, .*; got '\\ud800'"),
@@ -307,7 +307,7 @@ def test_save_and_load(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert type(tokenizer).load(path) == tokenizer
     assert type(tokenizer).load(str(path)) == tokenizer
     assert os.listdir(path.parent) == ["vocabulary.txt"]
-    if isinstance(tokenizer, Listed):
+    if isinstance(tokenizer, VocabularyTokenizer):
         assert path.read_bytes().decode().split("\n") == [*tokenizer.vocabulary, ""]
 
 
@@ -321,9 +321,7 @@ def test_unusual_tokens_survive_a_file(last: str, tmp_path: Path) -> None:
     assert Word.load(tmp_path / "odd.txt") == tokenizer
 
 
-def test_save_that_fails_leaves_the_old_file_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
@@ -405,7 +403,7 @@ def test_learning_reaches_the_asked_size(kind: Learned, coco_captions: list[str]
 
 
 @pytest.mark.parametrize("size", [5, 6, 7, 8, 1000])
-def test_word_learns_the_commonest_first_and_ties_by_alphabet(size: int) -> None:
+def test_word_learns_the_most_common_first_and_ties_by_alphabet(size: int) -> None:
     captions = ["b b b", "d a", "a d", "zoo c", ""]
     tokens = ("b", "a", "d", "c", "zoo")
     assert Word.learn(captions, vocabulary_size=size).vocabulary == (
@@ -414,7 +412,7 @@ def test_word_learns_the_commonest_first_and_ties_by_alphabet(size: int) -> None
     )
 
 
-def test_wordpiece_learns_characters_then_the_commonest_first_and_ties_by_alphabet() -> None:
+def test_wordpiece_learns_characters_then_the_most_common_first_and_ties_by_alphabet() -> None:
     captions = ["the the the cat", "cat bad ace", "the"]
     characters = list("abcdeht")
     assert WordPiece.learn(captions).vocabulary == (
@@ -462,7 +460,7 @@ def test_sizes_that_are_refused(kind: Learned, size: Any) -> None:
 
 
 def words_of(text: str) -> list[str]:
-    """What `Word` calls words: by the categories of their characters."""
+    """The words of `Word`, by the categories of their characters."""
 
     def kind(character: str) -> str:
         if unicodedata.category(character)[0] in "LMN":

@@ -55,7 +55,7 @@ function sort() {
   gallery.append(...[...cards].sort(order).map((item) => item.card));
 }
 
-// In a notebook the page has no address of its own, which "#gallery" could follow.
+// In a notebook the page has no address of its own, so links such as "#gallery" do not work.
 document.querySelector("nav").addEventListener("click", (event) => {
   const section = event.target.hash && document.querySelector(event.target.hash);
   if (section) {

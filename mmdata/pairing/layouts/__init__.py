@@ -1,4 +1,4 @@
-"""Readers of caption sources, a layout each, and what they are made of."""
+"""Readers of caption sources, one per layout, and their parts."""
 
 from typing import Literal, get_args
 

@@ -1,4 +1,4 @@
-"""Cells of a table -> names, captions, splits and weights; and what is wrong with their rows."""
+"""Cells of a table -> names, captions, splits and weights; and faults of their rows."""
 
 import ast
 import json
@@ -13,23 +13,23 @@ import numpy as np
 
 _QUOTED = r"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\""
 _STRING = re.compile(_QUOTED)
-# As `str` writes a list, or a NumPy array, which has no commas: Python would join its strings.
+# As `str` writes a list, or a NumPy array, without commas: Python would join its strings.
 _WRITTEN = re.compile(rf"\[\s*(?:{_QUOTED})(?:(?:\s*,\s*|\s+)(?:{_QUOTED}))*\s*\]")
 _LIST = re.compile(r"\[\s*['\"].*|.*['\"]\s*\]", re.DOTALL)
 
 Faults = dict[int, str]
-"""The rows that make no entry, and what was seen first that is wrong with each."""
+"""The rows that cannot become entries, and the first fault that was found in each."""
 
 
 def names(cells: Sequence[Any], column: str, faults: Faults) -> list[str]:
-    """The names of images, as they are spelled; an int is one too."""
+    """The names of images, unchanged; an int becomes text."""
     found = [str(cell) if type(cell) is int else cell for cell in cells]
     for row, name in enumerate(found):
         if not isinstance(name, str) or not name or name.isspace():
             faults[row] = f"no image in column {column!r}: {reprlib.repr(name)}"
         elif "\0" in name:
             faults[row] = f"a NUL character in column {column!r}"
-    blame_surrogates(faults, found, f"column {column!r}")
+    add_surrogate_faults(faults, found, f"column {column!r}")
     return found
 
 
@@ -41,27 +41,25 @@ def captions(cells: Sequence[Any], column: str, faults: Faults) -> list[list[str
         if of_cell is None:
             faults.setdefault(row, f"no text in column {column!r}: {reprlib.repr(cell)}")
         found.append(of_cell or [])
-    blame_surrogates(faults, list(map("".join, found)), f"column {column!r}")
+    add_surrogate_faults(faults, list(map("".join, found)), f"column {column!r}")
     return found
 
 
 def captions_in_text(cells: Sequence[str], column: str, faults: Faults) -> list[list[str]]:
-    """The captions in cells of a format that knows only text: one, or a list written out."""
+    """The captions in cells of a format that has only text: one, or a list as text."""
     found: list[list[str]] = []
     for row, cell in enumerate(map(str.strip, cells)):
         listed = _listed(cell) if cell[:1] == "[" or cell[-1:] == "]" else [cell]
         if listed is None:
             got = reprlib.repr(cell)
-            faults.setdefault(
-                row, f"a list of texts that cannot be read in column {column!r}: {got}"
-            )
+            faults.setdefault(row, f"an invalid list of texts in column {column!r}: {got}")
         found.append(listed or [])
-    blame_surrogates(faults, list(map("".join, found)), f"column {column!r}")
+    add_surrogate_faults(faults, list(map("".join, found)), f"column {column!r}")
     return found
 
 
 def _of_value(cell: Any) -> list[str] | None:
-    """The captions in a cell that may hold any value; None where it holds something else."""
+    """The captions in a cell that may hold any value; None if it holds something else."""
     if isinstance(cell, str):
         return [cell.strip()]
     if isinstance(cell, np.ndarray):
@@ -74,7 +72,7 @@ def _of_value(cell: Any) -> list[str] | None:
 def _listed(cell: str) -> list[str] | None:
     """The captions in a list of strings as JSON, Python or NumPy write it; else the cell itself.
 
-    None where it begins or ends like such a list, but cannot be read as one.
+    None if it begins or ends like such a list, but is not a valid one.
     """
     strings = _STRING.findall(cell) if _WRITTEN.fullmatch(cell) else []
     if strings and "\\" not in cell:
@@ -92,23 +90,23 @@ def _listed(cell: str) -> list[str] | None:
 def _evaluated(strings: list[str]) -> list[str] | None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an escape that Python does not know stays as it is
+            warnings.simplefilter("ignore")  # about an unknown escape, which stays as it is
             return [ast.literal_eval(string) for string in strings] or None
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
 
 
 def splits(cells: Sequence[Any], faults: Faults) -> list[str | None]:
-    """The names of splits, stripped; None where there is none."""
+    """The names of splits, stripped; None for no split."""
     for row, cell in enumerate(cells):
         if cell is not None and not isinstance(cell, str):
             faults.setdefault(row, f"a split must be text; got {reprlib.repr(cell)}")
-    blame_surrogates(faults, cells, "the split")
+    add_surrogate_faults(faults, cells, "the split")
     return [cell.strip() if isinstance(cell, str) else None for cell in cells]
 
 
 MOST_WEIGHT = 1e30
-"""A weight must be one in float32 too, and so must its products with others."""
+"""Weights, and their products with other weights, must be finite in float32."""
 
 
 def weights(cells: Sequence[Any], faults: Faults) -> list[float]:
@@ -123,7 +121,7 @@ def weights(cells: Sequence[Any], faults: Faults) -> list[float]:
 
 
 def _weight(cell: Any) -> float:
-    """The weight in a cell; NaN where it holds no number."""
+    """The weight in a cell; NaN if it holds no number."""
     if cell is None or (isinstance(cell, str) and not cell.strip()):
         return 1.0
     if isinstance(cell, bool):
@@ -134,8 +132,8 @@ def _weight(cell: Any) -> float:
         return math.nan
 
 
-def blame_surrogates(faults: Faults, cells: Sequence[Any], where: str) -> None:
-    """Notes the rows of texts that UTF-8 cannot spell: JSON can write half of a character."""
+def add_surrogate_faults(faults: Faults, cells: Sequence[Any], where: str) -> None:
+    """Adds faults for texts that UTF-8 cannot encode: JSON can hold half of a character."""
     try:
         "".join([cell for cell in cells if isinstance(cell, str)]).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Layout "coco": a JSON file in the COCO captions format, or in COCO's format of results.
+"""Layout "coco": a JSON file in COCO's format of captions, or of results.
 
 Source: https://cocodataset.org/#format-data and #format-results, "Image Captioning".
 """
@@ -12,11 +12,11 @@ from mmdata.pairing.listing import Listing
 from mmdata.pairs.findings import Finding, Notes, PairingError
 
 _DIGITS = 12
-_EXACT = 2**53  # above, floats leave ints out
+_EXACT = 2**53  # above this, floats cannot represent every int
 _REQUIRED = (
     'Required: "images", a list of {"id", "file_name"}, and "annotations", a list of {"image_id", '
-    '"caption"}; or only a list of {"image_id", "caption"}. The ids are numbers or strings, the '
-    "rest strings."
+    '"caption"}; or only a list of {"image_id", "caption"}. The ids are numbers or strings, all '
+    "other values strings."
 )
 
 
@@ -24,11 +24,11 @@ def read(document: Document) -> Listing:
     """Reads a COCO captions file: each of its images with its captions.
 
     An image without a `file_name`, as in results, is found by its id, zero-padded to 12 digits.
-    White space inside a caption becomes single spaces, so that a caption is a line. A caption that
+    White space inside a caption becomes single spaces, so a caption is one line. A caption that
     VizWiz marks as rejected or precanned is left out.
 
     Returns:
-      The listing; entries that are not right are findings.
+      The listing; malformed entries are findings.
 
     Raises:
       PairingError: The file is not in the COCO captions format.
@@ -69,7 +69,7 @@ class _Reading:
         names = self._names_of.setdefault(identity, [])
         if names and all(canonical(name) != canonical(other) for other in names):
             names.append(name)
-            self._refuse(f"images[{number}]", f"has the id of {names[0]!a} too: {shown(image)}")
+            self._refuse(f"images[{number}]", f"has the same id as {names[0]!a}: {shown(image)}")
         elif not names:
             names.append(name)
             self._captions_of[identity] = []
@@ -78,7 +78,7 @@ class _Reading:
             self._places.append(number)
 
     def add_captions(self, annotations: list[Any]) -> None:
-        """Adds the captions; those that need no second look go by without a call."""
+        """Adds the captions; ordinary ones without a call for each."""
         marked = any(isinstance(a, dict) and any(mark in a for mark in MARKS) for a in annotations)
         captions_of = {
             identity: self._captions_of[identity]
@@ -87,7 +87,7 @@ class _Reading:
         }
         for number, annotation in enumerate(annotations):
             try:
-                if marked and self._is_left_out(number, annotation):
+                if marked and self._is_rejected(number, annotation):
                     continue
                 text, identity = annotation["caption"].strip(" "), annotation["image_id"]
                 is_id = type(identity) is int or type(identity) is str
@@ -100,7 +100,7 @@ class _Reading:
 
     def _add_caption(self, number: int, annotation: Any) -> None:
         try:
-            text = one_line(annotation["caption"])  # a few of COCO's hold line breaks
+            text = one_line(annotation["caption"])  # a few in COCO have line breaks
             identity = _identity(annotation["image_id"])
             names = self._names_of.get(identity, ())
         except (TypeError, KeyError, AttributeError):
@@ -115,7 +115,7 @@ class _Reading:
         else:
             self._captions_of[identity].append(text)
 
-    def _is_left_out(self, number: int, annotation: dict[str, Any]) -> bool:
+    def _is_rejected(self, number: int, annotation: dict[str, Any]) -> bool:
         mark = rejected(annotation)
         if mark is not None:
             where = f"{self._source}: annotations[{number}]"
@@ -147,13 +147,13 @@ def _entries(path: str, document: Any, key: str) -> list[Any]:
 
 
 def _identity(value: Any) -> int | str | None:
-    """An id as an int or a text; None where it is neither, or a float that rounds."""
+    """An id as an int or a text; None if it is neither, or a float that is not exact."""
     if type(value) is float and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     return value if type(value) is int or type(value) is str else None
 
 
 def padded(identity: Any) -> str | None:
-    """The id as COCO writes it into the names of files; None where it is no number."""
+    """The id as COCO writes it in file names; None if it is not a number."""
     digits = str(identity)
     return digits.zfill(_DIGITS) if digits.isascii() and digits.isdigit() else None

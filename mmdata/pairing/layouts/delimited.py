@@ -1,4 +1,4 @@
-"""CSV and its like -> rows of cells; a stray quote never moves a caption to another image.
+"""CSV and similar formats -> rows of cells; stray quotes never move a caption to another image.
 
 Source: RFC 4180.
 """
@@ -21,8 +21,8 @@ class Record(NamedTuple):
     Attributes:
       first: Its first line, from 1.
       last: Its last line.
-      cells: What it holds.
-      fault: Why it holds nothing, if so.
+      cells: Its cells; empty if it has a fault.
+      fault: Why it cannot be read, or "".
     """
 
     first: int
@@ -32,7 +32,7 @@ class Record(NamedTuple):
 
 
 def delimiter_of(lines: list[str]) -> str:
-    """The delimiter that the first line with text has most often."""
+    """The most frequent delimiter in the first line with text."""
     head = next((line for line in lines if not line.isspace()), "")
     return max(",;\t|", key=head.count)
 
@@ -40,16 +40,16 @@ def delimiter_of(lines: list[str]) -> str:
 def records(lines: list[str], delimiter: str) -> list[Record]:
     """The rows of a text, given by its lines, that are not blank.
 
-    Of a row that cannot be read, the first line is lost, and the others are read again, each by
-    itself. A row over several lines that holds the beginning of another row is lost as a whole: a
-    quote was not closed, or a caption holds lines like rows, which nobody can tell apart.
+    If a row cannot be read, its first line is a fault, and its other lines are read again one by
+    one. A row over several lines that contains the beginning of another row is a fault as a whole:
+    either a quote was not closed, or a caption has lines like rows, which cannot be distinguished.
     """
     found = list(_parsed(lines, delimiter))
     names = {record.cells[0] for record in found if record.cells}
     for place, (first, last, cells, _) in enumerate(found):
         fault = None
         if last > first:
-            fault = _swallowed(found[place], lines, delimiter, names)
+            fault = _contained_row(found[place], lines, delimiter, names)
         elif '"' in "".join(cells):
             fault = _misplaced_quote(cells, lines[first - 1], delimiter)
         if fault is not None:
@@ -74,7 +74,7 @@ def _parsed(lines: list[str], delimiter: str) -> Iterator[Record]:
 
 
 def stray_quotes(lines: list[str], found: list[Record], source: str) -> list[Finding]:
-    """A notice for each row of one line that has an odd number of quotes."""
+    """A notice for each row on one line that has an odd number of quotes."""
     return [
         Finding("stray_quote", f"{source}:{record.first}", lines[record.first - 1].strip())
         for record in found
@@ -95,7 +95,7 @@ def _by_line(lines: list[str], first: int, last: int, delimiter: str) -> Iterato
 
 
 def _misplaced_quote(cells: Sequence[str], line: str, delimiter: str) -> str | None:
-    """Why the quotes in cells that are not quoted show a lost or a needless delimiter, if so."""
+    """How quotes in unquoted cells show a missing or an extra delimiter; None if they do not."""
     whole = delimiter + line.rstrip("\r\n") + delimiter
     with_quote = (cell for cell in cells if '"' in cell[1:] and cell[0] != '"')
     bare = [cell for cell in with_quote if f"{delimiter}{cell}{delimiter}" in whole]
@@ -107,13 +107,13 @@ def _misplaced_quote(cells: Sequence[str], line: str, delimiter: str) -> str | N
     return None
 
 
-def _swallowed(
+def _contained_row(
     record: Record, lines: list[str], delimiter: str, names: Container[str]
 ) -> str | None:
-    """Why a row over several lines seems to hold another row, if it does.
+    """Why a row over several lines seems to contain another row; None if it does not.
 
-    That begins with the name of an image; or with a word like this row's own name which begins no
-    other row, so that it is not among `names`.
+    The other row begins with the name of an image; or with a word like this row's own name that is
+    not in `names`, the first cells of all rows.
     """
     first, last, cells, _ = record
     for line in lines[first:last]:
@@ -127,12 +127,12 @@ def _swallowed(
 
 
 def _are_alike(name: str, other: str) -> bool:
-    """Whether two words with digits are equal but for which digits and letters they have."""
+    """Whether two words with digits are equal except for their digits and letters."""
     return _shape(name) is not None and _shape(name) == _shape(other)
 
 
 def _shape(name: str) -> str | None:
-    """The name with its digits and letters made equal; None where it is not a word with digits."""
+    """The name with equal digits and equal letters; None if it is not a word with digits."""
     if len(name.split()) != 1 or not _DIGITS.search(name):
         return None
     return _LETTERS.sub("a", _DIGITS.sub("0", name))

@@ -14,7 +14,7 @@ from mmdata.pairing import texts
 from mmdata.pairs.findings import Finding, PairingError
 
 SURROGATE = re.compile("[\ud800-\udfff]")
-"""JSON can spell one alone; UTF-8 cannot."""
+"""JSON can hold half of a surrogate pair; UTF-8 cannot."""
 
 _KEY_WITH_SPACE = re.compile(rb'"\s+:')
 _SHOWN = 80
@@ -22,8 +22,8 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _SHOWN
 
 
-class Doubled:
-    """In place of a JSON object that has a key twice: one of the two values would be lost."""
+class DuplicateKey:
+    """Replaces a JSON object that has a key twice: a dict would lose one of the two values."""
 
     def __init__(self, key: str, keys: frozenset[str]) -> None:
         self.keys = keys
@@ -38,8 +38,8 @@ class Document(NamedTuple):
 
     Attributes:
       path: The file, for errors.
-      value: What it holds, with `Doubled` in place of each object that has a key twice.
-      findings: What was made of its bytes.
+      value: Its value, with `DuplicateKey` in place of each object that has a key twice.
+      findings: What was coerced in its bytes.
     """
 
     path: str
@@ -73,16 +73,17 @@ def load(path: str, decoder: texts.TextDecoder) -> Document:
         ) from err
     except (ValueError, RecursionError) as err:
         raise PairingError(
-            f"{path}: must be a JSON file; got {err}. A file of one object a line is named .jsonl."
+            f"{path}: must be a JSON file; got {err}. With one object per line, it must be named "
+            ".jsonl."
         ) from err
-    if isinstance(value, Doubled):
+    if isinstance(value, DuplicateKey):
         raise PairingError(f"{path}: must have each key once; got {value!r}.")
     findings = [Finding("coerced", os.path.basename(path), note)] if note else []
     return Document(path, value, findings)
 
 
 def decode(text: str) -> Any:
-    """Parses JSON, with `Doubled` in place of each object that has a key twice.
+    """Parses JSON, with `DuplicateKey` in place of each object that has a key twice.
 
     Raises:
       ValueError, RecursionError: It is not JSON, or nested too deeply.
@@ -92,14 +93,14 @@ def decode(text: str) -> Any:
 
 
 def _decoded(content: bytes) -> Any:
-    """Parses JSON in UTF-8; None where that fails, or an object may have a key twice.
+    """Parses JSON in UTF-8; None if that fails, or if an object may have a key twice.
 
-    Each key is followed by `":`, which else occurs inside of texts alone. So as many as there are
-    keys means that no key was lost, unless white space is between quote and colon.
+    Each key is followed by `":`, which otherwise occurs only inside texts. So if there are as many
+    of these as keys, no key was lost, unless white space is between quote and colon.
     """
     try:
         value = msgspec.json.decode(content)
-    except msgspec.DecodeError:  # NaN and lone surrogates occur, which only Python's parser takes
+    except msgspec.DecodeError:  # NaN or a lone surrogate: only Python's parser accepts them
         return None
     keys = _key_count(value, most=content.count(b"{"))
     is_sure = content.count(b'":') == keys and not _KEY_WITH_SPACE.search(content)
@@ -115,23 +116,23 @@ def _key_count(value: Any, most: int) -> int:
         count += sum(map(len, objects))
         found += len(objects)
         if found == most:
-            break  # below are only texts and numbers: looking at each of them takes long
+            break  # below are only texts and numbers, and there are many
         values = chain.from_iterable(each.values() for each in objects)
         below = chain(chain.from_iterable(lists), values)
         level = [each for each in below if type(each) is dict or type(each) is list]
     return count
 
 
-def _object(items: list[tuple[str, Any]]) -> dict[str, Any] | Doubled:
+def _object(items: list[tuple[str, Any]]) -> dict[str, Any] | DuplicateKey:
     found = dict(items)
     if len(found) == len(items):
         return found
     [(key, _)] = Counter(key for key, _ in items).most_common(1)
-    return Doubled(key, frozenset(found))
+    return DuplicateKey(key, frozenset(found))
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether a value is text that UTF-8 can write."""
+    """Whether a value is text that UTF-8 can encode."""
     return isinstance(value, str) and (value.isascii() or not SURROGATE.search(value))
 
 

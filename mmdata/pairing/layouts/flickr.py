@@ -1,7 +1,7 @@
 """Layout "flickr": the captions of Flickr8k and Flickr30k as they are published, and their splits.
 
 Source: Hodosh, Young and Hockenmaier 2013, "Framing Image Description as a Ranking Task"; Young et
-al. 2014, "From image descriptions to visual denotations". Flickr8k's text files are kept at
+al. 2014, "From image descriptions to visual denotations". Flickr8k's text files are at
 https://github.com/jbrownlee/Datasets; the tables with a header are Kaggle's.
 """
 
@@ -11,9 +11,10 @@ import re
 from collections.abc import Container, Iterator
 
 from mmdata.files.links import Boundary, Links, outside_detail
+from mmdata.pairing.folders import stem
 from mmdata.pairing.layouts.documents import one_line, shown
 from mmdata.pairing.listing import Listing
-from mmdata.pairing.texts import TextDecoder, cut_off, explain
+from mmdata.pairing.texts import TextDecoder, cut_off, read_text
 from mmdata.pairs.findings import Finding, PairingError
 
 _HEAD = 4096
@@ -29,53 +30,53 @@ _TEXTS = (".txt", ".csv", ".token")
 
 
 @dataclasses.dataclass(frozen=True)
-class _Form:
-    """One of the forms of caption files.
+class _Format:
+    """One format of caption files.
 
     Attributes:
-      example: What a line looks like, for messages.
-      pattern: A line: `name` and `caption`; `number` too where the separator behind it is missing.
-      headers: The first line, without white space and quotes, in lower case; empty where lines
-        alone make the form.
+      example: An example of a line, for messages.
+      pattern: A line: `name` and `caption`; also `number`, if the separator after it is missing.
+      headers: Possible first lines, without white space and quotes, in lower case; empty if the
+        format has no header.
       quoted: Whether fields may be in quotes.
-      again: What a caption never holds: the beginning of another line.
+      next_line: What a caption never contains: the beginning of another line.
     """
 
     example: str
     pattern: re.Pattern[str]
     headers: tuple[str, ...] = ()
     quoted: bool = False
-    again: re.Pattern[str] | None = None
+    next_line: re.Pattern[str] | None = None
 
-    def is_form_of(self, lines: list[str]) -> bool:
+    def fits(self, lines: list[str]) -> bool:
         if self.headers:
             return re.sub(r'[\s"]', "", lines[0]).lower() in self.headers
         return 2 * sum(map(bool, map(self.pattern.fullmatch, lines))) >= len(lines)
 
 
-_FORMS = (
-    _Form(
+_FORMATS = (
+    _Format(
         "name.jpg,caption",
         re.compile(rf"{_CSV_NAME}(?P<caption>.*)", re.IGNORECASE),
         ("image,caption", "image,comment", "image_name,caption", "image_name,comment"),
         quoted=True,
     ),
-    _Form(
+    _Format(
         "name.jpg,0,caption",
         re.compile(rf"{_CSV_NAME}\s*\d+\s*,(?P<caption>.*)", re.IGNORECASE),
         ("image_name,comment_number,comment",),
         quoted=True,
     ),
-    _Form(
+    _Format(
         "name.jpg| 0| caption",
         re.compile(r"(?P<name>[^|]+)\|\s*(?:\d+\s*\||(?P<number>\d+)\s+(?=\S))(?P<caption>.*)"),
         ("image_name|comment_number|comment",),
-        again=re.compile(rf"{_EXTENSION}\s*\|\s*\d+\s*\|", re.IGNORECASE),
+        next_line=re.compile(rf"{_EXTENSION}\s*\|\s*\d+\s*\|", re.IGNORECASE),
     ),
-    _Form(
+    _Format(
         "name.jpg#0<tab>caption",
         re.compile(r"(?P<name>[^\t]*\.\w+)#\d+\t(?P<caption>.*)"),
-        again=re.compile(r"\.\w+#\d+\t"),
+        next_line=re.compile(r"\.\w+#\d+\t"),
     ),
 )
 _REQUIRED = (
@@ -86,7 +87,7 @@ _REQUIRED = (
 
 @dataclasses.dataclass
 class _Entries:
-    """What the lines of a caption file say; where each stands; the defects of names."""
+    """The entries of a caption file, their line numbers, and the defects of names."""
 
     names: list[str] = dataclasses.field(default_factory=list)
     captions: list[list[str]] = dataclasses.field(default_factory=list)
@@ -109,28 +110,28 @@ class _Entries:
 
 
 def recognise(head: str) -> bool:
-    """Whether a text that begins like this, with 4 KiB or so, is a caption file of Flickr's."""
-    return _form_of(head) is not None
+    """Whether a text with this beginning, about 4 KiB, is a caption file of Flickr8k or 30k."""
+    return _format_of(head) is not None
 
 
 def read(path: str, *, decoder: TextDecoder, links: Links = "inside") -> Listing:
-    """Reads a caption file of Flickr8k or Flickr30k, and the lists of splits beside it.
+    """Reads a caption file of Flickr8k or Flickr30k, and the lists of splits next to it.
 
     Every line is an entry. The lists, e.g. "Flickr_8k.trainImages.txt" or "val.txt", give the
-    splits where most of their lines are names of the caption file.
+    splits if most of their lines are names in the caption file.
 
     Args:
       path: The caption file, or a folder that holds one.
-      decoder: How its bytes, and those of the lists, become text.
-      links: Whether links out of its folder are followed to find it, or the lists.
+      decoder: Decodes its bytes, and those of the lists.
+      links: Whether links out of its folder are followed, for this file and the lists.
 
     Returns:
-      What the file lists; every line that is not in its form is a finding. An image that two splits
-      list is a finding, too, and no entry.
+      The listing; every line in another format is a finding. An image that is in the lists of two
+      splits is also a finding, and not an entry.
 
     Raises:
-      PairingError: The file is not in one of the forms, has no caption, or is not UTF-8; or the
-        folder holds no such file, or several.
+      PairingError: The file is not in one of the formats, has no caption, or is not UTF-8; or the
+        folder has no such file, or several.
     """
     findings: list[Finding] = []
     is_folder = os.path.isdir(path)
@@ -144,7 +145,9 @@ def read(path: str, *, decoder: TextDecoder, links: Links = "inside") -> Listing
     entries = entries.only(splits)
     if is_folder:
         others = [text for text in texts if text != source and not _is_for_flickr(text)]
-        findings += [Finding("ignored", text, "no captions of Flickr's") for text in others]
+        findings += [
+            Finding("ignored", text, "not captions of Flickr8k or Flickr30k") for text in others
+        ]
     return Listing(
         layout="flickr",
         source=source,
@@ -177,7 +180,7 @@ def _find(folder: str, texts: list[str], decoder: TextDecoder, findings: list[Fi
 
 
 def _texts(folder: str, links: Links, findings: list[Finding]) -> list[str]:
-    """The files right in a folder that may hold text, sorted."""
+    """The files directly in a folder that may hold text, sorted."""
     boundary = Boundary(folder, links)
     texts: list[str] = []
     with os.scandir(folder) as entries:
@@ -203,14 +206,7 @@ def _sniff(path: str, decoder: TextDecoder) -> bool:
 
 
 def _text(path: str, decoder: TextDecoder, findings: list[Finding]) -> str:
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        text, note = decoder.decode(content)
-    except UnicodeDecodeError as err:
-        raise PairingError(
-            f'{path}: not UTF-8: {explain(err)}. Pass encoding=... or encoding_errors="replace".'
-        ) from err
+    text, note = read_text(path, decoder)
     if note is not None:
         findings.append(Finding("coerced", os.path.basename(path), note))
     return text
@@ -221,42 +217,48 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
-def _form_of(head: str) -> _Form | None:
+def _format_of(head: str) -> _Format | None:
     lines = [line for _, line in _lines(head)]
     if len(lines) > 1 and not head.endswith("\n"):
-        lines.pop()  # it may be cut
-    return next((form for form in _FORMS if lines and form.is_form_of(lines)), None)
+        lines.pop()  # it may be cut off
+    return next(
+        (line_format for line_format in _FORMATS if lines and line_format.fits(lines)), None
+    )
 
 
 def _entries(path: str, text: str, findings: list[Finding]) -> _Entries:
     """The entries of a caption file.
 
     Raises:
-      PairingError: There are none.
+      PairingError: There are no entries.
     """
     source, lines = os.path.basename(path), list(_lines(text))
-    form = _form_of(text[:_HEAD])
-    if form is None:
+    line_format = _format_of(text[:_HEAD])
+    if line_format is None:
         got = f"{shown(lines[0][1])} in line {lines[0][0]}" if lines else "a file without text"
-        raise PairingError(f"no captions in {path}; got {got}. {_REQUIRED}")
+        raise PairingError(f"{path}: must hold captions; got {got}. {_REQUIRED}")
     entries, found = _Entries(), []
     listed = {
-        _fields(form, match)[0] for _, line in lines if (match := form.pattern.fullmatch(line))
+        _fields(line_format, match)[0]
+        for _, line in lines
+        if (match := line_format.pattern.fullmatch(line))
     }
-    for number, line in lines[bool(form.headers) :]:
+    for number, line in lines[bool(line_format.headers) :]:
         where = f"{source}:{number}"
-        match = form.pattern.fullmatch(line)
-        name, caption = _fields(form, match) if match else ("", "")
+        match = line_format.pattern.fullmatch(line)
+        name, caption = _fields(line_format, match) if match else ("", "")
         if match is None or not name:
-            found.append(Finding("malformed", where, f"not like {form.example!r}: {shown(line)}"))
+            found.append(
+                Finding("malformed", where, f"not like {line_format.example!r}: {shown(line)}")
+            )
             continue
-        if form.again and form.again.search(match["caption"]):
+        if line_format.next_line and line_format.next_line.search(match["caption"]):
             found.append(Finding("malformed", where, f"two entries in one line: {shown(line)}"))
             continue
-        if form.quoted and line.count('"') % 2:
+        if line_format.quoted and line.count('"') % 2:
             found.append(Finding("stray_quote", where, line))
         if match.groupdict().get("number"):
-            detail = f"no '|' behind {match['number']}; read as if there were one: add it"
+            detail = f"no '|' after {match['number']}; read as if it were there: add it"
             found.append(Finding("known_defect", where, detail))
         fixed = _without_number(name)
         if fixed != name and fixed not in listed:
@@ -264,16 +266,16 @@ def _entries(path: str, text: str, findings: list[Finding]) -> _Entries:
             name = fixed
         entries.add(name, caption, number)
     if not entries.names:
-        got = f"{len(found):,} line(s) that are not like {form.example!r}"
-        raise PairingError(f"no captions in {path}; got {got}.", found)
+        got = f"{len(found):,} line(s) that are not like {line_format.example!r}"
+        raise PairingError(f"{path}: must hold captions; got {got}.", found)
     findings += found + cut_off(text, source)
     return entries
 
 
-def _fields(form: _Form, match: re.Match[str]) -> tuple[str, str]:
+def _fields(line_format: _Format, match: re.Match[str]) -> tuple[str, str]:
     """The name and the caption of a line; of a CSV file, without quotes."""
     name, caption = match["name"].strip(), match["caption"].strip()
-    if form.quoted:
+    if line_format.quoted:
         name, caption = _unquote(name), _unquote(caption)
     return name, one_line(caption)
 
@@ -284,24 +286,24 @@ def _unquote(field: str) -> str:
 
 
 def _without_number(name: str) -> str:
-    """The name without a number behind its extension."""
+    """The name without a number after its extension."""
     match = _NUMBERED.fullmatch(name)
     return match[1] if match else name
 
 
 def _defect(where: str, name: str) -> str:
     return (
-        f"{where} spells it {name!a}, and Flickr8k as published holds no such image; delete its "
-        "lines, or rename them"
+        f"{where} spells it {name!a}, and published Flickr8k has no such image; delete its lines, "
+        "or rename it"
     )
 
 
 def _lists(
     path: str, texts: list[str], names: set[str], decoder: TextDecoder, findings: list[Finding]
 ) -> dict[str, set[str]]:
-    """The names that the lists beside a caption file give each split, with or without extension."""
+    """The names of each split, from lists next to a caption file, with or without extension."""
     folder, source = os.path.split(path)
-    known = names | set(map(_stem, names))
+    known = names | set(map(stem, names))
     lists: dict[str, set[str]] = {}
     for file in texts:
         match = _LIST.fullmatch(file)
@@ -309,14 +311,14 @@ def _lists(
             continue
         text = _text(os.path.join(folder, file), decoder, findings)
         listed = {_without_number(line.strip()) for _, line in _lines(text)}
-        strange = sorted(listed - known)
-        if 2 * len(strange) >= len(listed):
-            detail = f"no list of a split: most of it names no image of {source}"
+        unknown = sorted(listed - known)
+        if 2 * len(unknown) >= len(listed):
+            detail = f"not a list of a split: most of its names are not in {source}"
             findings.append(Finding("ignored", file, detail))
             continue
-        if strange:
-            detail = f"{len(strange):,} name(s) without captions, e.g. {shown(strange[0])}"
-            findings.append(Finding("known_defect", file, detail, len(strange)))
+        if unknown:
+            detail = f"{len(unknown):,} name(s) without captions, e.g. {shown(unknown[0])}"
+            findings.append(Finding("known_defect", file, detail, len(unknown)))
         lists.setdefault(_SPLITS[(match[1] or match[2]).lower()], set()).update(listed)
     return lists
 
@@ -324,17 +326,13 @@ def _lists(
 def _splits(
     names: set[str], lists: dict[str, set[str]], findings: list[Finding]
 ) -> dict[str, str | None]:
-    """The split of each name, None where it has none; without the names that have two."""
+    """The split of each name, or None for no split; without the names that have two splits."""
     splits: dict[str, str | None] = {}
     for name in sorted(names):
-        found = [split for split, listed in lists.items() if {name, _stem(name)} & listed]
+        found = [split for split, listed in lists.items() if {name, stem(name)} & listed]
         if len(found) > 1:
             detail = "in both " + " and ".join(map(repr, sorted(found)))
             findings.append(Finding("disagreement", name, detail))
         else:
             splits[name] = found[0] if found else None
     return splits
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]

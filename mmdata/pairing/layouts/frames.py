@@ -35,11 +35,11 @@ def read(
     """Pairs the images that a frame names with their captions.
 
     Args:
-      frame: A row an image, or a row a caption.
-      folder: What the names are relative to; every image in it counts. None: the names are paths of
-        files, links or not, and no other files count.
-      columns: Which columns hold what.
-      problems: What images without a caption get.
+      frame: One row per image, or one row per caption.
+      folder: The folder that names are relative to; every image in it is expected to have a
+        caption. None: names are paths of files, links or not, and no other files are expected.
+      columns: The roles of columns.
+      problems: The captions for images without one.
       chosen: Splits to keep; None keeps all.
       links: Whether links out of the folder are followed.
 
@@ -81,7 +81,7 @@ def _table(frame: Any, cells: dict[str, list[Any]], **rest: Any) -> Table:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as a table file would have it: paths as text, missing values as None."""
+    """A cell as in a table file: paths as text, missing values as None."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if type(value).__name__ in ("NAType", "NaTType"):
@@ -90,7 +90,7 @@ def _plain(value: Any) -> Any:
 
 
 def _of_dataset(dataset: Any) -> Table:
-    """The columns of a dataset; of its images, the paths, unless their bytes are in it, too."""
+    """The columns of a dataset; the paths of its images, unless it also holds their bytes."""
     dataset = dataset.with_format(None)  # all columns, as plain values
     require_few(len(dataset.features), type(dataset).__name__)
     kinds = {name: type(feature).__name__ for name, feature in dataset.features.items()}
@@ -112,7 +112,7 @@ def _of_dataset(dataset: Any) -> Table:
 
 
 def _holds_bytes(dataset: Any, name: str) -> bool:
-    """Whether the bytes of any image are inside; looks at no bytes."""
+    """Whether it holds the bytes of any image; reads no bytes."""
     chunks = dataset.data.column(name).chunks
     return any(chunk.field("bytes").null_count < len(chunk) for chunk in chunks)
 
@@ -123,7 +123,7 @@ def _paths(dataset: Any, name: str) -> list[str | None]:
 
 
 def _files(listing: Listing) -> Tree:
-    """The files that a listing names, whose names become relative to the folder of them all."""
+    """The files that a listing names; makes its names relative to their common folder."""
     paths = [os.path.abspath(name) for name in listing.names]
     root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else os.curdir
     listing.names = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]

@@ -7,7 +7,7 @@ dataset_coco.json, dataset_flickr8k.json and dataset_flickr30k.json.
 import dataclasses
 from typing import Any
 
-from mmdata.pairing.layouts.documents import Document, Doubled, is_text, one_line, shown
+from mmdata.pairing.layouts.documents import Document, DuplicateKey, is_text, one_line, shown
 from mmdata.pairing.listing import Listing
 from mmdata.pairs.findings import Finding, PairingError
 
@@ -22,7 +22,7 @@ _ID_DIGITS = 12
 
 @dataclasses.dataclass(frozen=True)
 class _Image:
-    """One entry; `troubles` are its sentences that cannot be read."""
+    """One entry; `problems` are its sentences that cannot be read."""
 
     index: int
     name: str
@@ -30,7 +30,7 @@ class _Image:
     split: str | None
     identity: Any
     stem: str | None
-    troubles: list[str]
+    problems: list[str]
 
 
 class _MalformedError(ValueError):
@@ -40,12 +40,12 @@ class _MalformedError(ValueError):
 def read(document: Document) -> Listing:
     """Reads the images, captions and splits of a file in Karpathy's format.
 
-    A name is `filepath` and `filename`; a caption is `raw`, or the `tokens` where there is none.
-    Images of "restval", those of COCO's validation that are for training, are "train"; "val" is
+    A name is `filepath` and `filename`; a caption is `raw`, or `tokens` if it has no `raw`.
+    Images of "restval", the part of COCO's validation images for training, are "train"; "val" is
     "validation".
 
     Returns:
-      What the file lists; every entry or sentence that is not in the format is a finding.
+      The listing; every malformed entry or sentence is a finding.
 
     Raises:
       PairingError: The file is not in this format.
@@ -56,11 +56,11 @@ def read(document: Document) -> Listing:
     for index, entry in enumerate(_entries(document)):
         try:
             images.append(_image(index, entry))
-            troubles = images[-1].troubles
+            problems = images[-1].problems
         except _MalformedError as err:
-            troubles = [str(err)]
+            problems = [str(err)]
         where = source + _PLACE.format(index)
-        findings += [Finding("malformed", where, trouble) for trouble in troubles]
+        findings += [Finding("malformed", where, problem) for problem in problems]
     stems = [image.stem for image in images if image.stem is not None]
     splits = [image.split for image in images]
     return Listing(
@@ -89,17 +89,19 @@ def _entries(document: Document) -> list[Any]:
 
 
 def has_sentences(entry: Any) -> bool:
-    """Whether an entry is one of Karpathy's, or was before it got a key twice."""
-    keys = entry.keys if isinstance(entry, Doubled) else entry if isinstance(entry, dict) else ()
+    """Whether an entry has sentences, as in Karpathy's format, also if it has a key twice."""
+    keys = (
+        entry.keys if isinstance(entry, DuplicateKey) else entry if isinstance(entry, dict) else ()
+    )
     return "sentences" in keys
 
 
 def _image(index: int, entry: Any) -> _Image:
     if not isinstance(entry, dict):
         raise _MalformedError(f"not an object with each key once: {shown(entry)}")
-    captions, troubles = _captions(entry)
+    captions, problems = _captions(entry)
     identity = entry.get("cocoid", entry.get("imgid"))
-    return _Image(index, _name(entry), captions, _split(entry), identity, _stem(entry), troubles)
+    return _Image(index, _name(entry), captions, _split(entry), identity, _stem(entry), problems)
 
 
 def _name(entry: dict[str, Any]) -> str:
@@ -129,20 +131,20 @@ def _stem(entry: dict[str, Any]) -> str | None:
 
 
 def _captions(entry: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """The captions of an image, and what is wrong with the others."""
+    """The captions of an image, and the problems of other sentences."""
     sentences = entry.get("sentences")
     if not isinstance(sentences, list):
         raise _MalformedError(f"sentences is not a list: {shown(sentences)}")
     captions: list[str] = []
-    troubles: list[str] = []
+    problems: list[str] = []
     for index, sentence in enumerate(sentences):
         text = _caption(sentence)
         if text is None:
             why = "has no text in raw or tokens"
-            troubles.append(f"sentences[{index}] {why}: {shown(sentence)}")
+            problems.append(f"sentences[{index}] {why}: {shown(sentence)}")
         else:
             captions.append(one_line(text))
-    return captions, troubles
+    return captions, problems
 
 
 def _caption(sentence: Any) -> str | None:

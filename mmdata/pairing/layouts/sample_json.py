@@ -1,4 +1,4 @@
-"""What the `.json` of a sample says about its image."""
+"""The `.json` of a sample in a shard: captions, split, weight and further values."""
 
 import dataclasses
 import json
@@ -11,17 +11,17 @@ from mmdata.pairing.layouts.table_columns import Columns
 
 
 @dataclasses.dataclass
-class Said:
-    """What the `.json` of a sample says.
+class SampleInfo:
+    """The content of the `.json` of a sample.
 
     Attributes:
-      captions: Its captions, stripped; None where it gives none.
+      captions: Its captions, stripped; None if it has no captions.
       split: The name of its split.
-      weight: How often it counts.
+      weight: How much it counts.
       columns: Further single values.
       nested: Whether there are lists or objects among the further values.
-      passed_over: Keys that look like captions, beside those that were read.
-      rejected: The mark by which its captions are to be left out; None where there is none.
+      unused: Keys that look like captions, but were not read.
+      rejected: The mark that rejects its captions; None if there is none.
     """
 
     captions: list[str] | None = None
@@ -29,44 +29,44 @@ class Said:
     weight: float | None = None
     columns: dict[str, Any] = dataclasses.field(default_factory=dict)
     nested: bool = False
-    passed_over: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     rejected: str | None = None
 
 
-def read(text: str, columns: Columns) -> Said:
+def read(text: str, columns: Columns) -> SampleInfo:
     """Reads the text of a `.json`.
 
     Args:
       text: The text.
-      columns: Which keys hold captions and weights. Of `captions="auto"`, "captions", "caption" and
-        "text" the first counts that there is.
+      columns: Which keys hold captions and weights. With `captions="auto"`, the first existing key
+        of "captions", "caption" and "text" is used.
 
     Raises:
-      ValueError: It is not JSON, or not what it must be.
+      ValueError: It is not JSON, or has values of wrong types.
       RecursionError: It is nested too deeply.
     """
     found = decode(text)
     if not isinstance(found, dict):
         raise ValueError(f"must be an object with each key once; got {shown(found)}")
-    json.dumps(found, ensure_ascii=False, default=repr).encode()  # fails at half a character
+    json.dumps(found, ensure_ascii=False, default=repr).encode()  # fails for half of a character
     found = {name: value for name, value in found.items() if value is not None}
     names: tuple[str, ...] = columns.named_captions
-    passed_over: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     if columns.captions == "auto":
         known = tuple(name for name in ("captions", "caption", "text") if name in found)
-        names, passed_over = known[:1], known[1:]
+        names, unused = known[:1], known[1:]
     given = [_captions(name, found.pop(name)) for name in names if name in found]
     weight = "weight" if columns.weight == "auto" else columns.weight
-    said = Said(
+    info = SampleInfo(
         captions=[caption for captions in given for caption in captions] if given else None,
         split=_split(found.pop("split", None)),
         weight=None if weight is None else _weight(weight, found.pop(weight, None)),
-        passed_over=passed_over,
+        unused=unused,
         rejected=rejected(found),
     )
-    said.columns = {n: v for n, v in found.items() if isinstance(v, str | int | float)}
-    said.nested = len(said.columns) < len(found)
-    return said
+    info.columns = {n: v for n, v in found.items() if isinstance(v, str | int | float)}
+    info.nested = len(info.columns) < len(found)
+    return info
 
 
 def _captions(name: str, given: Any) -> list[str]:

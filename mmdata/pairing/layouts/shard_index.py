@@ -1,4 +1,4 @@
-"""What a tar shard holds, and where: read from its headers once, and saved."""
+"""Names and positions of the files in a tar shard: read from its headers once, and saved."""
 
 import dataclasses
 import hashlib
@@ -21,7 +21,7 @@ from mmdata.pairs.strings import Strings
 from mmdata.storage.user_cache import load_arrays, save_arrays, user_cache
 
 _VERSION = 2  # of a saved index
-_PACKED = {
+_COMPRESSED = {
     b"\x1f\x8b": ("gzip", "gunzip"),
     b"BZh": ("bzip2", "bunzip2"),
     b"\xfd7zXZ\0": ("xz", "unxz"),
@@ -38,13 +38,13 @@ _KINDS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Index:
-    """What one shard holds, in its order, apart from hidden files, folders and findings.
+    """The files of one shard, in its order, without hidden files and those in findings.
 
     Attributes:
       names: Names of n files, with their folders.
       start: int64 [n], offset of the first byte.
       size: int64 [n], number of bytes.
-      findings: What was wrong; their paths are names in the shard, or "" for the shard itself.
+      findings: Their paths are names in the shard, or "" for the shard itself.
     """
 
     names: Strings
@@ -54,7 +54,7 @@ class Index:
 
 
 def index(path: str) -> Index:
-    """Reads the headers of a shard; or what was saved of them, if the shard is the same since.
+    """Reads the headers of a shard, or the saved index if the shard did not change.
 
     Raises:
       OSError: The shard cannot be opened.
@@ -63,17 +63,17 @@ def index(path: str) -> Index:
     with open(path, "rb", buffering=0) as file:
         status, now = Status.of(os.fstat(file.fileno())), time.time_ns()
         stamp = [_VERSION, *status]
-        kept = _kept_at(path)
-        found = _load(kept, stamp)
+        saved = _saved_path(path)
+        found = _load(saved, stamp)
         if found is None:
             found = _walk(file, path)
             if status.is_settled(now):
-                _save(found, kept, stamp)
+                _save(found, saved, stamp)
     return found
 
 
 def _walk(file: BinaryIO, path: str) -> Index:
-    _require_plain(file, path)
+    _require_uncompressed(file, path)
     files: dict[str, tuple[int, int]] = {}
     seen: Counter[str] = Counter()
     findings: list[Finding] = []
@@ -103,26 +103,26 @@ def _walk(file: BinaryIO, path: str) -> Index:
     return Index(Strings.of(files), places[:, 0], places[:, 1], tuple(findings))
 
 
-def _require_plain(file: BinaryIO, path: str) -> None:
+def _require_uncompressed(file: BinaryIO, path: str) -> None:
     magic = os.pread(file.fileno(), 8, 0)
-    for start, (kind, command) in _PACKED.items():
+    for start, (kind, command) in _COMPRESSED.items():
         if magic.startswith(start):
             raise PairingError(
-                "Shards must not be compressed, since they are read in place; got "
-                f"{path!r}, which is {kind}. Decompress it first, e.g. by {command}."
+                "Shards must not be compressed, because they are read in place; got "
+                f"{path!r}, which is {kind}. Decompress it first, e.g. with {command}."
             )
 
 
 def _refusal(parts: list[str], kind: str) -> str | None:
-    """Why a member is left out, if it is."""
+    """Why a member is left out; None if it is not."""
     if kind != "0":
-        return f"{_KINDS.get(kind, f'of type {kind!r}')}, no file"
+        return f"{_KINDS.get(kind, f'of type {kind!r}')}, not a file"
     if parts[0] == "":
         return "an absolute path"
     return "leaves the folder of the shard" if ".." in parts else None
 
 
-def _kept_at(path: str) -> pathlib.Path:
+def _saved_path(path: str) -> pathlib.Path:
     real = os.fsencode(os.path.realpath(path))
     return user_cache() / "shards" / f"{hashlib.blake2b(real, digest_size=16).hexdigest()}.npz"
 
@@ -148,12 +148,12 @@ def _load(path: pathlib.Path, stamp: list[int]) -> Index | None:
         names = Strings(saved["names"].tobytes(), saved["offsets"])
         findings = tuple(Finding(*each) for each in json.loads(saved["findings"].tobytes()))
         found = Index(names, saved["start"], saved["size"], findings)
-        return found if _is_sound(found, length=stamp[1]) else None
-    except Exception:  # whatever is wrong with it: the shard itself says all of it again
+        return found if _is_valid(found, length=stamp[1]) else None
+    except Exception:  # any fault in the saved index: the shard is read again
         return None
 
 
-def _is_sound(found: Index, length: int) -> bool:
+def _is_valid(found: Index, length: int) -> bool:
     offsets, start, size = found.names.offsets, found.start, found.size
     return (
         all(array.dtype == np.int64 and array.ndim == 1 for array in (offsets, start, size))

@@ -1,4 +1,4 @@
-"""Which tar shards a path stands for: one file, a brace pattern, or a folder of shards."""
+"""The tar shards of a path: one file, a brace pattern, or a folder of shards."""
 
 import glob
 import itertools
@@ -19,11 +19,11 @@ _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 
 
 def shards_at(path: str, links: Links = "inside") -> tuple[list[str], list[Finding]]:
-    """The shards at a path; and findings of what else a folder holds.
+    """The shards at a path; and findings about other files in a folder.
 
     Raises:
       FileNotFoundError: There is no such shard.
-      PairingError: A folder holds none.
+      PairingError: A folder has no shards.
       ValueError: A brace pattern is malformed, or `path` names a shard twice.
     """
     if os.path.isdir(path):
@@ -50,13 +50,13 @@ def _shards_in(folder: str, links: Links) -> tuple[list[str], list[Finding]]:
     if not tars:
         raise PairingError(f"A folder of shards must hold .tar files; got none in {folder!r}.")
     others = sorted(set(names).difference(tars))
-    findings = [Finding("ignored", others[0], "no shard", len(others))] if others else []
+    findings = [Finding("ignored", others[0], "not a shard", len(others))] if others else []
     shards, outside = _inside(folder, [os.path.join(folder, name) for name in tars], links)
     return shards, findings + outside
 
 
 def _inside(folder: str, found: list[str], links: Links) -> tuple[list[str], list[Finding]]:
-    """The shards that were found in a folder, without links that leave it; and these."""
+    """The shards in a folder, without links that leave it; and findings about these links."""
     boundary = Boundary(folder, links)
     targets = {shard: boundary.outside(shard) for shard in found}
     outside = [
@@ -68,7 +68,7 @@ def _inside(folder: str, found: list[str], links: Links) -> tuple[list[str], lis
 
 
 def labels(shards: list[str]) -> list[str]:
-    """The names of shards, with as many of their folders as tell them apart."""
+    """The names of shards, with as many folders as are needed to distinguish them."""
     names = [os.path.basename(shard) for shard in shards]
     if len(set(names)) == len(names):
         return names
@@ -78,7 +78,7 @@ def labels(shards: list[str]) -> list[str]:
 
 
 def expand(path: str) -> list[str]:
-    """The names that a brace pattern stands for, in its order.
+    """The names that a brace pattern means, in its order.
 
     >>> expand("cc3m-{008..010}.tar")
     ['cc3m-008.tar', 'cc3m-009.tar', 'cc3m-010.tar']
@@ -86,19 +86,19 @@ def expand(path: str) -> list[str]:
     ['a-0.tar', 'a-1.tar', 'b-0.tar', 'b-1.tar']
 
     Raises:
-      ValueError: The pattern is malformed, or stands for more than 1,000,000 names.
+      ValueError: The pattern is malformed, or means more than 1,000,000 names.
     """
     parts = _BRACES.split(path)
     if any("{" in part or "}" in part for part in parts[::2]):
         raise ValueError(
-            "A pattern of shards must close each brace that it opens, none inside another; got "
+            "A pattern of shards must close each brace, and have no brace inside another; got "
             f"{path!r}."
         )
     groups = [_choices(group, path) for group in parts[1::2]]
     count = math.prod(map(len, groups))
     if count > _MOST_SHARDS:
         raise ValueError(
-            f"A pattern must stand for at most {_MOST_SHARDS:,} shards; got {count:,} by {path!r}."
+            f"A pattern must mean at most {_MOST_SHARDS:,} shards; got {count:,} from {path!r}."
         )
     return [
         parts[0] + "".join(map(str.__add__, chosen, parts[2::2]))

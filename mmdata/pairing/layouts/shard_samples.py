@@ -1,15 +1,14 @@
-"""Members of a tar shard -> samples: an image, and what the members of the same key say of it."""
+"""Members of a tar shard -> samples: an image, and the other members with its key."""
 
 import dataclasses
-import posixpath
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from mmdata.files.blobs import read_at
-from mmdata.pairing.folders import canonical, is_image
+from mmdata.pairing.folders import canonical, extension, is_image
 from mmdata.pairing.layouts import sample_json
-from mmdata.pairing.layouts.sample_json import Said
+from mmdata.pairing.layouts.sample_json import SampleInfo
 from mmdata.pairing.layouts.shard_index import Index
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.texts import READ_AS, Lines, TextDecoder, explain, split_captions
@@ -19,23 +18,23 @@ _LONGEST = 16 << 20  # bytes
 _TEXTS = (".txt", ".caption", ".text")
 
 Parts = dict[str, list[int]]
-"""The members of one key by what they are: "image", ".json", ".cls", ".txt", ..."""
+"""The members of one key by their kind: "image", ".json", ".cls", ".txt", ..."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A shard that is open."""
+    """An open shard."""
 
     label: str
     index: Index
     file: BinaryIO
 
     def where(self, entry: int) -> str:
-        """What findings call a member."""
+        """The name of a member in findings."""
         return f"{self.label}: {self.index.names[entry]}"
 
     def content(self, entry: int) -> bytes:
-        """The bytes of a member, unless they are too many for one that is no image."""
+        """The bytes of a member other than an image, unless there are too many."""
         size = int(self.index.size[entry])
         if size > _LONGEST:
             raise _LeftOutError("malformed", entry, f"{size:,} bytes; at most {_LONGEST:,}")
@@ -43,7 +42,7 @@ class Shard:
 
 
 class _LeftOutError(Exception):
-    """A sample is left out; `entry` is the member that is the reason."""
+    """A sample is left out because of the member `entry`."""
 
     def __init__(self, kind: Kind, entry: int, detail: str, count: int = 1) -> None:
         super().__init__(detail)
@@ -58,14 +57,14 @@ class Sample:
     """One image of a shard.
 
     Attributes:
-      image: Its place in the index of the shard.
+      image: Its position in the index of the shard.
       captions: Its captions, stripped; "" for a blank one.
-      said: What else is said of it.
+      info: The content of its `.json`, and its `.cls`.
     """
 
     image: int
     captions: list[str]
-    said: Said
+    info: SampleInfo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,14 +72,14 @@ class SampleReader:
     """Reads the samples of one shard after the other.
 
     Attributes:
-      decoder: What turns bytes into text.
+      decoder: Turns bytes into text.
       lines: See `split_captions`.
-      at_first_dot: Whether a key ends at the first dot behind the last slash, not at the last dot.
-      columns: Which keys of a `.json` hold captions and weights; those that are named hold all
-        captions.
-      extensions: Extensions of caption files, ".json" among them: the first counts that a sample
-        has. None is ".txt", ".caption", ".text" and ".json", which must not differ.
-      notes: Where everything goes that is in no sample.
+      at_first_dot: Whether a key ends at the first dot after the last slash, not at the last dot.
+      columns: Which keys of a `.json` hold captions and weights; if keys are named for captions, no
+        other captions are read.
+      extensions: Extensions of caption files, possibly with ".json"; the first one that a sample
+        has is used. None means ".txt", ".caption", ".text" and ".json", which must not differ.
+      notes: Collects findings about everything that is in no sample.
     """
 
     decoder: TextDecoder
@@ -91,7 +90,7 @@ class SampleReader:
     notes: Notes
 
     def samples(self, shard: Shard) -> Iterator[Sample]:
-        """The samples that have an image and no fault."""
+        """The samples with an image and without a fault."""
         for parts in self._grouped(shard):
             if parts.keys() == {".cls"}:
                 self._ignore(shard, parts[".cls"][0], ".cls without an image")
@@ -106,7 +105,7 @@ class SampleReader:
         grouped: dict[str, Parts] = {}
         for entry, name in enumerate(shard.index.names):
             folder, slash, base = name.rpartition("/")
-            end = _end(base)
+            end = extension(base)
             if is_image(base):
                 end = "image"
             elif end not in known:
@@ -120,45 +119,47 @@ class SampleReader:
         return base.find(".") if self.at_first_dot else base.rfind(".")
 
     def _ignore(self, shard: Shard, entry: int, what: str) -> None:
-        self.notes.count("ignored", f"no image and no caption: {what}", shard.where(entry))
+        self.notes.count("ignored", f"neither image nor caption: {what}", shard.where(entry))
 
     def _sample(self, shard: Shard, parts: dict[str, int]) -> Sample:
         if "image" not in parts:
             raise _LeftOutError("missing_image", next(iter(parts.values())), "")
-        said = self._json(shard, parts[".json"]) if ".json" in parts else Said()
-        captions = self._captions(shard, parts, said.captions)
-        if said.rejected is not None:
+        info = self._json(shard, parts[".json"]) if ".json" in parts else SampleInfo()
+        captions = self._captions(shard, parts, info.captions)
+        if info.rejected is not None:
             where = shard.where(parts[".json"])
             for _ in captions:
-                self.notes.count("rejected", f"marked as {said.rejected}", where)
+                self.notes.count("rejected", f"marked as {info.rejected}", where)
             captions = []
         if ".cls" in parts:
-            said.columns["cls"] = self._cls(shard, parts[".cls"])
-        return Sample(parts["image"], captions, said)
+            info.columns["cls"] = self._cls(shard, parts[".cls"])
+        return Sample(parts["image"], captions, info)
 
-    def _captions(self, shard: Shard, parts: dict[str, int], said: list[str] | None) -> list[str]:
-        """The captions of a sample, in its first caption file, or as `said` by its `.json`."""
+    def _captions(
+        self, shard: Shard, parts: dict[str, int], in_json: list[str] | None
+    ) -> list[str]:
+        """The captions of a sample: those in its `.json`, or those in its first caption file."""
         if self.columns.named_captions or self.extensions is not None:
-            return self._chosen(shard, parts, said)
+            return self._chosen(shard, parts, in_json)
         given = [parts[end] for end in _TEXTS if end in parts]
         for entry in given[1:]:
             if self._text(shard, entry).split() != self._text(shard, given[0]).split():
                 raise self._disagreement(shard, entry, given[0])
-        if not given or not said:
-            return self._lines(shard, given[0]) if given else said or []
-        if " ".join(said).split() != self._text(shard, given[0]).split():
+        if not given or not in_json:
+            return self._lines(shard, given[0]) if given else in_json or []
+        if " ".join(in_json).split() != self._text(shard, given[0]).split():
             raise self._disagreement(shard, given[0], parts[".json"])
-        return said
+        return in_json
 
-    def _chosen(self, shard: Shard, parts: dict[str, int], said: list[str] | None) -> list[str]:
-        """The captions of a sample in the first of the files that were asked for."""
+    def _chosen(self, shard: Shard, parts: dict[str, int], in_json: list[str] | None) -> list[str]:
+        """The captions of a sample in the first of the chosen files."""
         wanted = self.extensions or (".json",)
-        there = [end for end in wanted if end in parts and (end != ".json" or said)]
-        for end in sorted(parts.keys() - {"image", ".json", ".cls", *there[:1]}):
+        existing = [end for end in wanted if end in parts and (end != ".json" or in_json)]
+        for end in sorted(parts.keys() - {"image", ".json", ".cls", *existing[:1]}):
             self._ignore(shard, parts[end], f"{end}, which was not chosen")
-        if not there:
+        if not existing:
             return []
-        return said or [] if there[0] == ".json" else self._lines(shard, parts[there[0]])
+        return in_json or [] if existing[0] == ".json" else self._lines(shard, parts[existing[0]])
 
     def _lines(self, shard: Shard, entry: int) -> list[str]:
         captions, how = split_captions(self._text(shard, entry).strip(), self.lines)
@@ -167,7 +168,7 @@ class SampleReader:
         return captions or [""]
 
     def _disagreement(self, shard: Shard, entry: int, other: int) -> _LeftOutError:
-        ends = sorted(_end(shard.index.names[each]) for each in (entry, other))
+        ends = sorted(extension(shard.index.names[each]) for each in (entry, other))
         return _LeftOutError(
             "disagreement",
             entry,
@@ -184,28 +185,24 @@ class SampleReader:
             self.notes.add(Finding("coerced", shard.where(entry), note))
         return text
 
-    def _json(self, shard: Shard, entry: int) -> Said:
+    def _json(self, shard: Shard, entry: int) -> SampleInfo:
         text = self._text(shard, entry)
         try:
-            said = sample_json.read(text, self.columns)
+            info = sample_json.read(text, self.columns)
         except (ValueError, RecursionError) as err:
             raise _LeftOutError("malformed", entry, str(err)) from err
-        for name in said.passed_over:
-            detail = f"{name!r} beside other captions; caption_column={name!r} chooses it"
+        for name in info.unused:
+            detail = f"{name!r} in addition to other captions; caption_column={name!r} chooses it"
             self.notes.count("ignored", detail, shard.where(entry))
-        if said.nested:
+        if info.nested:
             self._ignore(shard, entry, "lists and objects in .json")
-        return said
+        return info
 
     def _cls(self, shard: Shard, entry: int) -> int:
         text = self._text(shard, entry).strip()
         if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
             raise _LeftOutError("malformed", entry, f"must be an int; got {text[:20]!r}")
         return int(text)
-
-
-def _end(name: str) -> str:
-    return posixpath.splitext(name)[1].lower()
 
 
 def _one_each(shard: Shard, parts: Parts) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -20,18 +20,24 @@ from mmdata.progress import progress
 Key = Literal["last_dot", "first_dot"]
 
 
+def require_key(key: object) -> None:
+    """Raises ValueError unless `key` is a value of `Key`."""
+    if key not in get_args(Key):
+        raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Contents:
-    """What n images in shards say of themselves, in the order of the shards.
+    """n images in shards, with their captions and values, in the order of the shards.
 
     Attributes:
       images: Names, `shard.tar/folder/photo.jpg`.
-      captions: Those of each image, stripped; none at all, or "" for a blank one.
-      blobs: Where the images lie.
-      splits: The split of each image, None where it has none; None where no image has one.
-      weights: How often each image counts; None where nothing says so.
-      columns: Further values of each image, by name; None where it has none.
-      findings: What was left out, and what was made of the rest.
+      captions: The captions of each image, stripped, with "" for a blank one; may be empty.
+      blobs: The positions of the images.
+      splits: The split of each image, or None for no split; None if no image has a split.
+      weights: How much each image counts; None if no image has a weight.
+      columns: Further values of each image, by name; None for no value.
+      findings: What was left out, and what was changed on reading.
     """
 
     images: list[str]
@@ -60,10 +66,10 @@ def read(
     may also hold "split", "weight" and further values; a `.cls` holds an int.
 
     Args:
-      path: A `.tar`; a brace pattern, see `expand`; or a folder that holds `.tar` files.
-      decoder: What turns bytes into text.
+      path: A `.tar`; a brace pattern, see `expand`; or a folder of `.tar` files.
+      decoder: Turns bytes into text.
       lines: See `split_captions`.
-      key: "last_dot" takes the name up to its last dot; "first_dot" up to the first dot behind the
+      key: "last_dot" takes the name up to its last dot; "first_dot" up to the first dot after the
         last slash, as WebDataset does.
       columns: Which keys of a `.json` hold captions and weights; None recognises them.
       extensions: Extensions of caption files, see `SampleReader`.
@@ -71,18 +77,17 @@ def read(
 
     Raises:
       FileNotFoundError: There is no such shard.
-      PairingError: A shard is compressed, a folder holds none, no sample has the keys that were
-        asked for, or they have too many.
-      ValueError: A brace pattern is malformed, `path` names a shard twice, or there is no such
-        `key`.
+      PairingError: A shard is compressed, a folder has no shards, no sample has the named keys, or
+        the samples have too many keys.
+      ValueError: A brace pattern is malformed, `path` names a shard twice, or `key` has another
+        value.
     """
-    if key not in ("last_dot", "first_dot"):
-        raise ValueError(f'key=... must be "last_dot" or "first_dot"; got {key!r}.')
+    require_key(key)
     shards, findings = shards_at(path, links)
     columns = Columns() if columns is None else columns
     if columns.named_captions and extensions not in (None, (".json",)):
         raise ValueError(
-            'extensions=... must be (".json",) or None where caption_column=... names keys of '
+            'extensions=... must be (".json",) or None if caption_column=... names keys of '
             f".json files; got {extensions!r}."
         )
     extensions = extensions and tuple(map(str.lower, extensions))
@@ -101,10 +106,10 @@ def read(
 
 
 def _no_such_key(argument: str, value: Any, path: str, contents: "Contents") -> PairingError:
-    there = some(contents.columns) if contents.columns else "no such keys"
+    keys = some(contents.columns) if contents.columns else "no such keys"
     return PairingError(
-        f"{argument}=... must name keys of the .json files in {path!r}; got {value!r}, and they "
-        f"have {there}."
+        f"{argument}=... must name keys of the .json files in {path!r}; got {value!r}, but they "
+        f"have {keys}."
     )
 
 
@@ -123,7 +128,7 @@ class _Gathering:
 
     def add(self, number: int, path: str, label: str) -> None:
         """Reads one shard."""
-        if not os.path.isfile(path):  # to open a pipe would be to wait for it
+        if not os.path.isfile(path):  # opening a pipe would block
             self._notes.add(Finding("unreadable", label, "not a regular file"))
             return
         try:
@@ -139,13 +144,13 @@ class _Gathering:
             self._notes.add(Finding("unreadable", label, err.strerror or str(err)))
 
     def _add_sample(self, number: int, shard: Shard, sample: Sample) -> None:
-        image, held = sample.image, shard.index
-        self._add_values(shard.where(image), sample.said.columns)
-        self._images.append(f"{shard.label}/{held.names[image]}")
+        image, members = sample.image, shard.index
+        self._add_values(shard.where(image), sample.info.columns)
+        self._images.append(f"{shard.label}/{members.names[image]}")
         self._captions.append(sample.captions)
-        self._places.append((number, int(held.start[image]), int(held.size[image])))
-        self._splits.append(sample.said.split)
-        self._weights.append(sample.said.weight)
+        self._places.append((number, int(members.start[image]), int(members.size[image])))
+        self._splits.append(sample.info.split)
+        self._weights.append(sample.info.weight)
 
     def _add_values(self, where: str, values: dict[str, Any]) -> None:
         for name, value in values.items():

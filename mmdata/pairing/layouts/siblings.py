@@ -1,4 +1,4 @@
-"""Which images and caption files of one folder belong together, by their names alone."""
+"""Matches images and caption files of one folder by their names only."""
 
 import dataclasses
 import posixpath
@@ -18,10 +18,10 @@ class Family(NamedTuple):
     """The files of one stem.
 
     Attributes:
-      images: Image files; more than one is a question that names cannot answer.
-      groups: Caption files, those in one group equal but for their extensions: a group, or one for
-        each number of `b.0.txt`, `b.1.txt`, in the order of numbers.
-      gaps: The numbers that are missing between these.
+      images: Image files; if there are several, names do not decide which one has the captions.
+      groups: Caption files; those of one group differ only in their extensions. One group, or one
+        for each number of `b.0.txt`, `b.1.txt`, in the order of numbers.
+      gaps: The missing numbers between these.
     """
 
     images: list[str]
@@ -35,8 +35,8 @@ class Siblings:
 
     Attributes:
       families: One for each stem that an image has.
-      orphans: Caption files without an image, and why their names do not belong to one; may be "".
-      masks: Image files `b_mask.png` beside an image `b`: masks for training, no images.
+      orphans: Caption files without an image, and why they belong to no image; may be "".
+      masks: Image files `b_mask.png` next to an image `b`: masks for training, not images.
     """
 
     families: list[Family]
@@ -45,16 +45,16 @@ class Siblings:
 
 
 def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
-    """Groups the files of one folder by stem: equal in NFC; or, if nothing is, equal but for case.
+    """Groups the files of one folder by stem: equal in NFC; or, if none is, equal except for case.
 
     `b.0.txt` and `b.1.txt` belong to `b.jpg` if there is no `b.txt`, and if they are a series: two
-    or more, counted from 0 or 1, with at least half of the numbers. One file counts where other
-    images of the folder have a series that begins with its number, or where each image has one file
-    of that number and nothing else. Otherwise "Figure 3.1.txt" would describe "Figure 3.png".
+    or more, counted from 0 or 1, with at least half of the numbers. A single file is a series if
+    other images of the folder have a series that begins with its number, or if each image has one
+    file with that number and nothing else. Else "Figure 3.1.txt" would describe "Figure 3.png".
 
     Args:
       images: Names or paths of image files.
-      texts: Names or paths of caption files; only their last parts count.
+      texts: Names or paths of caption files; only their last parts are compared.
     """
     wanted = index(images, _key)
     given: dict[str, list[str]] = {}
@@ -72,7 +72,7 @@ def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
             given.setdefault(key, []).append(text)
     _join_cases(wanted, given, numbered)
     _join_whole_names(wanted, given, numbered)
-    orphans = _drop_what_is_no_series(given, numbered, wanted)
+    orphans = _drop_no_series(given, numbered, wanted)
 
     families, masks = [], []
     for key, names in wanted.items():
@@ -87,17 +87,19 @@ def siblings(images: Iterable[str], texts: Iterable[str]) -> Siblings:
             families.append(Family(names, groups, gaps))
         else:
             families.append(Family(names, [sorted(given.pop(key))] if key in given else []))
-    alone = [text for texts in given.values() for text in texts]
-    alone += [text for series in numbered.values() for texts in series.values() for text in texts]
-    return Siblings(families=families, orphans=orphans | dict.fromkeys(alone, ""), masks=masks)
+    unmatched = [text for texts in given.values() for text in texts]
+    unmatched += [
+        text for series in numbered.values() for texts in series.values() for text in texts
+    ]
+    return Siblings(families=families, orphans=orphans | dict.fromkeys(unmatched, ""), masks=masks)
 
 
-def _drop_what_is_no_series(
+def _drop_no_series(
     given: dict[str, list[str]],
     numbered: dict[str, dict[int, list[str]]],
     wanted: Mapping[str, object],
 ) -> dict[str, str]:
-    """Takes out numbered files that are no captions of their stem's image, and says why."""
+    """Removes numbered files that are not captions of their stem's image; returns the reasons."""
     starts = {min(numbers) for numbers in numbered.values() if len(numbers) > 1}
     singles = {number for numbers in numbered.values() for number in numbers}
     if not given and len(singles) == 1 and numbered.keys() == wanted.keys() and len(wanted) > 1:
@@ -105,9 +107,9 @@ def _drop_what_is_no_series(
     orphans: dict[str, str] = {}
     for key, numbers in list(numbered.items()):
         if key in given:
-            why = f"numbered, beside {min(given[key])!r}"
+            why = f"numbered, next to {min(given[key])!r}"
         elif min(numbers) not in _STARTS:
-            why = "numbered, but not from 0 or 1 on"
+            why = "numbered, but not from 0 or 1"
         elif 2 * len(numbers) < max(numbers) - min(numbers) + 1:
             why = "numbered, but most numbers in between are missing"
         elif len(numbers) == 1 and min(numbers) not in starts:
@@ -128,13 +130,13 @@ def _join_cases(
     given: dict[str, list[str]],
     numbered: dict[str, dict[int, list[str]]],
 ) -> None:
-    """Gives caption files without an image to the only stem that differs by case alone, if any."""
+    """Matches caption files without an image to the only stem that differs by case only."""
     for texts in (given, numbered):
-        lonely = texts.keys() - wanted.keys()
-        if not lonely:
+        unmatched = texts.keys() - wanted.keys()
+        if not unmatched:
             continue
         stems, keys = index(wanted, folded), index(texts, folded)
-        for key in lonely:
+        for key in unmatched:
             images = stems.get(folded(key), [])
             if len(images) == len(keys[folded(key)]) == 1:
                 texts[images[0]] = texts.pop(key)  # type: ignore[assignment]
@@ -145,7 +147,7 @@ def _join_whole_names(
     given: dict[str, list[str]],
     numbered: dict[str, dict[int, list[str]]],
 ) -> None:
-    """Gives `b.jpg.txt`, or `b.jpg.0.txt`, to an image `b.jpg` that has no other captions."""
+    """Matches `b.jpg.txt`, or `b.jpg.0.txt`, to an image `b.jpg` without other captions."""
     for texts in (given, numbered):
         for key in sorted(texts.keys() - wanted.keys()):
             images = wanted.get(stem(key), [])

@@ -1,4 +1,4 @@
-"""Layout "sidecar": `a/b.jpg` is described by `a/b.txt`, beside it or in a parallel tree."""
+"""Layout "sidecar": `a/b.txt` describes `a/b.jpg`, next to it or in a parallel tree."""
 
 import dataclasses
 import os
@@ -41,17 +41,17 @@ class Settings:
     """How caption files are found and read.
 
     Attributes:
-      extensions: Extensions of caption files; of those that one image has, the first counts. None
-        is ".txt" and ".caption", and an image for which they differ is a problem.
-      lines: "each" is one caption a line, "one" is one caption a file; "auto" takes paragraphs of
-        several sentences for one caption.
+      extensions: Extensions of caption files; the first one that an image has is used. None means
+        ".txt" and ".caption", and it is a problem if an image has both and they differ.
+      lines: "each" is one caption per line, "one" is one caption per file; "auto" reads paragraphs
+        of several sentences as one caption.
       repeats: Whether the folder `10_name` gives its images weight 10, as kohya's trainers do;
-        "auto" is where all images lie in such folders.
+        "auto" does if all images are in such folders.
       links: Whether links out of the folders are followed.
-      decoder: What turns bytes into text.
+      decoder: Turns bytes into text.
 
     Raises:
-      ValueError: A field is none of these.
+      ValueError: A field has another value.
     """
 
     extensions: tuple[str, ...] | None = None
@@ -67,8 +67,8 @@ class Settings:
             and all(isinstance(end, str) and _is_extension(end) for end in self.extensions)
         ):
             raise ValueError(
-                'extensions=... must be a tuple such as (".caption", ".txt"), none of them that of '
-                f"an image, or None; got {self.extensions!r}."
+                'extensions=... must be a tuple such as (".caption", ".txt"), none of an image, '
+                f"or None; got {self.extensions!r}."
             )
         if self.lines not in ("auto", "each", "one"):
             raise ValueError(f'lines=... must be "auto", "each" or "one"; got {self.lines!r}.')
@@ -80,16 +80,16 @@ def read(images: str, captions: str, *, problems: Problems, settings: Settings) 
     """Pairs the image files under `images` with the caption files under `captions`.
 
     Files match when their relative paths without the last extension are equal in Unicode NFC; or,
-    where nothing is, equal but for case. `b.0.txt`, `b.1.txt` add up to the captions of `b.jpg`.
+    if none is, equal except for case. `b.0.txt`, `b.1.txt` together are the captions of `b.jpg`.
 
     Returns:
-      The pairs; every file that found no partner is a finding of its report.
+      The pairs; every file without a match is a finding in their report.
     """
     structured = [end for end in settings.extensions or () if end.lower() in _STRUCTURED]
     if structured:
         raise ValueError(
-            f"extensions=... must be those of text files; got {structured} beside image files. Put "
-            "these captions into one table, e.g. metadata.jsonl, or into .tar shards."
+            f"extensions=... must be those of text files; got {structured}. Put the captions into "
+            "one table, e.g. metadata.jsonl, or into .tar shards."
         )
     reading = _Reading(images, captions, problems, settings)
     rows = progress(reading.rows(), what="reading captions", unit="image")
@@ -101,7 +101,7 @@ def read(images: str, captions: str, *, problems: Problems, settings: Settings) 
 
 
 class _Reading:
-    """Walks the captions, then the images, so that the objects of one folder are held at a time."""
+    """Walks the captions, then the images, and holds the objects of one folder at a time."""
 
     def __init__(self, images: str, captions: str, problems: Problems, settings: Settings) -> None:
         self._images = images
@@ -114,8 +114,8 @@ class _Reading:
         self._walks = [Walk(images, settings.links)]
         self._outside_images: dict[str, str] = {}
         self._outside_texts: dict[str, str] = {}
-        self._rivals: dict[str, list[str]] = {}
-        self._beside = os.path.samefile(captions, images)
+        self._similar: dict[str, list[str]] = {}
+        self._is_same_folder = os.path.samefile(captions, images)
         self._texts = self._list_texts()
 
     def rows(self) -> Iterator[Row]:
@@ -126,7 +126,7 @@ class _Reading:
             if family is None:
                 folder = self._walks[0].list(path)
                 self._outside_images |= folder.outside
-                self._rivals.update(_rivals(folder, self._rivals))
+                self._similar.update(_similar(folder, self._similar))
                 waiting += sorted(
                     [*((f"{path}{name}/", None) for name in folder.folders), *self._match(folder)],
                     key=lambda pair: pair[0],
@@ -141,14 +141,14 @@ class _Reading:
                 self._notes.add(Finding("missing_image", text))
 
     def findings(self) -> list[Finding]:
-        """All findings, once the last row is taken."""
+        """All findings, to be called after the last row."""
         walked = dict.fromkeys(finding for walk in self._walks for finding in walk.findings)
         return [*self._notes.findings(), *walked, *self._ignored.findings()]
 
     def _list_texts(self) -> dict[str, list[tuple[str, str]]]:
         """The caption files of each folder, by the folder's name without case.
 
-        The names of a folder are one text, since a million of them would take much memory.
+        The names of a folder are joined to one text, since a million `str` need much memory.
         """
         walk = Walk(self._captions, self._settings.links)
         self._walks.append(walk)
@@ -156,7 +156,7 @@ class _Reading:
         for folder in walk.folders():
             self._outside_texts |= folder.outside
             names = [name for name in folder.files if self._is_text(name)]
-            images = filter(folders.is_image, folder.files) if self._beside else ()
+            images = filter(folders.is_image, folder.files) if self._is_same_folder else ()
             self._ignore(folder, [*names, *images])
             if names:
                 pool = texts.setdefault(folders.folded(folder.path), [])
@@ -173,9 +173,9 @@ class _Reading:
                 self._ignored.add(folder.path + name)
 
     def _match(self, folder: Folder) -> list[tuple[str, Family]]:
-        """The images of a folder that have one caption, or may get one, with their files."""
+        """The images of a folder with clear captions, or without captions, with their files."""
         names = [name for name in folder.files if folders.is_image(name)]
-        if not self._beside:
+        if not self._is_same_folder:
             self._ignore(folder, names)
         images = [folder.path + name for name in names]
         found = siblings(images, self._texts_of(folder.path) if images else [])
@@ -191,10 +191,10 @@ class _Reading:
         ]
 
     def _texts_of(self, path: str) -> list[str]:
-        """Takes the caption files of the folder that is called like a folder of images."""
+        """Takes the caption files of the folder with the same name as a folder of images."""
         pool = self._texts.get(folders.folded(path), [])
         name = folders.canonical(path)
-        if any(map(self._holds_images, self._rivals.get(path, ()))):
+        if any(map(self._holds_images, self._similar.get(path, ()))):
             taken = [entry for entry in pool if entry[0] == path]
         else:
             taken = [entry for entry in pool if folders.canonical(entry[0]) == name] or pool[:]
@@ -210,14 +210,14 @@ class _Reading:
             return False
 
     def _is_clear(self, family: Family, image: str) -> bool:
-        """Whether it is clear which captions an image has, be it none; notes why it is not."""
+        """Whether it is clear which captions an image has; if not, adds a finding."""
         texts = [text for group in family.groups for text in group]
         if not texts or (len(family.images) == 1 and all(map(_have_own_ends, family.groups))):
             return True
-        everyone, more = [*family.images, *texts], ""
-        if len(everyone) > _SHOWN:  # each image has a finding of its own
-            everyone, more = [*texts, *family.images], f", ... ({len(everyone):,} in all)"
-        shown = ", ".join(map(repr, everyone[:_SHOWN]))
+        files, more = [*family.images, *texts], ""
+        if len(files) > _SHOWN:  # each image has a finding of its own
+            files, more = [*texts, *family.images], f", ... ({len(files):,} in all)"
+        shown = ", ".join(map(repr, files[:_SHOWN]))
         self._notes.add(Finding("ambiguous", image, f"the same name: {shown}{more}"))
         return False
 
@@ -227,13 +227,13 @@ class _Reading:
             self._notes.add(Finding("outside", image, detail))
             return None
         if not family.groups:
-            return self._filled("missing_caption", image, "")
+            return self._fill("missing_caption", image, "")
         own = folders.stem(image)
         for text in (text for group in family.groups for text in group):
             stem = folders.stem(text)
             if own not in (stem, NUMBER.sub("", stem)):
                 self._notes.add(Finding("name_mismatch", image, f"caption file {text!a}"))
-        read = [self._first(image, group) for group in family.groups]
+        read = [self._captions_of_group(image, group) for group in family.groups]
         if None in read:
             return None
         captions, others = with_text(caption for found in read for caption in found or ())
@@ -241,9 +241,7 @@ class _Reading:
             self._notes.count("blank_caption", why_without_text([other]), image)
         if not captions:
             used = ", ".join(repr(group[0]) for group in family.groups)
-            return self._filled(
-                "empty_caption", image, f"{used} {why_without_text(others or [''])}"
-            )
+            return self._fill("empty_caption", image, f"{used} {why_without_text(others or [''])}")
         if family.gaps:
             missing = ", ".join(map(str, family.gaps[:_SHOWN]))
             self._notes.add(Finding("missing_number", image, f"no caption file numbered {missing}"))
@@ -251,11 +249,11 @@ class _Reading:
             self._notes.add(finding)
         return Row(image, captions)
 
-    def _first(self, image: str, group: list[str]) -> list[str] | None:
-        """The captions in the first file of a group; None, and a finding, where it is not clear."""
+    def _captions_of_group(self, image: str, group: list[str]) -> list[str] | None:
+        """The captions in the first file of a group; None, and a finding, if they are not clear."""
         if len(group) == 1:
             return self._read(image, group[0])
-        group.sort(key=lambda text: self._extensions.index(_extension(text)))
+        group.sort(key=lambda text: self._extensions.index(folders.extension(text)))
         if self._settings.extensions is not None:
             for text in group[1:]:
                 self._ignored.add(text)
@@ -263,25 +261,25 @@ class _Reading:
         read = [self._read(image, text) for text in group]
         if None in read:
             return None
-        for rival, captions in zip(group, read, strict=True):
+        for other, captions in zip(group, read, strict=True):
             if captions != read[0]:
                 detail = (
-                    f"{group[0]!r} and {rival!r}; the first of extensions=({_extension(rival)!r}, "
-                    f"{_extension(group[0])!r}) would count"
+                    f"{group[0]!r} and {other!r} differ; extensions=({folders.extension(other)!r}, "
+                    f"{folders.extension(group[0])!r}) uses the first one"
                 )
                 self._notes.add(Finding("disagreement", image, detail))
                 return None
         return read[0]
 
     def _read(self, image: str, text: str) -> list[str] | None:
-        """The captions in one file; None, and a finding, where it cannot be read."""
+        """The captions in one file; None, and a finding, if it cannot be read."""
         if text in self._outside_texts:
             detail = f"caption file {text!r}: {outside_detail(self._outside_texts[text])}"
             self._notes.add(Finding("outside", image, detail))
             return None
         try:
             path = os.path.join(self._captions, text)
-            with open(path, "rb", buffering=0, opener=_opened_at_once) as file:
+            with open(path, "rb", buffering=0, opener=_open_without_blocking) as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise OSError("not a regular file")
                 content = file.read()
@@ -299,7 +297,7 @@ class _Reading:
             self._notes.count("several_lines", READ_AS[how], text)
         return captions
 
-    def _filled(
+    def _fill(
         self, kind: Literal["missing_caption", "empty_caption"], image: str, detail: str
     ) -> Row | None:
         text = self._problems.fill(kind, image)
@@ -310,27 +308,27 @@ class _Reading:
         return Row(image, [text])
 
 
-def _rivals(folder: Folder, known: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """For folders of a folder, others that differ by case or Unicode form alone.
+def _similar(folder: Folder, known: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """For subfolders of a folder, others that differ only by case or Unicode form.
 
-    Where those hold images too, captions count only in a folder of exactly the same name.
+    If those hold images too, captions must be in a folder with exactly the same name.
     """
     found: dict[str, list[str]] = {}
     for names in index(folder.folders, folders.folded).values():
         for name in names:
             others = [f"{folder.path}{other}/" for other in names if other != name]
-            others += [f"{rival}{name}/" for rival in known.get(folder.path, ())]
+            others += [f"{other}{name}/" for other in known.get(folder.path, ())]
             if others:
                 found[f"{folder.path}{name}/"] = others
     return found
 
 
 def _have_own_ends(group: list[str]) -> bool:
-    return len(group) == 1 or len(set(map(_extension, group))) == len(group)
+    return len(group) == 1 or len(set(map(folders.extension, group))) == len(group)
 
 
-def _opened_at_once(path: str, flags: int) -> int:
-    """Opens a file without waiting, as one would for whoever writes into a pipe."""
+def _open_without_blocking(path: str, flags: int) -> int:
+    """Opens a file without blocking; else a pipe would wait for its writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -343,14 +341,10 @@ def _is_extension(end: str) -> bool:
     return len(end) > 1 and os.path.splitext("a" + end)[1] == end and not folders.is_image(end)
 
 
-def _extension(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
-
-
 def _weights(
     pairs: Pairs, repeats: bool | Literal["auto"]
 ) -> tuple[NDArray[np.float32] | None, list[Finding]]:
-    """The weight of each row by the name of its first folder, and a notice for each such folder."""
+    """The weight of each row from the name of its first folder; a notice for each such folder."""
     if not repeats:
         return None, []
     found: dict[str, int] = {}
@@ -369,7 +363,7 @@ def _weights(
         Finding(
             "repeats",
             folder,
-            f"a loss weight of {folder.partition('_')[0]}, not that many times an epoch; "
+            f"used as loss weight {folder.partition('_')[0]}, not as repeats per epoch; "
             "repeats=False ignores it",
         )
         for folder in sorted(found)

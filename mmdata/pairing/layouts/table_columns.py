@@ -1,4 +1,4 @@
-"""Which columns of a table hold what: as they are named by the user, or recognised by name."""
+"""The roles of the columns of a table: as the user names them, or recognised by their names."""
 
 import dataclasses
 import itertools
@@ -41,16 +41,16 @@ _SHOWN = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Which columns of a table hold what.
+    """The columns of a table that have a role, as the user names them.
 
     Attributes:
       image: The column that names the image; "auto" recognises it by its name.
-      captions: The column of captions, or several; "auto" recognises them by their names. None: no
-        captions are wanted.
-      weight: The column of weights; "auto" is one that is called "weight". None: no column is.
+      captions: The column of captions, or several; "auto" recognises them by their names. None
+        means that captions are not wanted.
+      weight: The column of weights; "auto" is one that is named "weight". None means no weights.
 
     Raises:
-      ValueError: A column is named twice, or no column is named.
+      ValueError: A column is named twice, or `captions` is empty.
     """
 
     image: str = "auto"
@@ -72,23 +72,23 @@ class Columns:
 
     @property
     def named_captions(self) -> tuple[str, ...]:
-        """The columns of captions that were named; none where none were."""
+        """The columns of captions that the user named; empty if the user named none."""
         if self.captions is None or self.captions == "auto":
             return ()
         return (self.captions,) if isinstance(self.captions, str) else tuple(self.captions)
 
     @property
     def names_any(self) -> bool:
-        """Whether a column was named, so that the source must be a table."""
+        """Whether the user named a column, so that the source must be a table."""
         return (self.image, self.captions, self.weight) != ("auto", "auto", "auto")
 
 
 class Roles(NamedTuple):
-    """What each column of one table is for.
+    """The role of each column of one table.
 
     Attributes:
       image: The column that names the images.
-      captions: The columns of captions; none where they are not wanted.
+      captions: The columns of captions; empty if captions are not wanted.
       split: The column of splits, if there is one.
       weight: The column of weights, if there is one.
       others: All other columns.
@@ -102,10 +102,10 @@ class Roles(NamedTuple):
 
 
 def roles(columns: Columns, names: Sequence[str], path: str) -> Roles:
-    """Finds out what the columns called `names` are for, in the table at `path`.
+    """Finds the roles of the columns `names` of the table at `path`.
 
     Raises:
-      PairingError: A column that was asked for is missing; or which one is meant is not clear.
+      PairingError: A column that the user named is missing; or it is not clear which one is meant.
     """
     image = _image(columns, names, path)
     captions = _captions(columns, image, names, path)
@@ -117,7 +117,7 @@ def roles(columns: Columns, names: Sequence[str], path: str) -> Roles:
 
 
 def require_different(names: Sequence[str], path: str) -> None:
-    """Raises PairingError if two columns of the table at `path` have one name."""
+    """Raises PairingError if two columns of the table at `path` have the same name."""
     require_few(len(names), path)
     counts = Counter(name for name in names if name)
     twice = sorted(name for name, count in counts.items() if count > 1)
@@ -128,7 +128,7 @@ def require_different(names: Sequence[str], path: str) -> None:
 
 
 def require_few(count: int, path: str) -> None:
-    """Raises PairingError if a source has more columns than anybody can look at."""
+    """Raises PairingError if a source has more than `MOST_COLUMNS` columns."""
     if count > MOST_COLUMNS:
         raise PairingError(
             f"{path}: must have at most {MOST_COLUMNS:,} columns, or keys; got {count:,}."
@@ -136,7 +136,7 @@ def require_few(count: int, path: str) -> None:
 
 
 def is_image_column(name: str) -> bool:
-    """Whether a column with this name names images."""
+    """Whether a column with this name holds names of images."""
     return _key(name) in _IMAGES
 
 
@@ -172,22 +172,22 @@ def _captions(columns: Columns, image: str, names: Sequence[str], path: str) -> 
     if not candidates:
         raise PairingError(
             f"{path}: one column must hold the captions, such as 'caption' or 'text'; got "
-            f"{_shown(names)}. Pass caption_column=... with the one that does; or None, if "
-            "images are to go without."
+            f"{_shown(names)}. Pass caption_column=... with the one that does; or None to read "
+            "images without captions."
         )
     first = candidates[0]
     if len(candidates) > 1:
         every = list(itertools.chain.from_iterable(candidates))
         advice = f'"{first[0]}"' if len(first) == 1 else str(first)
         raise PairingError(
-            f"{path}: only one column must look like captions; got {_shown(every)}. Pass the "
-            f"one that is meant, such as caption_column={advice}."
+            f"{path}: only one column must look like captions; got {_shown(every)}. Pass one of "
+            f"them, such as caption_column={advice}."
         )
     return first
 
 
 def _caption_candidates(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """The columns that look like captions; numbered ones of one word are one candidate."""
+    """The columns that look like captions; numbered ones with the same word are one candidate."""
     found: list[tuple[str, ...]] = []
     families: dict[str, list[tuple[int, str]]] = {}
     for name in names:
@@ -203,7 +203,7 @@ def _require_columns(argument: str, named: Sequence[str], names: Sequence[str], 
     for name in named:
         if name not in names:
             raise PairingError(
-                f"{argument}=... must name columns of {path}; got {name!r}, and they are "
+                f"{argument}=... must name columns of {path}; got {name!r}. The columns are "
                 f"{_shown(names)}."
             )
 

@@ -6,12 +6,12 @@ Source: https://jsonlines.org for JSON Lines; see `delimited` for CSV.
 import dataclasses
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdata.optional import require
 from mmdata.pairing import texts
+from mmdata.pairing.folders import extension
 from mmdata.pairing.layouts.delimited import Record, delimiter_of, records, stray_quotes
 from mmdata.pairing.layouts.documents import Document, decode, load, shown
 from mmdata.pairing.layouts.table_columns import require_different, require_few
@@ -20,18 +20,18 @@ from mmdata.pairs.findings import Finding, PairingError
 
 @dataclasses.dataclass(kw_only=True)
 class Table:
-    """What a file holds, as columns.
+    """The content of a table file, as columns.
 
     Attributes:
       path: The file, for errors.
       source: The file, for findings.
       cells: The columns, in the file's order; a column that was not read is empty.
-      places: Where each row stands.
-      place: What is written behind `source` for a place.
-      is_text: Whether all cells are text, because the format knows nothing else.
-      opaque: The types of the columns of which nothing was read, or nothing but paths.
+      places: The place of each row, for `place`.
+      place: Format of what follows `source` for a place.
+      is_text: Whether all cells are text, because the format has only text.
+      opaque: The types of the columns of which nothing was read, or only paths.
       classes: The names of a column of labels, in the order of their numbers.
-      findings: What was wrong so far.
+      findings: Findings so far.
     """
 
     path: str
@@ -44,29 +44,33 @@ class Table:
     classes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
+    def where(self, row: int) -> str:
+        """The place of a row, e.g. "captions.csv:17"."""
+        return self.source + self.place.format(self.places[row])
+
 
 def read(
     path: str, source: str, decoder: texts.TextDecoder, document: Document | None = None
 ) -> Table:
-    """Reads the columns of a table, in the format that its suffix tells.
+    """Reads the columns of a table, in the format of its suffix.
 
     Args:
       path: The file.
       source: The file, for findings.
-      decoder: How text is decoded.
+      decoder: Decodes text.
       document: Its content, if it is JSON and was read already.
 
     Raises:
-      PairingError: The file is not of its format, or not in UTF-8, or two columns have one name.
+      PairingError: The file is malformed, or not UTF-8, or two columns have the same name.
       OSError: The file cannot be read.
       ImportError: The file is Parquet, and pyarrow is not installed.
     """
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = extension(path)
     if suffix == ".parquet":
         return _parquet(path, source)
     if suffix == ".json":
         return _json_list(load(path, decoder) if document is None else document)
-    text, note = _decoded(path, decoder)
+    text, note = texts.read_text(path, decoder)
     if suffix in (".jsonl", ".ndjson"):
         table = _json_lines(path, source, text)
     else:
@@ -77,18 +81,6 @@ def read(
     if note:
         table.findings.insert(0, Finding("coerced", source, note))
     return table
-
-
-def _decoded(path: str, decoder: texts.TextDecoder) -> tuple[str, str | None]:
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        return decoder.decode(content)
-    except UnicodeDecodeError as err:
-        raise PairingError(
-            f"{path}: not UTF-8: {texts.explain(err)}. Pass encoding=... or "
-            'encoding_errors="replace".'
-        ) from err
 
 
 def _delimited(path: str, source: str, lines: list[str], delimiter: str) -> Table:
@@ -109,7 +101,7 @@ def _delimited(path: str, source: str, lines: list[str], delimiter: str) -> Tabl
         else:
             detail = f"{len(record.cells):,} cells, the header has {len(names):,}"
             if record.last > record.first:
-                detail += f"; it runs on to line {record.last:,}"
+                detail += f"; the row ends at line {record.last:,}"
             count = record.last - record.first + 1
             findings.append(Finding("malformed", where, detail, count))
     cells = zip(*(record.cells for record in rows), strict=True) if rows else ([],) * len(names)
@@ -177,7 +169,7 @@ def _by_key(
     """The records as columns.
 
     Raises:
-      PairingError: There are none, or they have too many keys.
+      PairingError: There are no records, or they have too many keys.
     """
     if not records:
         found = "none"
@@ -245,7 +237,7 @@ def labelled(values: Sequence[Any], names: Sequence[str]) -> list[str | None]:
 
 
 def _classes(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """The names of labels that the library `datasets` writes beside a schema."""
+    """The names of labels that the library `datasets` writes into the metadata of a schema."""
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
         labels = {name: f for name, f in features.items() if f.get("_type") == "ClassLabel"}
@@ -295,7 +287,7 @@ def _is_plain(arrow: Any, kind: Any) -> bool:
 
 
 def _has_path(arrow: Any, kind: Any) -> bool:
-    """Whether a column is as Hugging Face keeps images: a struct with their bytes and path."""
+    """Whether a column holds images as Hugging Face does: a struct with their bytes and path."""
     return bool(
         arrow.types.is_struct(kind)
         and kind.get_field_index("path") >= 0

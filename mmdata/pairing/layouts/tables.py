@@ -29,24 +29,24 @@ def read(
 ) -> Listing:
     """Reads a table that names an image and its captions in each row.
 
-    The suffix tells the format: .parquet, .jsonl or .ndjson (one object a line), .json (one list of
-    objects), .tsv or .tab; all else is CSV with the delimiter that its header has most often. Of
-    the columns neither of images nor of captions, `split` and `weight` have a meaning; all others
-    come along. Names are not stripped, and looked for nowhere.
+    The suffix is the format: .parquet, .jsonl or .ndjson (one object per line), .json (one list of
+    objects), .tsv or .tab; any other file is CSV with the most frequent delimiter of its header.
+    Besides images and captions, the columns `split` and `weight` have a meaning; all others become
+    further columns. Names are not stripped, and their files are not looked up.
 
     Args:
       path: The file.
-      columns: Which columns hold what.
-      decoder: How text is decoded.
-      prefix: What is put before every image's name, such as "train/".
+      columns: The roles of columns.
+      decoder: Decodes text.
+      prefix: A prefix for the name of every image, such as "train/".
       document: The content of the file, if it is JSON and was read already.
 
     Returns:
-      One entry a row; every row that makes none is a finding.
+      One entry per row; every row that cannot become one is a finding.
 
     Raises:
-      PairingError: The file is not of its format, or not in UTF-8, or its columns are not those
-        that were asked for.
+      PairingError: The file is malformed, or not UTF-8, or does not have the columns that the user
+        named.
       OSError: The file cannot be read.
       ImportError: The file is Parquet, and pyarrow is not installed.
     """
@@ -55,45 +55,42 @@ def read(
 
 
 def of_table(table: Table, columns: Columns, prefix: str = "") -> Listing:
-    """Reads a table that is in memory already, as `read` does that of a file.
+    """Reads a table that is already in memory, as `read` reads one in a file.
 
     Raises:
-      PairingError: The columns are not those that were asked for.
+      PairingError: The table does not have the columns that the user named.
     """
-    of = roles(columns, list(table.cells), table.path)
-    _require_plain(table, of)
+    role = roles(columns, list(table.cells), table.path)
+    _require_readable(table, role)
 
     faults: cells.Faults = {}
-    names = cells.names(table.cells[of.image], of.image, faults)
-    captions = _captions(table, of.captions, faults) if of.captions else None
-    splits = None if of.split is None else cells.splits(table.cells[of.split], faults)
-    weights = None if of.weight is None else cells.weights(table.cells[of.weight], faults)
-    for name in of.others:
-        cells.blame_surrogates(faults, table.cells[name], f"column {name!r}")
+    names = cells.names(table.cells[role.image], role.image, faults)
+    captions = _captions(table, role.captions, faults) if role.captions else None
+    splits = None if role.split is None else cells.splits(table.cells[role.split], faults)
+    weights = None if role.weight is None else cells.weights(table.cells[role.weight], faults)
+    for name in role.others:
+        cells.add_surrogate_faults(faults, table.cells[name], f"column {name!r}")
 
     left_out = _rejected(table)
-    good = [row not in faults and row not in left_out for row in range(len(names))]
+    valid = [row not in faults and row not in left_out for row in range(len(names))]
 
     def kept(values: Sequence[Any]) -> list[Any]:
-        return list(values if all(good) else itertools.compress(values, good))
+        return list(values if all(valid) else itertools.compress(values, valid))
 
-    malformed = [
-        Finding("malformed", table.source + table.place.format(table.places[row]), why)
-        for row, why in sorted(faults.items())
-    ]
+    malformed = [Finding("malformed", table.where(row), why) for row, why in sorted(faults.items())]
     listing = Listing(
         layout="metadata",
         source=table.source,
         names=[prefix + name for name in kept(names)],
         captions=None if captions is None else kept(captions),
-        places=table.places if all(good) else kept(table.places),
+        places=table.places if all(valid) else kept(table.places),
         place=table.place,
         splits=None if splits is None else kept(splits),
         weights=None if weights is None else kept(weights),
         classes=dict(table.classes),
         findings=table.findings + malformed + _rejections(table, left_out),
     )
-    for name in of.others:
+    for name in role.others:
         why = _add_column(listing, table, name, kept(table.cells[name]))
         if why:
             listing.findings.append(Finding("ignored", table.source, f"column {name!r}: {why}"))
@@ -115,20 +112,19 @@ def _rejected(table: Table) -> dict[int, str]:
 def _rejections(table: Table, left_out: Mapping[int, str]) -> list[Finding]:
     notes = Notes()
     for row, mark in sorted(left_out.items()):
-        where = table.source + table.place.format(table.places[row])
-        notes.count("rejected", f"marked as {mark}", where)
+        notes.count("rejected", f"marked as {mark}", table.where(row))
     return notes.findings()
 
 
-def _require_plain(table: Table, of: Roles) -> None:
+def _require_readable(table: Table, role: Roles) -> None:
     """Raises unless the columns of images and of captions were read."""
-    if of.image in table.opaque and not any(table.cells[of.image]):
+    if role.image in table.opaque and not any(table.cells[role.image]):
         raise PairingError(
-            f"{table.path}: the column {of.image!r} must name image files; got "
-            f"{table.opaque[of.image]}. Images inside of a table cannot be read from there: write "
-            "them out as files first, or pass image_column=... with a column that names files."
+            f"{table.path}: the column {role.image!r} must name image files; got "
+            f"{table.opaque[role.image]}. Images inside a table cannot be read: write them to "
+            "files first, or pass image_column=... with a column that names files."
         )
-    for name in of.captions:
+    for name in role.captions:
         if name in table.opaque:
             raise PairingError(
                 f"{table.path}: the column {name!r} must hold captions; got {table.opaque[name]}. "
@@ -143,13 +139,13 @@ def _captions(table: Table, names: Sequence[str], faults: cells.Faults) -> list[
 
 
 def _together(given: Sequence[list[str]]) -> list[str]:
-    """The captions of several columns: a blank one counts only where there is no other."""
+    """The captions of several columns: a blank one is kept only if there is no other."""
     captions = list(itertools.chain.from_iterable(given))
     return [caption for caption in captions if caption] or captions[:1]
 
 
 def _add_column(listing: Listing, table: Table, name: str, values: list[Any]) -> str | None:
-    """Adds a further column to the listing; or says why it cannot be one."""
+    """Adds a further column to the listing; or returns why it cannot be one."""
     if not name.strip():
         return "it has no name"
     if cells.has_surrogate(name):
@@ -159,6 +155,6 @@ def _add_column(listing: Listing, table: Table, name: str, values: list[Any]) ->
     if table.is_text:
         values = parsed([cell.strip() for cell in values])
     elif column(values) is None:
-        return "it holds neither text, nor numbers, nor bools throughout"
+        return "not all of its values are text, numbers or bools"
     listing.columns[name] = values
     return None

@@ -35,7 +35,7 @@ def read(
     """Pairs the images in tar shards with their captions, without unpacking anything.
 
     Returns:
-      The pairs; `images` are called `shard.tar/name`, and `members` says where they lie.
+      The pairs; `images` are named `shard.tar/name`, and `blobs` has their positions.
     """
     found = shards.read(
         path,

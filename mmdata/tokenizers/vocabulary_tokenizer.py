@@ -1,4 +1,4 @@
-"""Tokenizers that are a list of tokens."""
+"""`VocabularyTokenizer`: a tokenizer whose file is a list of tokens."""
 
 import dataclasses
 import functools
@@ -11,25 +11,25 @@ from typing import Any
 import tensorflow as tf
 from typing_extensions import Self
 
-from mmdata.tokenizers.files import read, write
 from mmdata.tokenizers.tokenizer import Tokenizer
+from mmdata.tokenizers.vocabulary_files import read, write
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
 """The first four tokens of each learned vocabulary."""
 
 RESERVED_TOKEN = r"\[\S+\]|<\S+>"
-"""Tokens for a model's own use: text never becomes them, since brackets stand alone in it."""
+"""Tokens for a model's own use: no text becomes them, since brackets are tokens of their own."""
 
-_ODD = re.compile(r"[\n\ud800-\udfff]")
+_INVALID = re.compile(r"[\n\ud800-\udfff]")
 _BOM = "\ufeff"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Listed(Tokenizer):
-    """A tokenizer that is its vocabulary: a text file of one token a line.
+class VocabularyTokenizer(Tokenizer):
+    """A tokenizer that is fully described by its vocabulary: a text file with one token per line.
 
     Attributes:
-      vocabulary: Each token once; a token's place is its id. Begins with `SPECIAL_TOKENS`. No token
+      vocabulary: Each token once; its index is its id. Begins with `SPECIAL_TOKENS`. No token
         is empty or holds a line feed.
 
     Raises:
@@ -41,11 +41,13 @@ class Listed(Tokenizer):
     def __post_init__(self) -> None:
         who = f"{type(self).__name__}(vocabulary=...)"
         self._require_special_tokens(who)
-        twice = [token for token, count in Counter(self.vocabulary).items() if count > 1]
-        if twice:
-            raise ValueError(f"{who} must hold each token once; got more of {sorted(twice)[:5]}.")
+        duplicates = [token for token, count in Counter(self.vocabulary).items() if count > 1]
+        if duplicates:
+            raise ValueError(
+                f"{who} must hold each token once; got duplicates of {sorted(duplicates)[:5]}."
+            )
         for place, token in enumerate(self.vocabulary):
-            if not token or _ODD.search(token) or (not place and token.startswith(_BOM)):
+            if not token or _INVALID.search(token) or (not place and token.startswith(_BOM)):
                 raise ValueError(
                     f"{who} must hold no empty token, line feed, half of a surrogate pair, or byte "
                     f"order mark at its beginning; got {token!r}. See vocabulary[{place}]."
@@ -54,8 +56,8 @@ class Listed(Tokenizer):
     def _require_special_tokens(self, who: str) -> None:
         if self.vocabulary[:4] != SPECIAL_TOKENS or len(self.vocabulary) == 4:
             raise ValueError(
-                f"{who} must begin with {', '.join(SPECIAL_TOKENS)} and go on with tokens; got "
-                f"{len(self.vocabulary):,} token(s), the first being {list(self.vocabulary[:4])}."
+                f"{who} must begin with {', '.join(SPECIAL_TOKENS)} followed by other tokens; got "
+                f"{len(self.vocabulary):,} token(s), beginning with {list(self.vocabulary[:4])}."
             )
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
@@ -83,7 +85,7 @@ class Listed(Tokenizer):
 
     @functools.cached_property
     def _ids(self) -> Any:
-        """A table of the id of each token but the special ones."""
+        """A table of the ids of all tokens except the special ones."""
         with tf.init_scope(), tf.device("CPU:0"):
             keys = tf.constant(self.vocabulary[len(SPECIAL_TOKENS) :])
             values = tf.range(len(SPECIAL_TOKENS), self.vocabulary_size)
@@ -95,12 +97,12 @@ class Listed(Tokenizer):
         return (token.encode() for token in self.vocabulary)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the vocabulary as UTF-8 text, one token a line; the file is never half-written."""
+        """Writes the vocabulary as UTF-8 text, one token per line; never half-written."""
         write(path, "".join(f"{token}\n" for token in self.vocabulary).encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a vocabulary of one token a line; lines may all end in a carriage return, too.
+        """Reads a vocabulary with one token per line; line ends may be CR LF.
 
         Raises:
           FileNotFoundError: There is no such file.

@@ -1,8 +1,8 @@
-"""How mmdata, and others, go from JPEG files to batches of images of one size.
+"""How peers go from JPEG files to batches of images of one size.
 
-Each function here makes one of them ready, and imports what it needs; what it returns goes through
-the files once, each time it is called. Each is written as its own documentation has it. Where one
-takes `start`, an epoch begins with that batch, by means of its own.
+Each function here prepares one of them, and imports what it needs; what it returns goes through the
+files once, each time it is called. Each is written as its own documentation has it. Where one takes
+`start`, an epoch begins with that batch, by means of its own.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.benchmarks.contending import Epoch
+from tests.benchmarks.measuring import Epoch
 
 BATCH = 32
 
@@ -24,23 +24,29 @@ _Image = NDArray[np.uint8]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Work:
-    """What everyone gets to do.
+    """What each peer reads, and makes of it.
 
     Attributes:
       files: Paths of JPEG files, a multiple of `BATCH`.
       folder: The folder that holds them, and nothing else.
+      captions: A caption a file.
+      shards: Paths of tar files that hold the same files, in the same order.
+      scratch: A folder for caches.
       size: (height, width) to resize to, in pixels.
-      threads: Cores, and so threads or processes, to use.
+      threads: Number of threads or processes to use.
     """
 
     files: tuple[str, ...]
     folder: str
+    captions: tuple[str, ...]
+    shards: tuple[str, ...]
+    scratch: str
     size: tuple[int, int]
     threads: int
 
 
 def decode_only(work: Work) -> Epoch:
-    """libjpeg-turbo alone, exact: accurate DCT and smooth chroma, as everyone else decodes.
+    """libjpeg-turbo alone, exact: accurate DCT and smooth chroma, as all others decode.
 
     Each thread writes over its image with the next: fresh memory for each would cost, too.
     """
@@ -63,33 +69,8 @@ def decode_only(work: Work) -> Epoch:
     return lambda: ((image,) for image in pool.map(load, work.files))
 
 
-def mmdata_exact(work: Work) -> Epoch:
-    """`mmdata.build`, shuffled."""
-    return _build(work)
-
-
-def mmdata_fast(work: Work) -> Epoch:
-    """`mmdata.build`, shuffled, with `quality="fast"`."""
-    return _build(work, quality="fast")
-
-
-def _build(work: Work, **how: Any) -> Epoch:
-    import pandas as pd
-
-    import mmdata
-
-    frame = pd.DataFrame({"image": work.files, "label": 0})
-    ds = mmdata.build(
-        frame,
-        task=mmdata.Classification(column="label"),
-        pixels=mmdata.Pixels(size=work.size, normalize="uint8", **how),
-        batch_size=BATCH,
-    )
-    return lambda: (images for images, _ in ds)
-
-
 def tf_two_passes(work: Work) -> Epoch:
-    """The method of `mmdata.stages`, with nothing around it."""
+    """The method of `mmdata.stages.resize`, with nothing around it."""
     import tensorflow as tf
 
     height, width = work.size
@@ -202,7 +183,7 @@ class PillowLoader:
 
 
 def opencv(work: Work) -> Epoch:
-    """OpenCV in threads of ours, with none of its own."""
+    """OpenCV in our threads, with none of its own."""
     import cv2
 
     cv2.setNumThreads(0)

@@ -1,4 +1,4 @@
-"""Words in the graph: where they begin and end, and how they are joined again."""
+"""Splits text into words, and joins words, in the graph."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ def split_words(text: Any) -> Any:
 
 
 def split_parts(text: Any) -> Any:
-    """As `split_words`, but apostrophes, hyphens and Han characters stand alone, as in BERT."""
+    """As `split_words`, but apostrophes, hyphens and Han characters are separate, as in BERT."""
     return _split(tf.strings.regex_replace(text, r"\p{Han}", r" \0 "), _PART)
 
 
-def stand_alone(text: Any) -> Any:
-    """Puts spaces around what is a word of its own in BERT: string [n] -> string [n].
+def separate_symbols(text: Any) -> Any:
+    """Puts spaces around the characters that BERT makes words of their own: string [n] -> [n].
 
     Source: BERT `tokenization.py`: punctuation, ASCII symbols, and blocks of Han characters.
     """
@@ -39,11 +39,11 @@ def _split(text: Any, pattern: str) -> Any:
 
 
 def join_words(words: Any) -> Any:
-    """Joins words with spaces, and none before closing punctuation: string [n, None] -> [n]."""
+    """Joins words with spaces, without one before closing punctuation: string [n, None] -> [n]."""
     text = tf.strings.reduce_join(words, axis=-1, separator=" ")
     text = tf.strings.regex_replace(text, r" ([.,!?;:%)\]}…])", r"\1")
     text = tf.strings.regex_replace(text, r"([(\[{]) ", r"\1")
-    for _ in range(2):  # matches do not overlap: "rock - n - roll" takes two
+    for _ in range(2):  # matches do not overlap: "rock - n - roll" needs two
         text = tf.strings.regex_replace(
             text, r"([\p{L}\p{N}]) (['\x{2019}-]) ([\p{L}\p{N}])", r"\1\2\3"
         )

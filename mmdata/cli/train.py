@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from mmdata.cli.options import PATH, as_json, echo, image_size, layout, on_problem, seed, tensorflow
+from mmdata.cli.options import (
+    PATH,
+    as_json,
+    echo,
+    image_size,
+    layout,
+    on_problem,
+    quiet_tensorflow,
+    seed,
+)
 from mmdata.optional import require
 from mmdata.pairing.layouts import Layout
 
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
     from mmdata.training.train import Outcome
 
 _EXAMPLES = 8
-_DRAWABLE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
+_EXISTING_FILE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
 
 
 @click.command()
@@ -34,7 +43,7 @@ _DRAWABLE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
     multiple=True,
     default=["captioning"],
     show_default=True,
-    help="What to train; may be given twice.",
+    help="The model to train; may be given twice.",
 )
 @image_size("64", "Height and width in pixels, at least 32.")
 @click.option(
@@ -42,28 +51,29 @@ _DRAWABLE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
     type=click.IntRange(3),
     default=24,
     show_default=True,
-    help="Tokens of a caption.",
+    help="Maximum tokens per caption.",
 )
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    help="Passes over the training images; 30, or 40 for retrieval.",
+    help="Passes over the training images. Default: 30, or 40 for retrieval.",
 )
 @click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Examples a step."
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Examples per step."
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
     default=2e-3,
     show_default=True,
-    help="At its highest.",
+    help="The maximum learning rate.",
 )
 @seed
 @click.option(
     "--attributes",
-    type=_DRAWABLE,
-    help="CSV file: image, then what it shows, a column each; measures whether captions name it.",
+    type=_EXISTING_FILE,
+    help="CSV file with the image in the first column, and a column for each attribute of what it "
+    "shows; measures whether captions name them.",
 )
 @on_problem
 @click.option(
@@ -72,7 +82,7 @@ _DRAWABLE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
     type=click.Path(path_type=pathlib.Path, file_okay=False),
     default="runs",
     show_default=True,
-    help="Folder for the model, its vocabulary and the picture of examples.",
+    help="Folder for the model, its vocabulary and a picture of examples.",
 )
 @as_json
 def train(
@@ -91,16 +101,15 @@ def train(
     output: pathlib.Path,
     as_json: bool,
 ) -> None:
-    """Train a small model, and measure it.
+    """Train a small model, and evaluate it.
 
-    80 % of the images are for training, 10 % for measuring; which ones depends on their content
-    alone. Prints captions of images it has not seen beside a person's, and scores beside a
-    baseline.
+    80 % of the images are for training, 10 % for evaluation; which ones depends only on their
+    content. Prints captions of unseen images next to a person's, and scores next to a baseline.
     """
-    tell = (lambda *_: None) if as_json else echo
+    output_text = (lambda *_: None) if as_json else echo
     verbose = 0 if as_json else 1 if sys.stdout.isatty() else 2
     scores: dict[str, Any] = {}
-    with tensorflow():
+    with quiet_tensorflow():
         from mmdata.pairing.read import read
         from mmdata.training.evaluate import Attributes
         from mmdata.training.train import EPOCHS, Settings, train_captioner, train_dual_encoder
@@ -108,7 +117,7 @@ def train(
         for library in ("matplotlib.figure", "sacrebleu.metrics"):  # before the work
             require(library, extra="train")
         pairs = read(images, captions, layout=layout, on_problem=on_problem).split()
-        tell(pairs.report)
+        output_text(pairs.report)
         output.mkdir(parents=True, exist_ok=True)
         named = None if attributes is None else Attributes.load(attributes)
         for task in tasks:
@@ -125,8 +134,8 @@ def train(
                 outcome = train_captioner(pairs, settings, named, verbose)
             else:
                 outcome = train_dual_encoder(pairs, settings, verbose)
-            tell(_told(task, outcome))
-            tell(_saved(task, outcome, output))
+            output_text(_summary(task, outcome))
+            output_text(_saved(task, outcome, output))
             scores[task] = {
                 name: {"model": score, "baseline": baseline}
                 for name, (score, baseline) in outcome.scores.items()
@@ -135,8 +144,8 @@ def train(
         click.echo(json.dumps(scores, indent=2))
 
 
-def _told(task: str, outcome: "Outcome") -> str:
-    """What a model says of images, and how good it is."""
+def _summary(task: str, outcome: "Outcome") -> str:
+    """Examples of a model's output, and its scores."""
     examples = outcome.examples[:: max(len(outcome.examples) // _EXAMPLES, 1)]
     width = max(map(len, outcome.scores))
     return "\n".join(
@@ -154,8 +163,8 @@ def _told(task: str, outcome: "Outcome") -> str:
 
 
 def _saved(task: str, outcome: "Outcome", output: pathlib.Path) -> str:
-    """Writes model, vocabulary and picture, each in one step; says so."""
-    from mmdata.explore.grid import save
+    """Writes model, vocabulary and picture, each in one step; returns a message that says so."""
+    from mmdata.explore.files import save
 
     with _whole(output / f"{task}-vocabulary.txt") as path:
         outcome.tokenizer.save(path)
@@ -167,7 +176,7 @@ def _saved(task: str, outcome: "Outcome", output: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def _whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A name to write under; the file takes its own once it is whole, and goes if it is not."""
+    """A temporary name to write to; renames the complete file, and removes an incomplete one."""
     part = path.with_name(f"part-{path.name}")
     try:
         yield part

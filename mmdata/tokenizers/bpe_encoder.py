@@ -1,4 +1,4 @@
-"""Byte-pair encoding inside the graph."""
+"""`BpeEncoder`: byte-pair encoding in the graph."""
 
 import struct
 from collections.abc import Callable, Collection, Sequence
@@ -8,29 +8,20 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from mmdata.tokenizers import model_proto
-from mmdata.tokenizers.merges import Merge, to_bytes
+from mmdata.tokenizers.bpe_merges import Merge, to_bytes
 
 MARK = b"\xff"
-"""Stands behind each word. No valid UTF-8 holds this byte."""
+"""Follows each word. Valid UTF-8 never holds this byte."""
 
-WIDE = r"\t-\r\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-"""White space but U+0020, for a class of RE2, whose own white space is ASCII's.
+_NEVER = "\u0100"  # No byte is spelled like this: no text becomes a piece with this character.
 
-Source: Unicode, property White_Space.
-"""
-
-SPACE = f" {WIDE}"
-"""White space, for a class of RE2."""
-
-_NEVER = "\u0100"  # No byte is spelled so: pieces with this character are never met.
-
-# A table of no entries, as SentencePiece logs a line where there is no table: its size in bytes,
-# the smallest trie that it takes, and the texts to put in, of which there are none.
+# SentencePiece logs a line if there is no table of replacements. This one is empty: the size of its
+# trie in bytes, the smallest valid trie, and no replacements.
 _NO_CHANGES = struct.pack("<I1024x1x", 1024)
 
 
 def spell(token: str) -> str:
-    """Spells a token's bytes as characters U+0000 to U+00FE; 0xFF is left to `MARK`."""
+    """Spells a token's bytes as characters U+0000 to U+00FE; 0xFF is only `MARK`."""
     return to_bytes(token).decode("latin-1").replace(MARK.decode("latin-1"), _NEVER)
 
 
@@ -38,21 +29,21 @@ def _unspell(piece: str) -> bytes:
     return piece.encode("latin-1").removesuffix(MARK)
 
 
-class Merger(tf.Module):
-    """Merges the bytes of words, lowest rank first, through a SentencePiece model.
+class BpeEncoder(tf.Module):
+    """Merges the bytes of words, lowest rank first, with a SentencePiece model.
 
-    Most words are one token: those are looked up.
+    Most words are one token: a table has these.
 
-    SentencePiece knows ranks of pieces, not of pairs. Both come to the same when each piece is made
-    when its own bytes are a word: whatever two neighbours then join to it are the pair that its
-    merge names, as nothing outside of them has touched them yet. So the pieces that are not made
-    even then, and thus nowhere, are left out.
+    SentencePiece ranks pieces, not pairs. The two are equivalent if each piece results when its own
+    bytes are the whole word: the two neighbours that then join are the pair of its merge, since
+    nothing outside of them has changed them. A piece that does not result even then never results;
+    such pieces are left out.
 
     Args:
-      pieces: Each id's spelling, with `MARK` spelled too; None for ids that are not to be made.
+      pieces: Each id's spelling, with `MARK` spelled too; None for ids that no text becomes.
       merges: Merges in that spelling, by rank.
-      mark: Puts `MARK` behind each word of a chunk of text: string [n] -> string [n].
-      fixed: Pieces that are there before any merge, and are never merged.
+      mark: Puts `MARK` after each word of a chunk of text: string [n] -> string [n].
+      fixed: Pieces that exist before any merge, and are never merged.
 
     Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units".
     """
@@ -64,12 +55,12 @@ class Merger(tf.Module):
         mark: Callable[[Any], Any],
         fixed: Collection[str] = (),
     ) -> None:
-        super().__init__()  # a module, so that a SavedModel takes what it holds along
+        super().__init__()  # a module, so that a SavedModel saves its table
         ranks = {left + right: rank for rank, (left, right) in enumerate(merges)}
-        unmade = _unmade(merges)
+        unreachable = _unreachable(merges)
         model = model_proto.Model()
         for place, piece in enumerate(pieces):
-            if piece is None or piece in unmade:
+            if piece is None or piece in unreachable:
                 model.pieces.add(piece=f"\u2581{place}", type=model_proto.CONTROL)
             elif piece in fixed:
                 model.pieces.add(piece=piece, type=model_proto.USER_DEFINED)
@@ -84,12 +75,12 @@ class Merger(tf.Module):
         self._unknown = len(pieces)
         self._mark = mark
         with tf.init_scope(), tf.device("CPU:0"):
-            self._merger = tf_text.SentencepieceTokenizer(model.SerializeToString())
+            self._encoder = tf_text.SentencepieceTokenizer(model.SerializeToString())
             words = {_unspell(piece) for piece in pieces if piece and _NEVER not in piece}
             self._tokens = self._table(tf.constant(sorted(words)))
 
     def _table(self, words: Any) -> Any:
-        """Finds the id of a word that is one token; -1 for all others."""
+        """Makes a table of the ids of words that are one token; -1 for all others."""
         ids = self._merge(words)
         is_token = ids.row_lengths() == 1
         entries = tf.lookup.KeyValueTensorInitializer(
@@ -98,8 +89,8 @@ class Merger(tf.Module):
         return tf.lookup.StaticHashTable(entries, -1)
 
     def encode(self, chunks: Any) -> Any:
-        """Turns text, cut between words, into ids: string [n, None] -> int32 [n, None], ragged."""
-        distinct, places = tf.unique(chunks.flat_values)  # most words of a batch come many times
+        """Turns chunks of words into ids: string [n, None] -> int32 [n, None], both ragged."""
+        distinct, places = tf.unique(chunks.flat_values)  # most words of a batch occur many times
         tokens = self._tokens.lookup(distinct)
         is_rare = tokens < 0
         merged = self._merge(tf.boolean_mask(distinct, is_rare))
@@ -112,30 +103,30 @@ class Merger(tf.Module):
     def _merge(self, chunks: Any) -> Any:
         """String [n] -> int32 [n, None], ragged."""
         spelled = tf.strings.unicode_transcode(self._mark(chunks), "ISO-8859-1", "UTF-8")
-        ids = self._merger.tokenize(spelled)
+        ids = self._encoder.tokenize(spelled)
         return tf.ragged.boolean_mask(ids, ids != self._unknown)
 
 
-def _unmade(merges: Sequence[Merge]) -> set[str]:
-    """The products that do not come out even when they are a word of their own.
+def _unreachable(merges: Sequence[Merge]) -> set[str]:
+    """The results of merges that no text gives, even when they are the whole word.
 
-    Such is one with a part that is not made, or whose parts never meet: a lower merge takes the
-    last part of its left side and the first part of its right side, while both are there. A part
-    is there until the next larger one is made of it.
+    Either a part of it is unreachable, or its two parts never meet: a merge of lower rank joins
+    the last part of its left side to the first part of its right side while both exist. A part
+    exists until it is merged into the next larger one.
     """
     ranks = {merge: rank for rank, merge in enumerate(merges)}
     lasts: dict[str, list[tuple[str, int]]] = {}
     firsts: dict[str, list[tuple[str, int]]] = {}
-    unmade: set[str] = set()
+    unreachable: set[str] = set()
     for rank, (left, right) in enumerate(merges):
         lasts[left + right] = [(right, rank), *lasts.get(right, ())]
         firsts[left + right] = [(left, rank), *firsts.get(left, ())]
-        if {left, right} & unmade or any(
-            # Of equal pairs the leftmost goes first, hence < on the left and <= on the right.
+        if {left, right} & unreachable or any(
+            # The leftmost of equal pairs is merged first, hence < on the left and <= on the right.
             ranks[pair] < last_until and ranks[pair] <= first_until
             for last, last_until in [(left, rank), *lasts.get(left, ())]
             for first, first_until in [(right, rank), *firsts.get(right, ())]
             if (pair := (last, first)) in ranks
         ):
-            unmade.add(left + right)
-    return unmade
+            unreachable.add(left + right)
+    return unreachable

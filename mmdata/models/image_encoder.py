@@ -13,12 +13,27 @@ Tensor = Any  # A tensor of whichever backend Keras runs on; Keras ships no type
 _GRID_SIDE = 7  # Cells along the shorter side that an encoder aims at, whatever the image size.
 _STEM_FILTERS = 32
 
+_SCALES = {
+    "unit": (2.0, -1.0),
+    "signed": (1.0, 0.0),
+    "raw": (2 / 255, -1.0),
+    "uint8": (2 / 255, -1.0),
+    "caffe": (2 / 255, 0.0),
+    "imagenet": (0.5, 0.0),
+    "clip": (0.5, 0.0),
+}
+"""Factor and offset that bring pixels near -1 to 1, by how they are scaled before."""
+
+NORMALIZATIONS = tuple(_SCALES)
+"""How pixels may be scaled, as `mmdata.Pixels(normalize=...)` names it."""
+
 
 @keras.saving.register_keras_serializable(package="mmdata")
 class ImageEncoder(layers.Layer):
     """Encodes `images` as a grid of features that know where they are.
 
-    images: float32 [b, H, W, 3], RGB, 0-1  ->  float [b, h * w, width], rows of the grid in turn
+    images: float32 or uint8 [b, H, W, 3], scaled as `normalize` says
+      ->  float [b, h * w, width], rows of the grid in turn
 
     Every block halves the grid, until about seven cells are left along the shorter side (96x96
     gives 6x6, 224x224 gives 7x7), and doubles the filters up to `width`. A learned position is
@@ -27,6 +42,7 @@ class ImageEncoder(layers.Layer):
     Attributes:
       image_size: (height, width) in pixels, both >= 32.
       width: features of a cell, >= 1.
+      normalize: how pixels are scaled, one of `NORMALIZATIONS`.
       jitter: how far the pixels move in training, as a share of the image, 0 <= jitter < 0.5;
         0 leaves them alone. Never flips, since captions say left and right.
       dropout: share of features dropped in training, 0 <= dropout < 1.
@@ -40,6 +56,7 @@ class ImageEncoder(layers.Layer):
         *,
         image_size: tuple[int, int],
         width: int,
+        normalize: str = "unit",
         jitter: float = 0.0,
         dropout: float = 0.0,
         **kwargs: Any,
@@ -48,11 +65,13 @@ class ImageEncoder(layers.Layer):
         super().__init__(**kwargs)
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.width = width
+        self.normalize = normalize
         self.jitter = jitter
         self.dropout = dropout
         halvings = max(2, round(math.log2(min(self.image_size) / _GRID_SIDE)))
         self.grid_size = tuple(-(-side // 2**halvings) for side in self.image_size)
 
+        self.rescale = layers.Rescaling(*_SCALES[normalize], name="rescale")
         # The colour of things is what captions name, so only place and size move, never the hue.
         self.jitters = (
             [layers.RandomTranslation(jitter, jitter), layers.RandomZoom(jitter)] if jitter else []
@@ -85,11 +104,10 @@ class ImageEncoder(layers.Layer):
 
     def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         """Returns the grid of every image, [b, h * w, width]."""
-        x = images
+        x = self.rescale(images)
         if training:
             for layer in self.jitters:
                 x = layer(x, training=True)
-        x = x * 2.0 - 1.0
         for i, halve in enumerate(self.halvings):
             x = halve(x, training=training)
             if i:
@@ -108,6 +126,7 @@ class ImageEncoder(layers.Layer):
             **super().get_config(),
             "image_size": list(self.image_size),
             "width": self.width,
+            "normalize": self.normalize,
             "jitter": self.jitter,
             "dropout": self.dropout,
         }

@@ -1,6 +1,6 @@
-"""How mmdata, and others, go from captions to ids: cleaned and split, in batches, on one core.
+"""How peers go from captions to ids: cleaned and split, in batches, on one core.
 
-Each function here makes one of them ready, and imports what it needs; what it returns goes through
+Each function here prepares one of them, and imports what it needs; what it returns goes through
 the captions once, each time it is called. Each is written as its own documentation has it, and may
 leave out all that is not ids: special tokens, masks, offsets.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.benchmarks.contending import Epoch
+from tests.benchmarks.measuring import Epoch
 
 BATCH = 256
 
@@ -23,12 +23,12 @@ _Encode = Callable[[list[str]], Sequence[Sequence[int]]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Work:
-    """What everyone of a group gets to do.
+    """What each peer of a group reads.
 
     Attributes:
       captions: File of captions, a line each.
       vocabulary: File of tokens: BERT's `vocab.txt`, or a JSON object of their ids.
-      merges: CLIP's merges, a line each; "" where there are none. Beside it they lie gzipped, with
+      merges: CLIP's merges, a line each; "" where there are none. Beside it is a gzipped copy, with
         ".gz" behind the name.
     """
 

@@ -1,29 +1,29 @@
-"""Files that are there in whole or not at all, and are not larger than tokenizers' files are."""
+"""Files of tokenizers: read up to a size limit, written in one step."""
 
 import os
 import pathlib
 import tempfile
 
 LARGEST = 1 << 26
-"""Bytes of a file, unpacked: over ten times as many as those of any tokenizer in use have."""
+"""Limit in bytes, unpacked: over ten times the largest file of any tokenizer in use."""
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
-    """Reads a file; no more of it than may be.
+    """Reads a file of at most `LARGEST` bytes.
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: It is larger than `LARGEST`.
+      ValueError: It is larger.
     """
     with open(path, "rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
-        raise ValueError(f"{os.fspath(path)}: must be a file of at most {LARGEST:,} bytes.")
+        raise ValueError(f"{os.fspath(path)}: must have at most {LARGEST:,} bytes.")
     return content
 
 
 def write(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file in one step, and the folders above it; the file is never half-written."""
+    """Writes a file in one step, and makes its folders; the file is never half-written."""
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:

@@ -1,39 +1,17 @@
-"""How mmdata, and others, go through an epoch as a training sees it.
+"""How mmdata and peers with caches or augmentation go through an epoch; see `image_peers`."""
 
-Each function here makes one of them ready, and imports what it needs; what it returns goes through
-the files once, each time it is called, and gives batches of images, or of what holds as many. Each
-is written as its own documentation has it. Where one takes `start`, an epoch begins with that
-batch, by means of its own.
-"""
-
-import dataclasses
 import functools
 import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from mmdata.benchmarks import image_peers
-from mmdata.benchmarks.contending import Epoch
-from mmdata.benchmarks.image_peers import BATCH, PillowLoader
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Work(image_peers.Work):
-    """What everyone gets to do.
-
-    Attributes:
-      captions: A caption a file.
-      shards: Paths of tar files that hold the same files, in the same order.
-      scratch: A folder where caches are kept.
-    """
-
-    captions: tuple[str, ...]
-    shards: tuple[str, ...]
-    scratch: str
+from tests.benchmarks import image_peers
+from tests.benchmarks.image_peers import BATCH, PillowLoader, Work
+from tests.benchmarks.measuring import Epoch
 
 
 def copy_batches(work: Work, *, dtype: str) -> Epoch:
@@ -55,6 +33,7 @@ def ours(
     *,
     task: str | None = None,
     normalize: str = "unit",
+    quality: Literal["exact", "fast"] = "exact",
     augmented: bool = False,
     cached: bool = False,
 ) -> Epoch:
@@ -65,21 +44,23 @@ def ours(
       start: The batch that an epoch begins with.
       task: Name of one that has text; None has images alone.
       normalize: What pixels are scaled to.
+      quality: How photos are resized.
       augmented: Whether images are cropped and mirrored at random.
-      cached: Whether images are kept, and read back from there; filled here, where needed.
+      cached: Whether images come from a cache, which is filled here where needed.
     """
     ds = _build(
         work,
         work.scratch if cached else None,
         task=task,
         normalize=normalize,
+        quality=quality,
         augmented=augmented,
     )
     return lambda: map(_images, ds.at(start) if start else ds)
 
 
 def ours_filling(work: Work) -> Epoch:
-    """`mmdata.build` with a cache that holds nothing yet: what it takes to have it filled."""
+    """`mmdata.build` with an empty cache: what it takes to fill it."""
     folder = pathlib.Path(work.scratch, "filling")
 
     def epoch() -> list[range]:
@@ -96,6 +77,7 @@ def _build(
     *,
     task: str | None = None,
     normalize: str,
+    quality: Literal["exact", "fast"] = "exact",
     augmented: bool = False,
 ) -> Any:
     import pandas as pd
@@ -106,7 +88,7 @@ def _build(
     return mmdata.build(
         frame,
         task=task or mmdata.Classification(column="label"),
-        pixels=mmdata.Pixels(size=work.size, normalize=normalize),
+        pixels=mmdata.Pixels(size=work.size, normalize=normalize, quality=quality),
         augment=[mmdata.RandomCrop(), mmdata.Flip()] if augmented else [],
         batch_size=BATCH,
         cache=cache,
@@ -153,7 +135,7 @@ def tf_cached_bytes(work: Work, start: int = 0) -> Epoch:
 
 
 def tf_cached_floats(work: Work, start: int = 0) -> Epoch:
-    """`cache(file)` as in tutorials, whose shuffling stands behind it.
+    """`cache(file)` as in tutorials, which shuffle behind it.
 
     Source: tensorflow.org/tutorials/load_data/images, "Configure dataset for performance".
     """

@@ -1,1 +1,0 @@
-"""`mmdata bench`: mmdata beside its peers, on the same files and the same cores."""
