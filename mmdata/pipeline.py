@@ -61,7 +61,7 @@ def build(
         `Captioning`, `Prefix`, `Retrieval`, `References`, `TextToImage` or `Classification`, which
         also set which captions of an image are used.
       split: None takes everything; a name, e.g. "train", takes that split; a tuple of names gives
-        a tuple of datasets. If the source has no splits, it is split 80/10/10 into "train",
+        a tuple of datasets. If the source has no splits, images are split 80/10/10: "train",
         "validation" and "test", see `Pairs.split`.
       pixels: The preprocessing of a pretrained model: "clip", "siglip", "paligemma", "imagenet"
         (torchvision), "inception_v3", "resnet50", "vgg16", "efficientnet", "mobilenet_v3"; or a
