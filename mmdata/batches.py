@@ -1,4 +1,4 @@
-"""Step -> batch: everything that happens to an example, in order."""
+"""Step -> batch: every stage that an example passes through, in order."""
 
 import dataclasses
 from typing import Any
@@ -21,15 +21,15 @@ from mmdata.stages.normalize import Normalize
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Plan:
-    """What the batches of a dataset are made of.
+    """Everything that makes the batches of a dataset.
 
     Attributes:
       config: The arguments of `build`.
-      order: Step -> indices of its examples: here everything is shuffled.
+      order: Step -> indices of its examples; shuffling happens here.
       look_up: Step -> rows, paths and captions.
       decoding: Files -> images: decode, resize, crop.
-      cached: Images that were decoded before; None without a cache.
-      corrupt: Notes images that fail, or stops.
+      cached: Images that are decoded already; None without a cache.
+      corrupt: Records images that cannot be decoded, or raises.
       caption_stages: Captions -> ids: clean, tokenize, pack.
     """
 
@@ -43,11 +43,11 @@ class Plan:
 
     @property
     def normalize(self) -> Normalize | None:
-        """uint8 pixels -> what the model expects; None where features take the place of images."""
+        """uint8 pixels -> the range that the model expects; None if features replace images."""
         return None if self.config.encoder else Normalize(to=self.config.pixels.normalize)
 
     def images(self, rows: NDArray[Any]) -> Any:
-        """A dataset of the images of rows, as a model gets them; see `Decoding.images`."""
+        """A dataset of the images of rows, as the model sees them; see `Decoding.images`."""
         if self.cached is None:
             ds = self.decoding.images(rows, self.look_up)
         else:
@@ -57,14 +57,14 @@ class Plan:
 
 
 def batches(steps: Any, plan: Plan) -> Any:
-    """Makes the batches of steps.
+    """Makes a batch for each step.
 
     Args:
       steps: A dataset of steps, int64 [].
-      plan: What they are made of.
+      plan: What makes the batches.
 
     Returns:
-      A dataset of batches as `fit` takes them.
+      A dataset of batches for `fit`.
     """
     config, order, cached = plan.config, plan.order, plan.cached
     size = order.batch_size // order.shard[1]
@@ -75,18 +75,18 @@ def batches(steps: Any, plan: Plan) -> Any:
         None if cached is not None and cached.complete else plan.corrupt,
         CutBack() if strict else None,
         *plan.caption_stages,  # clean, tokenize, pack: on batches, ten times as fast as one by one
-        plan.normalize,  # last: before it, bytes move, not floats
+        plan.normalize,  # late, so that bytes are moved and not floats
         config.task,
         Full(size=size) if order.full else None,
     ]
-    if cached is not None and not augment:  # nothing takes a batch apart: one call a batch
+    if cached is not None and not augment:  # nothing needs single examples: one call per batch
         ds = steps.map(chain([*find, cached, *finish]), num_parallel_calls=tf.data.AUTOTUNE)
     else:
         ds = one_by_one(
             steps,
             find,
             plan.decoding if cached is None else cached.examples,  # decode, resize, crop
-            augment,  # behind resizing, where pixels are few
+            augment,  # after resizing, when pixels are few
             size=size,
             may_be_short=bool(order.buckets),
             strict=plan.look_up if strict else None,
@@ -96,12 +96,12 @@ def batches(steps: Any, plan: Plan) -> Any:
 
 
 def _options() -> Any:
-    # TensorFlow chooses how many batches are under way and wait. Fixed numbers of calls and of
-    # batches, private thread pools, one thread an operation, no automatic tuning and no graph
-    # optimizations were each measured beside that, with a cache: none of them did more images a
-    # second than the spread between two runs.
+    # TensorFlow chooses the numbers of parallel calls and of prefetched batches. Fixed numbers,
+    # private thread pools, one thread per operation, no autotuning and no graph optimizations were
+    # each measured against this, with a cache: no gain in images per second was larger than the
+    # spread between two runs.
     options = tf.data.Options()
     options.deterministic = True
-    # Shards are slices of each batch, cut by `Order`; TensorFlow must not cut again.
+    # `Order` cuts each batch into shards; TensorFlow must not shard again.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

@@ -24,14 +24,14 @@ _EVALUATION = ("validation", "test")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """What holds for each dataset that `build` makes.
+    """The settings of a dataset that `build` makes.
 
     Attributes:
-      evaluation: Whether this is for evaluation, so each epoch is the same; see `for_split`.
-      encoder: The fingerprint of what images are encoded by; "" where they stay pixels.
+      evaluation: Whether this is for evaluation: each epoch is the same; see `for_split`.
+      encoder: The fingerprint of the encoder that makes features of images; "" for pixels.
 
     Raises:
-      ValueError: Two of the arguments exclude each other.
+      ValueError: Two arguments exclude each other.
     """
 
     task: Task
@@ -43,7 +43,7 @@ class Config:
     seed: int
     encoder: str = ""
     evaluation: bool = False
-    # Not in the `repr`, as they change no batch: which part of it, where it is kept, what stops.
+    # Not in the `repr`, since they do not change batches: which slice, which folder, what raises.
     shard: tuple[int, int] = dataclasses.field(repr=False)
     cache: pathlib.Path | None = dataclasses.field(repr=False)
     problems: Problems = dataclasses.field(repr=False)
@@ -64,7 +64,7 @@ class Config:
         on_problem: OnProblem,
         **others: Any,
     ) -> "Config":
-        """The arguments of `build` as users give them."""
+        """Resolves the arguments of `build`."""
         return cls(
             task=task_of(task),
             pixels=pixels_of(pixels, image_size),
@@ -84,7 +84,7 @@ class Config:
         if isinstance(self.shuffle, Blocks) and (self.pixels.buckets or buckets):
             raise ValueError(
                 'shuffle="blocks" excludes Pixels(buckets=...) and Text(buckets=...), whose '
-                f"batches come from everywhere; got {self.shuffle!r}."
+                f"batches mix all blocks; got {self.shuffle!r}."
             )
 
     def _require_one_crop(self) -> None:
@@ -98,22 +98,22 @@ class Config:
             )
         if crops[0].size not in (None, self.pixels.size) or len(crops) > 1:
             raise ValueError(
-                "augment=... takes one RandomCrop, whose size is None or that of the pixels, "
+                "augment=... may hold one RandomCrop, with size=None or the size of the pixels, "
                 f"{self.pixels.size!r}; got {crops!r}."
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """What decides over batches, as plain data."""
+        """The settings that determine batches, as plain data."""
         versions = {"pixels": PIXELS_VERSION, "text": TEXT_VERSION, "order": ORDER_VERSION}
         return {**as_dict(self), "versions": versions}
 
     def for_split(self, name: str | None) -> "Config":
-        """The config of a split; None is all pairs."""
+        """The config of a split; None means all pairs."""
         config = self.for_evaluation() if name in _EVALUATION else self
         return config.with_load_size()
 
     def for_evaluation(self) -> "Config":
-        """The config of a split for evaluation: all of it, as it is, the same each epoch."""
+        """The config for evaluation: every example, not augmented, the same each epoch."""
         return dataclasses.replace(
             self,
             task=self.task.for_evaluation(),
@@ -124,7 +124,7 @@ class Config:
         )
 
     def with_tokenizer(self, tokenizer: Tokenizer, *, fix_text: bool) -> "Config":
-        """The config with the tokenizer itself, and what cleans, in the place of names."""
+        """The config with the tokenizer and the cleaning stage instead of their names."""
         text = dataclasses.replace(
             self.text, clean=self.text.cleaner, tokenizer=tokenizer, fix_text=fix_text
         )
@@ -132,11 +132,11 @@ class Config:
 
     @property
     def crops_at_random(self) -> bool:
-        """Whether `RandomCrop` cuts the image to its size."""
+        """Whether `RandomCrop` crops images to their size."""
         return any(isinstance(stage, RandomCrop) for stage in self.augment)
 
     def with_load_size(self) -> "Config":
-        """The config whose `RandomCrop`, if it has one, knows what to cut out of what."""
+        """The config with the sizes of `RandomCrop` filled in, if it has one."""
         if not self.crops_at_random:
             return self
         pixels = self.pixels
@@ -150,7 +150,7 @@ class Config:
 
 
 def augment_of(augment: Sequence[Stage]) -> tuple[Stage, ...]:
-    """What `build(augment=)` means."""
+    """Checks `build(augment=)`."""
     stages = tuple(augment) if isinstance(augment, Sequence) else (augment,)
     if not isinstance(augment, Sequence) or any(
         isinstance(stage, type) or not callable(stage) for stage in stages
@@ -163,7 +163,7 @@ def augment_of(augment: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def shuffle_of(shuffle: bool | str | Blocks) -> bool | Blocks:
-    """What `build(shuffle=)` means."""
+    """Resolves `build(shuffle=)`."""
     if isinstance(shuffle, (bool, Blocks)):
         return shuffle
     if shuffle != "blocks":
@@ -172,7 +172,7 @@ def shuffle_of(shuffle: bool | str | Blocks) -> bool | Blocks:
 
 
 def cache_of(cache: "StrPath | bool | None") -> pathlib.Path | None:
-    """What `build(cache=)` means: the folder; None is none."""
+    """Resolves `build(cache=)` to a folder; None means no cache."""
     if cache is None or cache is False:
         return None
     if cache is True:
@@ -186,7 +186,7 @@ def cache_of(cache: "StrPath | bool | None") -> pathlib.Path | None:
 
 
 def pixels_of(pixels: str | Pixels, image_size: tuple[int, int] | None) -> Pixels:
-    """What `build(pixels=, image_size=)` means."""
+    """Resolves `build(pixels=, image_size=)`."""
     if isinstance(pixels, Pixels):
         _refuse_both("image_size", image_size, "pixels=Pixels(size=...)")
         return pixels
@@ -195,7 +195,7 @@ def pixels_of(pixels: str | Pixels, image_size: tuple[int, int] | None) -> Pixel
 
 
 def text_of(text: str | Tokenizer | Text, sequence_length: int | None) -> Text:
-    """What `build(text=, sequence_length=)` means."""
+    """Resolves `build(text=, sequence_length=)`."""
     if isinstance(text, Text):
         _refuse_both("sequence_length", sequence_length, "text=Text(length=...)")
         return text
@@ -203,7 +203,7 @@ def text_of(text: str | Tokenizer | Text, sequence_length: int | None) -> Text:
 
 
 def task_of(task: str | Task) -> Task:
-    """What `build(task=)` means."""
+    """Resolves `build(task=)`."""
     if isinstance(task, Task) and not isinstance(task, type):
         return task
     if task not in tuple(TASKS):
@@ -216,4 +216,4 @@ def task_of(task: str | Task) -> Task:
 
 def _refuse_both(name: str, value: object, other: str) -> None:
     if value is not None:
-        raise ValueError(f"{name}={value!r} and {other} set the same; pass one of them.")
+        raise ValueError(f"{name}={value!r} and {other} set the same value; pass one of them.")

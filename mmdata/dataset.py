@@ -1,4 +1,4 @@
-"""`mmdata.Dataset`: a `tf.data.Dataset` that knows what it was made from."""
+"""`mmdata.Dataset`: a `tf.data.Dataset` with its pairs, tokenizer, report and position."""
 
 import dataclasses
 import html
@@ -22,14 +22,14 @@ from mmdata.tokenizers import Tokenizer
 
 
 class Dataset(tf.data.Dataset):
-    """Batches of images and captions: a `tf.data.Dataset` like any other, and what made it.
+    """Batches of images and captions: an ordinary `tf.data.Dataset` that keeps what it is made of.
 
-    Each iteration is the next epoch, in an order of its own. `take(1)` counts as an iteration.
+    Each iteration is the next epoch, in its own order. `take(1)` counts as an iteration.
 
     Attributes:
-      plan: What its batches are made of.
-      pairs: The images and captions behind the batches.
-      image_sizes: (height, width) of the images: of a batch, one of these.
+      plan: Everything that makes the batches.
+      pairs: The images and captions of the batches.
+      image_sizes: The (height, width) that images have; each batch has one of them.
       position: Where the next iteration begins.
     """
 
@@ -56,12 +56,12 @@ class Dataset(tf.data.Dataset):
 
     @property
     def config(self) -> Config:
-        """The arguments of `build` that it was made with."""
+        """The arguments of `build`, resolved."""
         return self.plan.config
 
     @property
     def task(self) -> Task:
-        """What a batch holds."""
+        """The task, which sets what a batch holds."""
         return self.config.task
 
     @property
@@ -79,24 +79,24 @@ class Dataset(tf.data.Dataset):
 
     @property
     def element_spec(self) -> Any:
-        """Shapes and dtypes of a batch; the batch axis is None where the last may be shorter."""
+        """Shapes and dtypes of a batch; the batch axis is None if a batch may be shorter."""
         return self._batches.element_spec
 
     def cardinality(self) -> Any:
         """Number of batches of the next iteration, int64 []."""
-        _of_thread.asked = weakref.ref(self)
-        self.position.release()  # `fit` asks first, so what holds it is a fit that broke off
-        return self.position.left_of_epoch()
+        _thread_state.last_counted = weakref.ref(self)
+        self.position.release()  # `fit` calls this first, so only a failed `fit` can still hold it
+        return self.position.remaining_in_epoch()
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """What turned captions into ids, and turns them back: `tokenizer.detokenize(ids)`.
+        """Turns captions into ids, and ids into captions with `tokenizer.detokenize(ids)`.
 
         Raises:
           AttributeError: The task has no text.
         """
         if self._tokenizer is None:
-            raise AttributeError(f"a Dataset of {self.task} has no text, and no tokenizer.")
+            raise AttributeError(f"a Dataset of {self.task} has no text, so it has no tokenizer.")
         return self._tokenizer
 
     @property
@@ -107,38 +107,38 @@ class Dataset(tf.data.Dataset):
           AttributeError: The task has no text.
         """
         if self._length_report is None:
-            raise AttributeError(f"a Dataset of {self.task} has no text, and no lengths.")
+            raise AttributeError(f"a Dataset of {self.task} has no text, so it has no lengths.")
         return self._length_report
 
     @property
     def class_names(self) -> list[str]:
-        """The classes in the order of their labels; empty unless they were texts."""
+        """The classes in the order of their labels; empty unless the labels are texts."""
         return list(self.task.class_names)
 
     @property
     def report(self) -> PairingReport:
-        """What paired, what did not, and the corrupt images met so far."""
+        """What paired, what did not, and which images were found corrupt so far."""
         report = self.pairs.report
         return dataclasses.replace(
             report, findings=(*report.findings, *self.plan.corrupt.findings())
         )
 
     def at(self, step: int) -> "Dataset":
-        """The same batches from a global step on; does not touch this dataset's position.
+        """The same batches, starting at a global step; does not change this dataset's position.
 
-        The first iteration is the rest of the epoch that the step falls into; then full epochs.
-        Keras asks for the number of batches only once: `fit(ds.at(step), epochs=2)` would end its
-        second epoch as early as the first. So fit one epoch of it, or use `mmdata.Resume`.
+        The first iteration is the rest of the epoch that contains the step; full epochs follow.
+        Keras reads the number of batches only once: `fit(ds.at(step), epochs=2)` would end the
+        second epoch as early as the first. So fit only one epoch of it, or use `mmdata.Resume`.
 
         Args:
-          step: Batches to pass over, >= 0; epoch e begins at step e * `len(ds)`.
+          step: Number of batches to skip, >= 0; epoch e begins at step e * `len(ds)`.
         """
         if isinstance(step, bool) or not hasattr(step, "__index__") or not 0 <= int(step) < 2**63:
             raise ValueError(f"at(step) takes an int of at least 0; got {step!r}.")
         return self.replace(position=step)
 
     def replace(self, **changes: Any) -> "Dataset":
-        """Another one, at its beginning, with some arguments of `__init__` changed."""
+        """A copy at position 0, with some arguments of `__init__` changed."""
         arguments: dict[str, Any] = {
             "plan": self.plan,
             "pairs": self.pairs,
@@ -151,9 +151,9 @@ class Dataset(tf.data.Dataset):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """By name, all that batches depend on, as plain data: they are the same where these are.
+        """Everything that batches depend on, as plain data: equal settings, equal batches.
 
-        The number of shards is not among them: together, these have the same batches.
+        The number of shards is not included: all shards together have the same batches.
         """
         return {
             "pairs": self.pairs.fingerprint,
@@ -163,10 +163,10 @@ class Dataset(tf.data.Dataset):
         }
 
     def __str__(self) -> str:
-        what = self.task if self._tokenizer is None else self._tokenizer
+        detail = self.task if self._tokenizer is None else self._tokenizer
         return (
             f"<mmdata.Dataset: {self.pairs.pair_count:,} captions of {len(self.pairs):,} images, "
-            f"{self.position.steps_per_epoch:,} batches an epoch, {what}>"
+            f"{self.position.steps_per_epoch:,} batches an epoch, {detail}>"
         )
 
     __repr__ = __str__
@@ -178,7 +178,7 @@ class Dataset(tf.data.Dataset):
 
 
 def _shapes(name: str, spec: Any) -> Iterator[str]:
-    """A line for each tensor of a batch: where it lies, its type and its shape."""
+    """A line for each tensor of a batch: its key, dtype and shape."""
     if isinstance(spec, (dict, tuple)):
         for key, inner in spec.items() if isinstance(spec, dict) else enumerate(spec):
             yield from _shapes(f"{name}[{key!r}]", inner)
@@ -187,10 +187,10 @@ def _shapes(name: str, spec: Any) -> Iterator[str]:
 
 
 class Position:
-    """Where the next iteration of a dataset begins: batches since the beginning of training.
+    """Where the next iteration of a dataset begins: batches since the start of training.
 
-    An iteration moves it to the end of its epoch as soon as it begins. While it is held, each
-    begins at the same step: so none counts that Keras begins and abandons.
+    An iteration moves the position to the end of its epoch when it begins. While the position is
+    held, each iteration begins at the same step, so one that Keras begins and abandons is harmless.
 
     Attributes:
       steps_per_epoch: Batches of a full epoch.
@@ -219,41 +219,41 @@ class Position:
     def _end_of_epoch(self, step: Any) -> Any:
         return (step // self.steps_per_epoch + 1) * self.steps_per_epoch
 
-    def left_of_epoch(self) -> Any:
+    def remaining_in_epoch(self) -> Any:
         """Number of batches of the next iteration, int64 []."""
         return self._end_of_epoch(self._step) - self._step
 
     def hold(self, step: int) -> None:
-        """Lets each iteration begin at `step`, until it is released."""
+        """Makes each iteration begin at `step`, until `release`."""
         self._held.assign(True)
         self._begun.assign(-1)
         self._iterations.assign(0)
         self._step.assign(step)
 
     def release(self) -> None:
-        """Ends a hold, if there is one: the epoch that was held counts as begun."""
+        """Ends a hold, if there is one, and moves to the end of the epoch that was held."""
         self.move(tf.where(self._held, self._end_of_epoch(self._step), self._step))
 
     def move(self, step: Any) -> None:
-        """Lets the next iteration begin at `step`, and move on."""
+        """Makes the next iteration begin at `step`, and ends a hold."""
         self._step.assign(step)
         self._held.assign(False)
 
     @property
     def begun(self) -> int:
-        """The step that an iteration last began at; -1 is none since it was held."""
+        """The step where the last iteration began; -1 if none began since `hold`."""
         return int(self._begun)
 
     @property
     def iterations(self) -> int:
-        """How many began since it was held."""
+        """How many iterations began since `hold`."""
         return int(self._iterations)
 
 
-_of_thread = threading.local()
+_thread_state = threading.local()
 
 
-def asked_last() -> Dataset | None:
-    """The dataset whose `cardinality` this thread asked for last: `fit` asks before callbacks."""
-    asked = getattr(_of_thread, "asked", None)
-    return asked() if asked else None
+def last_counted() -> Dataset | None:
+    """The dataset whose `cardinality` this thread called last: `fit` does before callbacks run."""
+    reference = getattr(_thread_state, "last_counted", None)
+    return reference() if reference else None

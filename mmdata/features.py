@@ -1,4 +1,4 @@
-"""What a frozen encoder makes of each image, computed once and kept on disk."""
+"""Features: the output of a frozen encoder for each image, computed once and saved on disk."""
 
 import dataclasses
 import hashlib
@@ -27,42 +27,43 @@ _NUMBERED = re.compile(r'_\d+(?=")')
 
 
 def precompute_features(ds: Dataset, encoder: Any, path: "StrPath | bool" = True) -> Dataset:
-    """Puts what a frozen encoder makes of each image into its place, computed once and kept.
+    """Replaces each image by its output of a frozen encoder, computed once and saved on disk.
 
-    Every image is encoded once, with a progress bar, unless it was before; a changed image, other
-    pixels, another configuration or other weights of the encoder are noticed. Its code is not
-    compared: where a layer of your own changes, give another path. The batches are those of `ds`,
-    in the same order, from the same positions.
+    Every image is encoded once, with a progress bar; saved features are used again. An image is
+    encoded again if the image, the settings of the pixels, or the configuration or weights of the
+    encoder change. The code of the encoder is not compared: if you change the code of your own
+    layer, pass another path. The batches are those of `ds`, in the same order and at the same
+    positions.
 
     Args:
-      ds: What `mmdata.build` returns; without `augment` and `Pixels(buckets=)`.
-      encoder: A Keras model or layer, from "images" as `ds` has them, [b, H, W, 3], to one tensor,
+      ds: The dataset from `mmdata.build`, without `augment` and `Pixels(buckets=)`.
+      encoder: A Keras model or layer, from the "images" of `ds`, [b, H, W, 3], to one tensor,
         [b, ...]. Called with `training=False`.
-      path: The folder where they are kept; True is the one of `build(cache=True)`.
+      path: The folder for the features; True means the one of `build(cache=True)`.
 
     Returns:
-      A `Dataset` whose "images" are float32 or float16 [b, ...], as the encoder gives them; 0 where
-      the image is corrupt.
+      A `Dataset` whose "images" are the features, float32 or float16 [b, ...]; 0 where the image
+      is corrupt.
 
     Raises:
       PairingError: An image cannot be decoded, and `ds` was built with `on_problem="error"`.
-      TypeError: `ds` is no `Dataset`, or `encoder` no Keras model or layer.
-      ValueError: `ds` changes its images at random, has several sizes, or features; or the encoder
-        gives anything else.
-      OSError: The disk is full, or cannot be written to.
+      TypeError: `ds` is not a `Dataset`, or `encoder` is not a Keras model or layer.
+      ValueError: `ds` augments images, has several image sizes, or has features already; or the
+        encoder does not return one tensor [b, ...].
+      OSError: The disk is full, or the folder cannot be written to.
     """
     folder = cache_of(path)
     if folder is None:
         raise ValueError(f"precompute_features(path=...) must be a path or True; got {path!r}.")
     if not isinstance(ds, Dataset) or not isinstance(encoder, keras.layers.Layer):
         raise TypeError(
-            "precompute_features(ds, encoder) takes a Dataset of mmdata.build and a Keras model or "
+            "precompute_features(ds, encoder) takes what mmdata.build returns and a Keras model or "
             f"layer; got a {type(ds).__name__} and a {type(encoder).__name__}."
         )
     config = ds.config
     if config.augment or config.pixels.buckets or config.encoder:
         raise ValueError(
-            "precompute_features(ds=...) keeps one output an image, so build it without "
+            "precompute_features(ds=...) saves one output per image, so build ds without "
             f"augment=..., Pixels(buckets=...) and features; got augment={config.augment!r}, "
             f"buckets={config.pixels.buckets!r}, encoder={config.encoder!r}."
         )
@@ -74,7 +75,7 @@ def _encoded(ds: Dataset, encoder: Any, folder: pathlib.Path) -> Dataset:
     scan, pairs = ds.pairs.scanned()
     _, images = plan.images(rows).element_spec
     blank = np.zeros((1, *images.shape[1:]), images.dtype.as_numpy_dtype)
-    output = _call(encoder, blank)  # builds it, if need be, so that it has weights to compare
+    output = _call(encoder, blank)  # builds the encoder if needed, so that it has weights
     fingerprint = _fingerprint(encoder)
     pixels = {"normalize": ds.pixels.normalize, **pixels_key(plan.decoding)}
     store = Store(
@@ -91,7 +92,7 @@ def _encoded(ds: Dataset, encoder: Any, folder: pathlib.Path) -> Dataset:
     checksums = Checksums(pairs, scan)
     slot_of = fill_rows(store, rows, compute, checksums, what="encoding images")
     checksums.remember()
-    if plan.cached is None:  # then `ds` has the images of the files as they are now
+    if plan.cached is None:  # then `ds` reads the files as they are now
         slot_of[~checksums.unchanged(rows)] = -1
     cached = Cached(
         stores=(store,),
@@ -99,7 +100,7 @@ def _encoded(ds: Dataset, encoder: Any, folder: pathlib.Path) -> Dataset:
         slot_of=slot_of,
         checksums=checksums.known,
     )
-    scan, pairs = cached.judged(pairs, scan)
+    scan, pairs = cached.report_missing(pairs, scan)
     ds.config.problems.check(pairs.corrupt, rows=len(pairs), where=repr(pairs.root))
     config = dataclasses.replace(ds.config, encoder=fingerprint)
     corrupt = plan.corrupt.of(pairs, scan)
@@ -122,12 +123,12 @@ def _call(encoder: Any, images: NDArray[Any]) -> NDArray[Any]:
 def _fingerprint(encoder: Any) -> str:
     """The class of an encoder, and 32 hex digits of its configuration and weights.
 
-    Not of the numbers that Keras gives to names in the order in which a process makes them; nor of
-    the random states of dropout, which are no weights.
+    Ignores the numbers that Keras appends to names in the order of creation, and the random states
+    of dropout, which are not weights.
     """
     try:
         config = json.dumps(keras.saving.serialize_keras_object(encoder), sort_keys=True)
-    except (NotImplementedError, TypeError):  # a model of one's own that cannot be saved
+    except (NotImplementedError, TypeError):  # a user's model that cannot be serialized
         config = type(encoder).__module__
     digest = hashlib.blake2b(_NUMBERED.sub("", config).encode(), digest_size=16)
     for variable in encoder.weights:

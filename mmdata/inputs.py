@@ -1,4 +1,4 @@
-"""Paths -> pairs: read, scanned, split, and their problems checked."""
+"""Paths -> pairs: reads, scans and splits them, and checks their problems."""
 
 import dataclasses
 from typing import Any
@@ -17,13 +17,13 @@ from mmdata.tokenizers import LEARNED
 
 @dataclasses.dataclass(kw_only=True)
 class Inputs:
-    """The pairs that datasets are made of, and all that is wrong with them.
+    """The pairs that datasets are made of, and all problems with them.
 
     Attributes:
       pairs: All pairs that were read.
       parts: The pairs of each dataset: one for each split, or all.
       configs: The config of each part.
-      findings: What was found so far, and `check` judges.
+      findings: The problems found so far, which `check` checks.
       other_rows: Images of `pairs` that are in no part.
     """
 
@@ -35,37 +35,37 @@ class Inputs:
 
     @property
     def rows(self) -> int:
-        """Images that were read, and are left."""
+        """Number of images that were read and not dropped."""
         return self.other_rows + sum(map(len, self.parts))
 
     def check(self, step: str = "") -> None:
         """Raises one `PairingError` for all findings that `on_problem` does not accept.
 
-        It is called after each step that may find problems: reading, cleaning, decoding.
+        Call it after each step that may find problems: reading, cleaning, decoding.
 
         Args:
-          step: What was done to the pairs, for the message.
+          step: The step that was just done, for the message.
         """
         where = f"{self.pairs.root!r}, {step}" if step else repr(self.pairs.root)
         self.configs[0].problems.check(self.findings, rows=self.rows, where=where)
 
     def check_decoded(self, corrupt: list[Finding]) -> None:
-        """Checks again, when all images have been decoded and these were found corrupt."""
+        """Checks again after all images were decoded; `corrupt` replaces earlier such findings."""
         self.findings = [found for found in self.findings if found.kind != "corrupt"] + corrupt
         self.check()
 
     @property
     def corrupt_allowed(self) -> int | None:
-        """How many images may be corrupt, beside what was found; None is any number."""
+        """How many more images may be corrupt, besides the findings; None means any number."""
         return self.configs[0].problems.corrupt_allowed(self.findings, rows=self.rows)
 
 
 def open_inputs(
     images: Any, captions: Any, split: str | tuple[str, ...] | None, config: Config
 ) -> Inputs:
-    """Reads and scans; one error names what does not pair together with what is no image.
+    """Reads and scans; one error lists both what does not pair and what is not an image.
 
-    What did not pair in `Pairs` was accepted when they were read; what is no image was not.
+    What does not pair in `Pairs` was accepted when they were read; only their images are checked.
 
     Raises:
       PairingError: See `Inputs.check`.
@@ -79,11 +79,13 @@ def open_inputs(
     try:
         everything.check()
     except PairingError as err:
-        if splits is None or "train" in splits or "train" not in pairs.split_names:
+        read = _splits_to_read(splits, config) or ()
+        added = "train" in {*read} - {*(splits or ())} and "train" in pairs.split_names
+        if isinstance(images, Pairs) or not added:
             raise
         raise PairingError(
-            f"{err}\nThe split 'train' was read too, for its vocabulary: text=... a Tokenizer, "
-            '"clip" or "byte" needs none.',
+            f"{err}\nThe split 'train' was read too, to learn a vocabulary. Pass text=... as a "
+            'Tokenizer, "clip" or "byte" to read only the splits that you name.',
             err.findings,
         ) from err
     if splits is not None:
@@ -107,24 +109,24 @@ def _read(
     max_pixels = config.problems.max_pixels
     if isinstance(images, Pairs):
         if captions is not None:
-            raise ValueError(f"captions=... must be None beside Pairs; got {captions!r}.")
-        if config.cache is not None:  # what is kept must be of the files as they are now
+            raise ValueError(f"captions=... must be None if images=... is Pairs; got {captions!r}.")
+        if config.cache is not None:  # the cache must hold the files as they are now
             images = dataclasses.replace(images, scan=None)
-        pairs = _without_bombs(images, max_pixels)
+        pairs = _refuse_large_images(images, max_pixels)
         return pairs, list(pairs.corrupt)
     pairs = read(
         images,
         captions,
-        split=_needed(splits, config),
+        split=_splits_to_read(splits, config),
         caption_column="auto" if config.task.has_text else None,
         on_problem=config.problems.without_errors(),
     )
-    pairs = _without_bombs(pairs, max_pixels)
+    pairs = _refuse_large_images(pairs, max_pixels)
     return pairs, list(pairs.report.findings)
 
 
 def _require_captions(pairs: Pairs, task: Task) -> None:
-    """Raises a ValueError where a task reads captions and an image has none."""
+    """Raises a ValueError if a task reads captions and an image has no caption."""
     without = np.flatnonzero(np.diff(pairs.offsets) == 0)
     if task.has_text and len(without):
         raise ValueError(
@@ -133,8 +135,8 @@ def _require_captions(pairs: Pairs, task: Task) -> None:
         )
 
 
-def _without_bombs(pairs: Pairs, max_pixels: int) -> Pairs:
-    """The pairs, scanned, whose larger images must not be decoded."""
+def _refuse_large_images(pairs: Pairs, max_pixels: int) -> Pairs:
+    """The pairs, scanned; images with more than `max_pixels` are marked as corrupt."""
     scan, pairs = pairs.scanned()
     sides = scan.heights.astype(np.int64), scan.widths.astype(np.int64)
     large = np.flatnonzero((sides[0] * sides[1] > max_pixels) & (scan.formats != Format.UNKNOWN))
@@ -147,10 +149,10 @@ def _without_bombs(pairs: Pairs, max_pixels: int) -> Pairs:
     return pairs.with_scan(scan.refuse(problems))
 
 
-def _needed(splits: tuple[str, ...] | None, config: Config) -> IfAny | None:
-    """The splits to read; None is all.
+def _splits_to_read(splits: tuple[str, ...] | None, config: Config) -> IfAny | None:
+    """The splits to read; None means all.
 
-    Also "train", where a vocabulary is to be learned from its captions.
+    Includes "train" if a vocabulary must be learned from its captions.
     """
     if splits is None or config.task.reads_all_splits:
         return None

@@ -1,4 +1,4 @@
-"""The arguments of `build` that are values of their own, and what a name stands for."""
+"""The arguments of `build` that have a class of their own, and the presets that have a name."""
 
 import dataclasses
 import itertools
@@ -27,21 +27,21 @@ class Pixels:
       size: (height, width) in pixels.
       fit: "stretch", "crop" or "pad", see `Resize`.
       interpolation: "bilinear" or "bicubic", both antialiased.
-      normalize: What pixels are scaled to; see `Normalize`.
-      background: RGB behind transparent pixels and of padding, 0-255.
-      load_size: (height, width), at least `size`: images are resized to this, and `size` is cut out
-        of the middle, or by `RandomCrop`. None is `size`; with `RandomCrop`, 8/7 of it (256 for
-        224).
-      buckets: Sizes, instead of one: each image goes to the size whose aspect ratio is nearest to
-        its own, and each batch holds images of one size; see `aspect_buckets`.
-      max_crop: The share of an image that fit="crop" may cut off; where it would be more, the image
-        is made smaller and padded. None is 1, or 0.25 with `buckets`.
-      quality: "exact"; or "fast", which decodes a JPEG at 1/2, 1/4 or 1/8 of its size where that is
-        still 1.5 times the size that is asked for. COCO photos at 80 x 80 differ from exact by 1
-        grey level on average, 66 at most.
+      normalize: How pixels are scaled; see `Normalize`.
+      background: RGB colour of padding and behind transparent pixels, 0-255.
+      load_size: (height, width), at least `size`: images are resized to this first. Then `size` is
+        cropped from the centre, or by `RandomCrop`. None means `size`; with `RandomCrop`, 8/7 of
+        `size` (256 for 224).
+      buckets: Several sizes instead of one. Each image gets the size whose aspect ratio is nearest
+        to its own, and all images of a batch have one size; see `aspect_buckets`.
+      max_crop: The largest share of an image that fit="crop" may cut off. An image that would lose
+        more is made smaller and padded. None means 1, or 0.25 with `buckets`.
+      quality: "exact" or "fast". "fast" decodes a JPEG at 1/2, 1/4 or 1/8 of its size if that is
+        still at least 1.5 times the requested size. COCO photos at 80 x 80 differ from "exact" by 1
+        grey level on average, and by 66 at most.
 
     Raises:
-      ValueError: A field is out of range, or two of them exclude each other.
+      ValueError: A field is out of range, or two fields exclude each other.
     """
 
     size: Size = (224, 224)
@@ -91,14 +91,14 @@ class Pixels:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "Pixels":
-        """What a name that `build(pixels=)` takes stands for, with some fields changed.
+        """The `Pixels` that a name in `build(pixels=)` means, with some fields changed.
 
         >>> Pixels.preset("clip", quality="fast").fit
         'crop'
 
         Raises:
-          ValueError: There is no such name, or a change is out of range.
-          TypeError: A change is no field.
+          ValueError: The name is unknown, or a value is out of range.
+          TypeError: A change does not name a field.
         """
         if name not in tuple(PRESETS):
             raise ValueError(
@@ -108,7 +108,7 @@ class Pixels:
 
     @property
     def resize(self) -> Resize:
-        """The stage that does it; with `buckets`, each example brings its size along."""
+        """The stage that resizes; with `buckets`, each example has its own target size."""
         most = 0.25 if self.buckets else 1.0
         return Resize(
             size=None if self.buckets else self.load_size or self.size,
@@ -119,7 +119,7 @@ class Pixels:
         )
 
     def resized(self, size: Size) -> "Pixels":
-        """The same for another size; `load_size` grows or shrinks with it."""
+        """A copy with another size; `load_size` is scaled with it."""
         require_size("image_size=...", "image_size", size)
         if self.load_size is None:
             return dataclasses.replace(self, size=size)
@@ -140,13 +140,13 @@ PRESETS: dict[str, Pixels] = {
     "efficientnet": Pixels(normalize="raw"),
     "mobilenet_v3": Pixels(normalize="raw"),
 }
-"""What the names that `build(pixels=)` takes stand for.
+"""The names that `build(pixels=)` takes, and what they mean.
 
 Sources: "clip": OpenAI's `clip.load`, `_transform(224)`; "siglip", "paligemma": the image
 processors `SiglipImageProcessor` of google/siglip-base-patch16-224 and google/paligemma-3b-pt-224;
 "imagenet": torchvision's weights, e.g. `ResNet50_Weights.IMAGENET1K_V1`; the others:
-`keras.applications`, default input sizes and `preprocess_input`, whose networks of "efficientnet"
-and "mobilenet_v3" scale pixels themselves.
+`keras.applications`, default input sizes and `preprocess_input`. There, the networks of
+"efficientnet" and "mobilenet_v3" scale pixels themselves.
 """
 
 
@@ -155,24 +155,25 @@ class Text:
     """How captions become ids.
 
     Attributes:
-      clean: What runs before the tokenizer: a `Clean`, or the name of one of its presets; "auto" is
-        what the tokenizer was made for; None leaves captions as they are.
+      clean: Cleaning before the tokenizer: a `Clean`, or the name of one of its presets. "auto"
+        cleans as the tokenizer expects; None leaves captions unchanged.
       tokenizer: "word", "wordpiece", "character", "sentencepiece" or "bytepair", learned from the
-        training captions; "byte"; "clip", whose merges are looked for in installed packages and in
+        training captions; "byte"; "clip", whose merges are searched in installed packages and in
         the cache of Hugging Face; or a `Tokenizer`.
-      vocabulary_size: Tokens at most, special ones included; for a tokenizer that is learned.
-      length: Tokens of a sequence, special ones included; longer captions are cut. None is that of
-        the tokenizer's model (CLIP: 77), else 32.
-      padding: "length" fills sequences up to `length`; "longest", to the longest of the batch.
-      padding_side: "right" fills up behind a sequence; "left", before it, as for writing on.
-      buckets: Lengths below `length`, instead of it alone: each caption goes to the shortest that
-        holds it, and each batch holds captions of one. A stage of your own in `augment` must not
-        make captions longer: they are cut there.
-      fix_text: Whether `mmdata.read(fix_text=True)` repaired the captions; `build` sets it. Repairs
-        nothing itself.
+      vocabulary_size: The largest number of tokens, special ones included; for a tokenizer that is
+        learned.
+      length: Tokens of a sequence, special ones included; longer captions are cut. None means the
+        length of the tokenizer's model (CLIP: 77), else 32.
+      padding: "length" pads sequences to `length`; "longest" pads to the longest of the batch.
+      padding_side: "right" pads after a sequence; "left" pads before it, as generation needs it.
+      buckets: Further lengths, below `length`. Each caption gets the shortest length that holds it,
+        and all captions of a batch have one length. A stage of your own in `augment` must not make
+        captions longer: they are cut to their length.
+      fix_text: Whether `mmdata.read(fix_text=True)` repaired the captions. `build` sets this field;
+        it does not repair anything itself.
 
     Raises:
-      ValueError: A field is none of these, or two of them exclude each other.
+      ValueError: A field has another value than these, or two fields exclude each other.
     """
 
     clean: Clean | str | None = "auto"
@@ -182,7 +183,7 @@ class Text:
     padding: Padding = "length"
     padding_side: Side = "right"
     buckets: tuple[int, ...] = ()
-    # Not in the `repr`, by which `Resume` compares settings: it changes no batch.
+    # Not in the `repr`, which `Resume` compares: it does not change batches.
     fix_text: bool = dataclasses.field(default=False, repr=False)
 
     to_dict = as_dict
@@ -218,7 +219,7 @@ class Text:
 
     @property
     def cleaner(self) -> Clean | None:
-        """The stage that cleans; None where captions stay as they are."""
+        """The stage that cleans; None if captions stay unchanged."""
         if self.clean != "auto":
             return Clean.preset(self.clean) if isinstance(self.clean, str) else self.clean
         if isinstance(self.tokenizer, Tokenizer):
@@ -227,7 +228,7 @@ class Text:
 
     @property
     def sequence_length(self) -> int:
-        """Tokens of a sequence, as `length` has it, or the tokenizer's model."""
+        """Tokens of a sequence: `length`, or else that of the tokenizer's model, or else 32."""
         if self.length is not None:
             return self.length
         if isinstance(self.tokenizer, Tokenizer):
@@ -235,26 +236,26 @@ class Text:
         return (ClipBpe.sequence_length if self.tokenizer == "clip" else None) or _LENGTH
 
     def pack(self, tokenizer: Tokenizer, *, lookahead: int = 0, prompt: str = "") -> Pack:
-        """The stage that packs.
+        """The stage that packs tokens into sequences.
 
         Args:
-          tokenizer: What splits captions.
+          tokenizer: Splits captions into tokens.
           lookahead: By how many tokens sequences are longer than `length`.
-          prompt: What stands before each caption.
+          prompt: Text before each caption.
 
         Raises:
-          ValueError: The length leaves no room for a token, or nothing stands before the first.
+          ValueError: The length leaves no room for a token, or no token precedes the first one.
         """
         start, end = tokenizer.start_id, tokenizer.end_id
         ids = tuple(tokenizer.tokenize(prompt).numpy().tolist()) if prompt else ()
         if prompt and not ids:
             raise ValueError(
-                f"prompt=... must hold a token; {tokenizer!r} finds none in {prompt!r}."
+                f"prompt=... must hold a token; {tokenizer!r} finds no token in {prompt!r}."
             )
         if lookahead and start is None and not ids:
             raise ValueError(
-                "text=... must have a start token, or the task a prompt, for the first token to "
-                f"follow; got {tokenizer!r}, which has none. See Prefix(prompt=...)."
+                "text=... must have a start token, or the task a prompt, to predict the first "
+                f"token from; got {tokenizer!r} without one. See Prefix(prompt=...)."
             )
         lengths = [*self.buckets, self.sequence_length]
         least, words = room_needed(start, ids, end)
@@ -281,14 +282,14 @@ class Batching:
     """How examples make batches.
 
     Attributes:
-      size: Examples a batch, over all shards.
-      remainder: What becomes of the last, short batch of an epoch, or of each bucket: "keep" gives
-        it; "drop" leaves it out, which are other examples each epoch; "wrap" fills it up with those
-        that came first in the epoch. Where it is not kept, shapes are fixed. The splits
-        "validation" and "test" keep it: each example is measured once.
+      size: Examples per batch, over all shards.
+      remainder: What happens to the short batch at the end of an epoch, or of each bucket. "keep"
+        keeps it; "drop" leaves it out, so each epoch misses other examples; "wrap" fills it with
+        the first examples of the epoch. With "drop" and "wrap", batch shapes are static. The splits
+        "validation" and "test" always keep it, so each example is measured once.
 
     Raises:
-      ValueError: A field is none of these.
+      ValueError: A field has another value than these.
     """
 
     size: int = 32
@@ -308,14 +309,14 @@ class Batching:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Blocks:
-    """Shuffling that stays near: for tar shards, slow disks and files far away.
+    """Shuffling in blocks, so that reads stay close: for tar shards, slow disks and remote files.
 
-    Each epoch takes the blocks in another order, some at a time, and shuffles the examples of
-    these. A block is a tar shard, or so many files in the order of their paths.
+    Each epoch takes the blocks in another order, `window` blocks at a time, and shuffles the
+    examples of these together. A block is a tar shard, or `rows` files in the order of their paths.
 
     Attributes:
-      window: Blocks that are shuffled together, >= 1.
-      rows: Images of a block, >= 1, where they do not lie in tar shards.
+      window: Number of blocks that are shuffled together, >= 1.
+      rows: Images per block, >= 1, if they are not in tar shards.
 
     Raises:
       ValueError: A field is out of range.

@@ -1,4 +1,4 @@
-"""`mmdata.build`: from its arguments to a dataset."""
+"""`mmdata.build`: makes a dataset from its arguments."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -55,49 +55,53 @@ def build(
 
     Args:
       images: A folder of images, tar shards or a DataFrame, see `mmdata.read`; or the `Pairs` that
-        it returns, which is how to say more about reading.
-      captions: See `mmdata.read`; None beside `Pairs`.
-      task: What a batch holds: "captioning", "retrieval", "references", "text_to_image"; or a
+        `mmdata.read` returns: call it yourself to set how files are read.
+      captions: See `mmdata.read`; None if `images` is `Pairs`.
+      task: What a batch holds: "captioning", "retrieval", "references" or "text_to_image"; or a
         `Captioning`, `Prefix`, `Retrieval`, `References`, `TextToImage` or `Classification`, which
-        also say which captions of an image are taken.
+        also set which captions of an image are used.
       split: None takes everything; a name, e.g. "train", takes that split; a tuple of names gives
-        a tuple of datasets. What its source does not split is split 80/10/10 into "train",
+        a tuple of datasets. If the source has no splits, images are split 80/10/10: "train",
         "validation" and "test", see `Pairs.split`.
-      pixels: What a model was trained on: "clip", "siglip", "paligemma", "imagenet" (torchvision),
-        "inception_v3", "resnet50", "vgg16", "efficientnet", "mobilenet_v3"; or stretched to a
-        range: "unit" (0..1), "signed" (-1..1), "caffe", "raw" (0..255), "uint8"; or a `Pixels`.
-      image_size: (height, width) in pixels; None is that of `pixels`, mostly (224, 224).
-      text: "wordpiece", "word", "character", "sentencepiece" or "bytepair", learned; "byte";
-        "clip"; a `Tokenizer`, or a `Text`. A vocabulary is learned from the split "train" alone,
-        where there are splits, and kept for the next time.
-      sequence_length: Tokens of a sequence, start and end included; None is that of the tokenizer's
-        model (CLIP: 77), else 32. Warns where more than 1 % of the captions are longer, and cut.
+      pixels: The preprocessing of a pretrained model: "clip", "siglip", "paligemma", "imagenet"
+        (torchvision), "inception_v3", "resnet50", "vgg16", "efficientnet", "mobilenet_v3"; or a
+        range of values for stretched images: "unit" (0..1), "signed" (-1..1), "caffe", "raw"
+        (0..255), "uint8"; or a `Pixels`.
+      image_size: (height, width) in pixels; None means that of `pixels`, mostly (224, 224).
+      text: "wordpiece", "word", "character", "sentencepiece" or "bytepair", which learn a
+        vocabulary; "byte"; "clip"; a `Tokenizer`; or a `Text`. A vocabulary is learned only from
+        the split "train", if there are splits, and is saved for the next call.
+      sequence_length: Tokens of a sequence, start and end included; longer captions are cut, with a
+        warning if they are more than 1 %. None means that of the tokenizer's model (CLIP: 77), else
+        32.
       augment: Stages that run on each example after resizing, in order: `RandomCrop`, `Flip`,
-        `Color`, `Grayscale`, your own. An example holds `image` (uint8 [H, W, 3]), `caption`
-        (string []) and `seed` (int32 [2]), a key of its own for `tf.random.stateless_*` that
-        differs from epoch to epoch. The splits "validation" and "test" are never augmented.
-      batch_size: Examples a batch, over all shards; the last batch of an epoch may be shorter. Or a
-        `Batching`, which says what becomes of that one.
-      shuffle: Whether each epoch has an order of its own; never in "validation" and "test".
-        "blocks", or a `Blocks`, stays near, for tar shards and files far away.
-      seed: Same seed, same batches.
+        `Color`, `Grayscale`, or your own. An example holds `image` (uint8 [H, W, 3]), `caption`
+        (string []) and `seed` (int32 [2]). The seed is for `tf.random.stateless_*`; it differs for
+        each example and epoch. The splits "validation" and "test" are never augmented.
+      batch_size: Examples per batch, over all shards; the last batch of an epoch may be shorter. Or
+        a `Batching`, which sets what happens to this last batch.
+      shuffle: Whether each epoch has another order; "validation" and "test" are never shuffled.
+        "blocks" or a `Blocks` shuffles in blocks, for tar shards and remote files.
+      seed: The same seed gives the same batches.
       shard: (k, w): worker k of w takes its slice of every batch.
-      cache: A folder where decoded and resized images are kept, or True for one in the user's cache
-        folder; filled here, with a progress bar, unless it was before. Batches are the same without
-        it, to the bit. A file that changes is decoded anew, and so is all where other pixels are
-        asked for; `mmdata cache` shows and clears what is kept.
-      on_problem: "error" raises where something does not pair or cannot be decoded; "drop" goes on,
-        and keeps the list in `.report`; a `Problems` says so kind by kind. A corrupt image keeps
-        its place in the order, blank and with weight 0, so that it does not move later batches.
+      cache: A folder for decoded and resized images, or True for one in the user's cache folder.
+        `build` fills it, with a progress bar, and does not decode again what it already holds.
+        Batches are bit-identical with and without a cache. If a file changes, only that image is
+        decoded again; if the settings of the pixels change, all images are. `mmdata cache` lists
+        and clears caches.
+      on_problem: "error" raises if something does not pair or cannot be decoded. "drop" continues,
+        and lists the problems in `.report`. A `Problems` sets this for each kind of problem. A
+        corrupt image keeps its place in the order, black and with weight 0, so later batches do not
+        shift.
 
     Returns:
       A `Dataset`; for a tuple of splits, a tuple of them.
 
     Raises:
-      PairingError: Something does not pair or is no image, and `on_problem` is "error".
-      FileNotFoundError, NotADirectoryError: A path is not there, or not a folder.
+      PairingError: Something does not pair or is not an image, and `on_problem` is "error".
+      FileNotFoundError, NotADirectoryError: A path does not exist, or is not a folder.
       OSError: The disk has no room for the cache.
-      ValueError: An argument is out of range; the message says which, and what it takes.
+      ValueError: An argument is out of range; the message names it and what it accepts.
     """
     config = Config.of(
         task=task,
@@ -126,7 +130,7 @@ def build(
 def _dataset(inputs: Inputs, prepared: PreparedCaptions | None, part: int) -> Dataset:
     config = inputs.configs[part]
     scan, pairs = inputs.parts[part].scanned()
-    epoch_index = EpochIndex.of(config.task, pairs, scan.keys)  # what an epoch takes
+    epoch_index = EpochIndex.of(config.task, pairs, scan.keys)  # pairs or images of an epoch
     caption_plan = None
     if prepared is not None:
         caption_plan = CaptionPlan.of(prepared, part, pairs, epoch_index, config)
@@ -135,7 +139,7 @@ def _dataset(inputs: Inputs, prepared: PreparedCaptions | None, part: int) -> Da
     nearest = nearest_sizes(scan, config.pixels.buckets) if config.pixels.buckets else None
     by_row = _row_features(pairs, scan, config, nearest)
     groups = _groups(pairs, epoch_index, nearest, lengths, config)
-    order = _order(epoch_index, groups, config)  # step -> indices; here all is shuffled
+    order = _order(epoch_index, groups, config)  # step -> indices; shuffling happens here
     look_up = Lookup(
         pairs,
         scan,
@@ -148,12 +152,12 @@ def _dataset(inputs: Inputs, prepared: PreparedCaptions | None, part: int) -> Da
         same=config.evaluation,
     )
     allowed = inputs.corrupt_allowed
-    strict = allowed == 0 and not order.buckets  # a gap would draw other shapes nearer
+    strict = allowed == 0 and not order.buckets  # a gap would mix shapes of two buckets
     decoding = Decoding.of(pairs, scan, config, fast="ratio" in by_row, strict=strict)
     cached = None
     if config.cache is not None:
         cached = fill(config.cache, pairs, scan, look_up, decoding, by_row.get("size"))
-        scan, pairs = cached.judged(pairs, scan)
+        scan, pairs = cached.report_missing(pairs, scan)
     plan = Plan(
         config=config,
         order=order,
@@ -181,7 +185,7 @@ def _image_sizes(pixels: Pixels, nearest: Ints | None) -> tuple[tuple[int, int],
 def _row_features(
     pairs: Pairs, scan: Scan, config: Config, nearest: Ints | None
 ) -> dict[str, NDArray[Any]]:
-    """What the examples of a row bring along, [rows, ...]."""
+    """The features that each row adds to its examples, [rows, ...]."""
     pixels = config.pixels
     features = row_values(config.task, pairs, weighted=config.problems.corrupt == "drop")
     sizes = np.array([pixels.load_size or pixels.size])
@@ -199,10 +203,10 @@ def _groups(
     lengths: Ints | None,
     config: Config,
 ) -> Groups | None:
-    """Indices that go together: buckets, which no batch mixes, or blocks, which are near on disk.
+    """Groups indices by bucket, which no batch mixes, or by block, whose files are close on disk.
 
-    `nearest`, int64 [rows], is the bucket of sizes of each row; `lengths`, int64 [indices], that of
-    the lengths of each index.
+    `nearest`, int64 [rows], is the size bucket of each row; `lengths`, int64 [indices], is the
+    length bucket of each index.
     """
     if nearest is not None or lengths is not None:
         shapes = np.zeros(epoch_index.count, np.int64)

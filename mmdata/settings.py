@@ -1,4 +1,4 @@
-"""Options and stages as plain data, which JSON holds and any language reads."""
+"""Options and stages as plain data, which JSON can hold and any language can read."""
 
 import dataclasses
 import hashlib
@@ -15,7 +15,7 @@ _LARGEST = 2**53
 def as_dict(value: Any) -> dict[str, Any]:
     """A dataclass as plain data: its name under "type", then its fields; see `plain`.
 
-    Fields that its `repr` leaves out are left out here, too.
+    Omits the fields that its `repr` omits.
     """
     fields = [field.name for field in dataclasses.fields(value) if field.repr]
     return {"type": _name(type(value)), **{name: plain(getattr(value, name)) for name in fields}}
@@ -24,8 +24,8 @@ def as_dict(value: Any) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """A value as None, bools, numbers, texts, lists and dicts.
 
-    Bytes become hex digits, and integers beyond 2^53, which JavaScript rounds, become texts. Of
-    anything else without a `to_dict`, the name of the type is left: code is not compared.
+    Bytes become hex digits. Integers beyond 2^53, which JavaScript rounds, become texts. Anything
+    else without a `to_dict` becomes the name of its type: code is not compared.
     """
     if isinstance(value, int) and abs(value) > _LARGEST:
         return str(value)
@@ -49,7 +49,7 @@ def plain(value: Any) -> Any:
 
 
 def fingerprint(settings: Any, *contents: bytes) -> str:
-    """32 hex digits that differ where settings (plain data) or contents do: a name for a file."""
+    """32 hex digits that differ if settings (plain data) or contents differ, to name a file."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
     digest = hashlib.blake2b(text.encode(), digest_size=16)
     for content in contents:
@@ -59,6 +59,6 @@ def fingerprint(settings: Any, *contents: bytes) -> str:
 
 
 def _name(kind: Any) -> str:
-    """Where a class or function is defined; ours are called by their name alone."""
-    ours = kind.__module__.startswith("mmdata.")
-    return kind.__qualname__ if ours else f"{kind.__module__}.{kind.__qualname__}"
+    """The name of a class or function, with its module unless it is one of mmdata's."""
+    is_ours = kind.__module__.startswith("mmdata.")
+    return kind.__qualname__ if is_ours else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,14 +1,14 @@
 """Versions of what mmdata computes. Raise the number when an output changes.
 
-They are part of the keys of caches, vocabularies and saved trainings, so that nothing is used that
-an older version computed differently. A release that changes no output keeps everything.
+The versions are part of the keys of caches, vocabularies and saved trainings. So results of an
+older version that would differ are not used. A release that does not change outputs keeps all.
 """
 
 PIXELS_VERSION = 1
-"""Of decoding, resizing, cropping and normalizing."""
+"""Covers decoding, resizing, cropping and normalizing."""
 
 TEXT_VERSION = 1
-"""Of cleaning, learning vocabularies, tokenizing and packing."""
+"""Covers cleaning, learning vocabularies, tokenizing and packing."""
 
 ORDER_VERSION = 1
-"""Of which examples a step has, which caption each has, and the keys of random numbers."""
+"""Covers which examples a step has, which caption each one has, and the random keys."""

@@ -93,8 +93,8 @@ class TestRealPhotos:
         assert sorted(seen.values()) == sorted(np.diff(ds.pairs.offsets))
         clean = mmdata.Text().cleaner
         assert clean is not None
-        told = clean({"caption": tf.constant(list(ds.pairs.captions))})["caption"].numpy()
-        ids = ds.tokenizer.tokenize(told)[:, :23]
+        cleaned = clean({"caption": tf.constant(list(ds.pairs.captions))})["caption"].numpy()
+        ids = ds.tokenizer.tokenize(cleaned)[:, :23]
         expected = [text.decode() for text in ds.tokenizer.detokenize(ids).numpy()]
         assert sorted(texts_of(ds, batches)) == sorted(expected)
 
@@ -256,7 +256,7 @@ class TestBatches:
         self, folder: pathlib.Path
     ) -> None:
         ds = mmdata.build(folder, task="retrieval", batch_size=5, **SMALL)
-        told: dict[int, list[str]] = collections.defaultdict(list)
+        captions: dict[int, list[str]] = collections.defaultdict(list)
         most = int(np.diff(ds.pairs.offsets).max())
         for _ in range(most):
             ids = []
@@ -264,9 +264,9 @@ class TestBatches:
                 ids += batch["image_id"].numpy().tolist()
                 texts = ds.tokenizer.detokenize(batch["token_ids"]).numpy()
                 for image_id, text in zip(batch["image_id"].numpy(), texts, strict=True):
-                    told[image_id].append(text.decode())
+                    captions[image_id].append(text.decode())
             assert len(set(ids)) == len(ids) == len(ds.pairs)
-        counts = sorted(len(set(texts)) for texts in told.values())
+        counts = sorted(len(set(texts)) for texts in captions.values())
         assert counts == sorted(np.diff(ds.pairs.offsets))
 
     @pytest.mark.parametrize("captions", ["cycle", "all"])
@@ -297,8 +297,8 @@ class TestBatches:
         assert masked == [key != corrupt for key in ids]
         for batch in batches:
             same = batch["image_id"][:, None] == batch["image_id"][None]
-            said = batch.get("positives", tf.eye(len(same), dtype=tf.bool))
-            np.testing.assert_array_equal(said, same)
+            positives = batch.get("positives", tf.eye(len(same), dtype=tf.bool))
+            np.testing.assert_array_equal(positives, same)
 
     @pytest.mark.parametrize(
         ("pixels", "low", "high"),

@@ -156,7 +156,7 @@ def test_what_keras_has(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
     assert ds.pixels == plain.pixels
 
 
-def test_encoders_that_are_not_built_are_told_apart(
+def test_encoders_that_are_not_built_are_distinguished(
     pairs: mmdata.Pairs, tmp_path: pathlib.Path
 ) -> None:
     plain = build(pairs, shuffle=False)

@@ -198,8 +198,8 @@ def test_buckets(fit: str, task: Any, pairs: mmdata.Pairs, reference: Any) -> No
             assert sorted(name for name, _, _, _ in examples) == NAMES
         if isinstance(task, Retrieval):
             for name, text, _, _ in examples:
-                told = CAPTIONS[name]
-                assert text == told[(NAMES.index(name) + epoch) % len(told)]
+                texts = CAPTIONS[name]
+                assert text == texts[(NAMES.index(name) + epoch) % len(texts)]
         lengths: dict[Size, list[int]] = {size: [] for size in SIZES}
         for batch in batches:
             (size,) = {bucket_of(name) for name, _, _, _ in batch}
@@ -211,7 +211,7 @@ def test_buckets(fit: str, task: Any, pairs: mmdata.Pairs, reference: Any) -> No
             full, rest = divmod(count, BATCH)
             assert sorted(lengths[size], reverse=True) == [BATCH] * full + [rest] * (rest > 0)
         found = {f.path for f in ds.report.findings if f.kind == "corrupt"}
-        assert found == CORRUPT  # and not what stands beside them, nor what fills batches up
+        assert found == CORRUPT  # and no other image of the batch, nor what fills it up
 
 
 def test_corrupt_files_stop_a_strict_run_over_buckets(pairs: mmdata.Pairs) -> None:
@@ -270,7 +270,7 @@ def test_a_model_fits_over_buckets(pairs: mmdata.Pairs) -> None:
     pool, dense = keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(len(NAMES))
     model = keras.Sequential([keras.Input((None, None, 3)), pool, dense])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    # XLA would compile anew for every size and number of images.
+    # XLA would compile again for every size and number of images.
     model.compile(keras.optimizers.Adam(0.1), loss, jit_compile=False)
     losses = model.fit(ds, epochs=3, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
@@ -490,7 +490,7 @@ def test_what_is_no_sequence_of_stages(augment: Any, pairs: mmdata.Pairs) -> Non
     ids=["another size", "two of them"],
 )
 def test_crops_that_are_refused(crops: Any, pairs: mmdata.Pairs) -> None:
-    message = r"takes one RandomCrop, whose size is None or that of the pixels, \(32, 32\); got"
+    message = r"may hold one RandomCrop, with size=None or the size of the pixels, \(32, 32\); got"
     with pytest.raises(ValueError, match=message):
         build(pairs, pixels=pixels_of(size=(32, 32)), augment=crops)
 
@@ -504,7 +504,7 @@ def test_splits_that_are_not_augmented_are_not_loaded_larger(pairs: mmdata.Pairs
 
 
 def test_captions_turn_with_their_pictures(tmp_path: pathlib.Path, write: Write) -> None:
-    """A red half and a blue one: over many epochs the caption always tells the side of the red."""
+    """A red half and a blue one: over many epochs captions always name the side of the red."""
     halves = np.zeros((16, 16, 3), np.uint8)
     halves[:, :8], halves[:, 8:] = (255, 0, 0), (0, 0, 255)
     left, right = (encoded(Image.fromarray(image), "PNG") for image in (halves, halves[:, ::-1]))
@@ -519,10 +519,10 @@ def test_captions_turn_with_their_pictures(tmp_path: pathlib.Path, write: Write)
         write(tmp_path / str(copy), texts)
     pixels = pixels_of(buckets=((16, 16), (8, 32)))
     ds = build(tmp_path, pixels=pixels, sequence_length=80, augment=(Flip(),), batch_size=16)
-    told: collections.Counter[str] = collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
     for x, y, _ in [*ds, *ds, *ds]:
-        told_of = ds.tokenizer.detokenize(y).numpy()
-        for image, text in zip(x["images"].numpy(), told_of, strict=True):
+        decoded = ds.tokenizer.detokenize(y).numpy()
+        for image, text in zip(x["images"].numpy(), decoded, strict=True):
             red_is_left = image[8, 2].tolist() == [255, 0, 0]
             assert red_is_left != (image[8, 13].tolist() == [255, 0, 0])
             words = text.decode()
@@ -532,10 +532,10 @@ def test_captions_turn_with_their_pictures(tmp_path: pathlib.Path, write: Write)
                 f"the {side} half is red, the {other} half is blue",
                 captions["sign"],
             )
-            told[words] += 1
-    assert told.pop(captions["sign"]) == 36
-    assert len(told) == 4
-    assert min(told.values()) >= 20  # 36 on average, of 72
+            counts[words] += 1
+    assert counts.pop(captions["sign"]) == 36
+    assert len(counts) == 4
+    assert min(counts.values()) >= 20  # 36 on average, of 72
 
 
 # Problems(max_pixels=).

@@ -59,9 +59,9 @@ def pack(path: pathlib.Path, images: dict[str, bytes]) -> pathlib.Path:
     with tarfile.open(path, "w") as archive:
         for name, content in images.items():
             stem, suffix = os.path.splitext(name)
-            told = {"label": LABELS[name], "weight": len(stem)}
+            fields = {"label": LABELS[name], "weight": len(stem)}
             text = "\n".join(CAPTIONS[name]).encode()
-            parts = {suffix: content, ".txt": text, ".json": json.dumps(told).encode()}
+            parts = {suffix: content, ".txt": text, ".json": json.dumps(fields).encode()}
             for ending, part in parts.items():
                 info = tarfile.TarInfo(stem + ending)
                 info.size = len(part)
@@ -87,8 +87,8 @@ def files(tmp_path: pathlib.Path) -> mmdata.Pairs:
     lines = []
     for name, content in IMAGES.items():
         (folder / name).write_bytes(content)
-        told = {"label": LABELS[name], "weight": len(os.path.splitext(name)[0])}
-        lines.append(json.dumps({"file_name": name, "captions": CAPTIONS[name], **told}))
+        fields = {"label": LABELS[name], "weight": len(os.path.splitext(name)[0])}
+        lines.append(json.dumps({"file_name": name, "captions": CAPTIONS[name], **fields}))
     (folder / "metadata.jsonl").write_text("\n".join(lines))
     return mmdata.read(folder)
 

@@ -1,4 +1,4 @@
-"""`mmdata.build`: buckets and padding of captions, and what is told of their lengths."""
+"""`mmdata.build`: buckets and padding of captions, and the report of their lengths."""
 
 import io
 import json
@@ -83,7 +83,7 @@ def seen(ds: Any, batch: Any) -> tuple[int, list[Seen]]:
 
 def expected_of(task: Any, image_sizes: bool) -> list[tuple[int, Seen]]:
     """Of each example, by a loop: how long its sequence is, and what is in it."""
-    said: list[tuple[int, str]] = []
+    examples: list[tuple[int, str]] = []
     for row, captions in enumerate(CAPTIONS):
         chosen = {
             "all": captions,
@@ -91,10 +91,10 @@ def expected_of(task: Any, image_sizes: bool) -> list[tuple[int, Seen]]:
             "longest": [max(captions, key=len)],
             "join": [" ".join(captions)],
         }[task.captions]
-        said += [(row, task.template.replace("{caption}", text)) for text in chosen]
-    special = 1 if isinstance(task, Captioning) else 2  # of y, the start token is no part
+        examples += [(row, task.template.replace("{caption}", text)) for text in chosen]
+    special = 1 if isinstance(task, Captioning) else 2  # y has no start token
     made = []
-    for row, text in said:
+    for row, text in examples:
         fits = [length for length in (*BUCKETS, LENGTH) if len(text) + special <= length]
         length = fits[0] if fits else LENGTH
         size = NEAREST[row] if image_sizes else (2, 2)
@@ -171,7 +171,7 @@ def test_buckets_waste_less(bucketed: Any, pairs: mmdata.Pairs) -> None:
     assert x["token_ids"] == y == tf.TensorSpec([None, LENGTH], tf.int32)
 
 
-def test_shapes_are_told(bucketed: Any) -> None:
+def test_element_spec(bucketed: Any) -> None:
     x, y, weight = bucketed.element_spec
     assert x["images"] == tf.TensorSpec([None, 2, 2, 3], tf.uint8)
     assert x["token_ids"] == y == tf.TensorSpec([None, None], tf.int32)
@@ -273,7 +273,7 @@ def test_a_prompt_needs_room(pairs: mmdata.Pairs) -> None:
             build(pairs, task=Prefix(prompt="caption en\n"), text=text, sequence_length=length)
 
 
-# What is told of lengths.
+# The report of lengths.
 
 BY_TASK = [
     (Captioning(template="a {caption}"), 1),
@@ -285,25 +285,26 @@ BY_TASK = [
 
 
 @pytest.mark.parametrize(("task", "special"), BY_TASK, ids=str)
-def test_fit_report_equals_a_loop(task: Any, special: int, pairs: mmdata.Pairs) -> None:
+def test_length_report_equals_a_loop(task: Any, special: int, pairs: mmdata.Pairs) -> None:
     ds = build(pairs, task=task, text=Text(tokenizer="byte", length=15), shuffle=False)
     fit = ds.length_report
-    said = [task.template.replace("{caption}", text) for texts in CAPTIONS for text in texts]
-    assert fit.token_counts.tolist() == [len(text) + special for text in said]
+    template = getattr(task, "template", "{caption}")  # References has no template
+    texts_of_all = [template.replace("{caption}", text) for texts in CAPTIONS for text in texts]
+    assert fit.token_counts.tolist() == [len(text) + special for text in texts_of_all]
     assert not fit.unknown_counts.any()
     assert (fit.special_tokens, fit.sequence_length, fit.buckets) == (special, 15, ())
     if task.captions != "all":
         return
     # A caption is cut if and only if one of its own tokens is missing.
-    told = []
+    decoded = []
     for batch in ds:
         ids = batch["token_ids"] if isinstance(batch, dict) else batch[1]
         texts = [text.decode() for text in ds.tokenizer.detokenize(ids).numpy()]
-        told += [text.removeprefix(task.prompt) for text in texts]
-    is_cut = [text != whole for text, whole in zip(told, said, strict=True)]
+        decoded += [text.removeprefix(task.prompt) for text in texts]
+    is_cut = [text != whole for text, whole in zip(decoded, texts_of_all, strict=True)]
     assert is_cut == (fit.token_counts > fit.sequence_length).tolist()
     assert sum(is_cut) == fit.cut
-    assert {len(text) + special for text in said} >= {15, 16}
+    assert {len(text) + special for text in texts_of_all} >= {15, 16}
 
 
 @pytest.fixture(scope="module")
@@ -330,9 +331,9 @@ def test_warns_of_more_than_one_in_a_hundred(task: Any, length: int, hundred: mm
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mmdata.build(hundred, sequence_length=length + 1, **options)  # cuts one
-    with pytest.warns(UserWarning, match=rf"sequence_length={length} cuts 2 of 100 ") as told:
+    with pytest.warns(UserWarning, match=rf"sequence_length={length} cuts 2 of 100 ") as warned:
         mmdata.build(hundred, sequence_length=length, **options)
-    assert [warning.filename for warning in told] == [__file__]
+    assert [warning.filename for warning in warned] == [__file__]
 
 
 def test_tags_are_counted_as_they_are_shuffled(tmp_path: pathlib.Path) -> None:
@@ -344,11 +345,11 @@ def test_tags_are_counted_as_they_are_shuffled(tmp_path: pathlib.Path) -> None:
     assert ds.length_report.longest == len("a, b, c, d, e") + 1
 
 
-def test_unknown_tokens_are_told(pairs: mmdata.Pairs) -> None:
+def test_warns_of_unknown_tokens(pairs: mmdata.Pairs) -> None:
     strange = Word((*SPECIAL_TOKENS, "犬"))
     with pytest.warns(
         UserWarning, match=r"^100\.0 % of the tokens .* are unknown to <Word"
-    ) as told:
+    ) as warned:
         ds = mmdata.build(pairs, text=Text(tokenizer=strange, length=99), on_problem="drop")
-    assert [warning.filename for warning in told] == [__file__]
+    assert [warning.filename for warning in warned] == [__file__]
     assert ds.length_report.unknown_share == 1

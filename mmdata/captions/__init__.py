@@ -1,1 +1,1 @@
-"""What is known of captions before training: vocabulary, token counts, what is empty."""
+"""What is computed from captions before training: vocabulary, token counts, empty captions."""

@@ -1,4 +1,4 @@
-"""Captions, cleaned in one pass for all that is learned and counted before training."""
+"""Cleans captions once, for the vocabulary and the token counts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,11 +16,11 @@ _BATCH = 4096
 
 
 class Cleaner:
-    """Cleans captions, and keeps the result: the vocabulary and the token counts need the same.
+    """Cleans captions and keeps the result, which the vocabulary and the token counts share.
 
     Args:
-      clean: What cleans; None leaves captions as they are.
-      rewording: Stages before it, see `Task.rewording`.
+      clean: The cleaning stage; None leaves captions unchanged.
+      rewording: Stages before `clean`, see `Task.rewording`.
     """
 
     def __init__(self, clean: Clean | None, rewording: Sequence[Stage] = ()) -> None:
@@ -29,15 +29,15 @@ class Cleaner:
         self._cleaned: dict[str, Strings] = {}
 
     def to_dict(self) -> dict[str, Any]:
-        """What captions go through, as plain data."""
+        """The stages, as plain data."""
         return {"rewording": plain(self.rewording), "clean": plain(self.clean)}
 
     def reworded(self, captions: Strings) -> Strings:
-        """Captions in the words of the task, cleaned: what the model sees."""
+        """Captions after the stages of the task and cleaning, as the model sees them."""
         return self._run(captions, (*self.rewording, self.clean))
 
     def as_read(self, captions: Strings) -> Strings:
-        """Captions, cleaned, in their own words: what is left of them is judged by this."""
+        """Captions after cleaning only: this decides whether a caption is empty."""
         return self._run(captions, (self.clean,))
 
     def _run(self, captions: Strings, stages: Sequence[Stage | None]) -> Strings:
@@ -51,7 +51,7 @@ class Cleaner:
 
 
 def batches(captions: Strings) -> Iterator[Any]:
-    """Captions some thousands at a time, string [b], with a progress bar after two seconds."""
+    """Batches of captions, string [b], b <= 4096, with a progress bar after two seconds."""
     with progress(total=len(captions), what="reading captions", unit="caption") as bar:
         for begin in range(0, len(captions), _BATCH):
             offsets = captions.offsets[begin : begin + _BATCH + 1]

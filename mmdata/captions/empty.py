@@ -1,4 +1,4 @@
-"""Captions of which no token is left: dropped before training, and reported like empty ones."""
+"""Drops captions without a token after cleaning, and reports them like empty captions."""
 
 import dataclasses
 
@@ -14,15 +14,15 @@ from mmdata.pairs.strings import Strings
 def drop_empty(
     pairs: Pairs, empty: NDArray[np.bool_], problems: Problems
 ) -> tuple[Pairs, list[Finding]]:
-    """Drops captions that are empty, and images that have no other, or fills those.
+    """Drops empty captions. Drops or fills images that have no other caption.
 
     Args:
       pairs: The pairs.
-      empty: bool [pairs].
-      problems: What an image gets that has no other caption.
+      empty: bool [pairs], True if the caption is empty.
+      problems: The caption for an image that has no other caption, if any.
 
     Returns:
-      The pairs that are left, and what was found, which their report holds as well.
+      The remaining pairs, and the findings, which are in their report, too.
     """
     if not empty.any():
         return pairs, []
@@ -30,26 +30,29 @@ def drop_empty(
     captions: list[str] = []
     counts: list[int] = []
     for row, (begin, end) in enumerate(zip(pairs.offsets, pairs.offsets[1:], strict=False)):
-        left = [pairs.captions[pair] for pair in range(begin, end) if not empty[pair]]
-        gone = [pairs.captions[pair] for pair in range(begin, end) if empty[pair]]
+        kept = [pairs.captions[pair] for pair in range(begin, end) if not empty[pair]]
+        dropped = [pairs.captions[pair] for pair in range(begin, end) if empty[pair]]
         kind: Kind = "blank_caption"
-        if gone and not left:
-            left = _filled(pairs, row, problems)
-            kind, gone = "filled" if left else "empty_caption", gone[:1]  # one an image
+        if dropped and not kept:
+            kept = _filled(pairs, row, problems)
+            kind, dropped = "filled" if kept else "empty_caption", dropped[:1]  # one per image
         image = pairs.images[row]
-        findings += [Finding(kind, image, f"no token is left of {text!r}") for text in gone]
-        captions += left
-        counts.append(len(left))
+        findings += [Finding(kind, image, f"no token is left of {text!r}") for text in dropped]
+        captions += kept
+        counts.append(len(kept))
     report = pairs.report
-    kept = dataclasses.replace(
+    remaining = dataclasses.replace(
         pairs,
         captions=Strings.of(captions),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
     ).take(np.flatnonzero(counts))
     report = PairingReport(
-        report.layout, len(kept), kept.pair_count, (*kept.report.findings, *findings)
+        report.layout,
+        len(remaining),
+        remaining.pair_count,
+        (*remaining.report.findings, *findings),
     )
-    return dataclasses.replace(kept, report=report), findings
+    return dataclasses.replace(remaining, report=report), findings
 
 
 def _filled(pairs: Pairs, row: int, problems: Problems) -> list[str]:

@@ -1,4 +1,4 @@
-"""How well a sequence length fits the captions: what it cuts, and what it pads."""
+"""How well a sequence length fits the captions: how much it cuts, and how much it pads."""
 
 import dataclasses
 import functools
@@ -15,28 +15,27 @@ from mmdata.optional import require
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SELDOM = 1000
-"""A recommended length cuts at most one caption in so many.
+_RECOMMENDED_CUT = 1000
+"""A recommended length cuts at most one caption in this many.
 
-So the few that are unlike the rest, e.g. a page where a sentence belongs, do not set the length of
-all.
+So a few outliers, e.g. a whole page instead of a sentence, do not set the length for all captions.
 """
 
-_OFTEN = 100
-"""One caption in so many may be cut without a warning, or lie outside of the plot."""
+_ACCEPTED_CUT = 100
+"""One caption in this many may be cut without a warning, or be left out of the plot."""
 
-_BUCKETS = 4
-"""Buckets that are recommended, at most: each is a shape to compile, and a fifth saves little.
+_MAX_BUCKETS = 4
+"""Recommended buckets at most: each is a shape to compile, and a fifth one saves little.
 
-COCO's captions of 2017 for validation, in pieces of words, 30 at most: 56 % of the positions are
+COCO's captions of 2017 for validation, in word pieces, 30 at most: 56 % of the positions are
 padding with 1 bucket, 23 % with 2, 13 % with 3, 8 % with 4, 6 % with 5.
 """
 
-_FULL = 256
-"""Captions that a bucket holds, at least: eight batches of 32, of which one may not be full."""
+_MIN_CAPTIONS = 256
+"""Captions per recommended bucket, at least: eight batches of 32, of which one may be short."""
 
 _FITS, _CUT = "#0072B2", "#D55E00"
-"""Blue and vermilion, which people of any colour vision tell apart.
+"""Blue and vermilion, which can be distinguished with any kind of colour vision.
 
 Source: Okabe and Ito 2008, "Color Universal Design".
 """
@@ -61,16 +60,16 @@ class LengthReport:
       recommended       12     0 (0.0 %)   41.7 %
 
     Attributes:
-      token_counts: int32 [n], tokens of each caption before it is cut, with the special ones:
-        start, end, prompt.
+      token_counts: int32 [n], tokens of each caption before cutting, special ones included: start,
+        end, prompt.
       unknown_counts: int32 [n], how many of them are the unknown token.
-      special_tokens: How many tokens of each caption are special, >= 0.
-      sequence_length: Tokens that a caption is cut to, special ones included, >= 1.
+      special_tokens: Number of special tokens in each caption, >= 0.
+      sequence_length: Length that captions are cut to, in tokens, special ones included, >= 1.
       buckets: Lengths that batches are padded to, ascending; the last is `sequence_length`. Each
-        caption goes to the shortest that holds it. Empty pads all to `sequence_length`.
+        caption gets the shortest length that holds it. Empty pads all to `sequence_length`.
 
     Raises:
-      ValueError: A field is out of range, or two of them do not go together.
+      ValueError: A field is out of range, or two fields do not fit together.
     """
 
     token_counts: NDArray[np.int32]
@@ -116,9 +115,9 @@ class LengthReport:
 
     @property
     def unknown_share(self) -> float:
-        """Unknown tokens, as a share of all that are not special, 0 to 1; 0 where there are none.
+        """Unknown tokens, as a share of all tokens that are not special, 0 to 1, before cutting.
 
-        Counts before cutting.
+        0 if all tokens are special.
         """
         tokens = int(self.token_counts.sum()) - self.captions * self.special_tokens
         return int(self.unknown_counts.sum()) / tokens if tokens else 0.0
@@ -132,34 +131,34 @@ class LengthReport:
     def recommended_length(self) -> int:
         """The smallest length that cuts at most one caption in a thousand, in tokens.
 
-        Special ones are included; it leaves room for another.
+        Special ones are included; there is room for at least one other token.
         """
-        return max(self._length_that_cuts(self.captions // _SELDOM), self._shortest)
+        return max(self._length_that_cuts(self.captions // _RECOMMENDED_CUT), self._shortest)
 
     @functools.cached_property
     def recommended_buckets(self) -> tuple[int, ...]:
         """One to four lengths that need the least padding, ascending, in tokens.
 
-        The last is `recommended_length`. Each holds at least 256 captions, unless it is the only
-        one, and leaves room for a token that is not special.
+        The last is `recommended_length`. Each bucket holds at least 256 captions, unless it is the
+        only one, and has room for a token that is not special.
         """
         lengths = np.clip(self.token_counts, self._shortest, self.recommended_length)
         return _cheapest_buckets(*_counted(lengths))
 
     @property
     def recommended_padding_share(self) -> float:
-        """What `padding_share` would be with `recommended_buckets`, 0 to 1."""
+        """The `padding_share` with `recommended_buckets`, 0 to 1."""
         return self._padding_share(self.recommended_buckets)
 
     def warning(self, most: int | None = None) -> str | None:
-        """What to say and do about captions that are cut; None where they are at most 1 %.
+        """A warning about captions that are cut, and what to do; None if at most 1 % are cut.
 
         Args:
-          most: The longest sequence that the model takes, if there is a limit.
+          most: The longest sequence that the model accepts, if there is a limit.
         """
-        if self.cut <= self.captions // _OFTEN:
+        if self.cut <= self.captions // _ACCEPTED_CUT:
             return None
-        told = (
+        message = (
             f"sequence_length={self.sequence_length} cuts {self.cut:,} of {self.captions:,} "
             f"captions ({_percent(self.cut_share)}); the longest has {self.longest:,} tokens, "
             "special ones included."
@@ -168,16 +167,18 @@ class LengthReport:
         if most is not None:
             length = min(length, most)
         if length <= self.sequence_length:
-            return told
-        left = f"{self._cut_at(length):,}" if self._cut_at(length) else "none"
+            return message
+        still_cut = f"{self._cut_at(length):,}" if self._cut_at(length) else "none"
         return (
-            f"{told} sequence_length={length}, or text=Text(length={length}), cuts {left} of them."
+            f"{message} sequence_length={length}, or text=Text(length={length}), cuts {still_cut} "
+            "of them."
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values that JSON takes.
+        """The report as plain values for JSON.
 
-        "histogram" has the number of captions of each number of tokens, which is text, as in JSON.
+        "histogram" maps each number of tokens, as text since JSON needs it, to the number of
+        captions that have it.
         """
         lengths, captions = self._histogram
         return {
@@ -217,12 +218,12 @@ class LengthReport:
         return f"<pre>{html.escape(str(self))}</pre>"
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draws how many captions have how many tokens, and what is cut of them.
+        """Draws a histogram of tokens per caption, and marks the captions that are cut.
 
-        At most 1 % of them, the longest, lie outside; how many is then said below the axis.
+        At most the longest 1 % of the captions are not drawn; the label of the axis counts them.
 
         Args:
-          ax: Where to draw; None makes a figure.
+          ax: The axes to draw on; None makes a figure.
 
         Returns:
           The axes.
@@ -233,7 +234,9 @@ class LengthReport:
         if ax is None:
             pyplot = require("matplotlib.pyplot", extra="plot")
             ax = pyplot.figure(figsize=(7.0, 3.6), layout="constrained").add_subplot()
-        nearly_all = max(self.sequence_length, self._length_that_cuts(self.captions // _OFTEN))
+        nearly_all = max(
+            self.sequence_length, self._length_that_cuts(self.captions // _ACCEPTED_CUT)
+        )
         end = 11 * nearly_all // 10 + 1  # a margin, so that the last line is not the edge
         self._draw_captions(ax, end)
         self._draw_lengths(ax)
@@ -248,7 +251,7 @@ class LengthReport:
                 _draw_bars(ax, lengths[bars], captions[bars], color=color, label=label)
 
     def _draw_lengths(self, ax: "Axes") -> None:
-        """Draws a line behind the last position of each bucket."""
+        """Draws a line after the last position of each bucket."""
         shorter = self.buckets[:-1]
         for bucket in shorter:
             label = f"buckets {', '.join(map(str, shorter))}" if bucket == shorter[0] else None
@@ -257,7 +260,7 @@ class LengthReport:
         ax.axvline(self.sequence_length + 0.5, color="black", linewidth=1, label=label)
 
     def _describe(self, ax: "Axes", end: int) -> None:
-        """Writes title, legend and axes; the legend stands where no bar and no line can be."""
+        """Sets title, legend and axes; the legend is above the axes, so it covers no bar."""
         ax.set_title(
             f"{_percent(self.cut_share)} of captions cut, {_percent(self.padding_share)} padding",
             loc="left",
@@ -299,7 +302,7 @@ class LengthReport:
         return self.special_tokens + 1
 
     def _length_that_cuts(self, most: int) -> int:
-        """The smallest length that cuts at most so many captions."""
+        """The smallest length that cuts at most `most` captions."""
         lengths, captions = self._histogram
         return int(lengths[np.searchsorted(np.cumsum(captions), self.captions - most)])
 
@@ -331,8 +334,9 @@ def _require_counts(tokens: NDArray[np.int32], unknown: NDArray[np.int32], speci
     if wrong.size:
         first = int(wrong[0])
         raise ValueError(
-            "LengthReport(unknown_counts=...) must be from 0 to the tokens not special; got "
-            f"{unknown[first]} of {tokens[first]} token(s), {special} special, at index {first}."
+            "LengthReport(unknown_counts=...) must be from 0 to the tokens that are not special; "
+            f"got {unknown[first]} of {tokens[first]} token(s), {special} special, at index "
+            f"{first}."
         )
 
 
@@ -349,24 +353,24 @@ def _require_buckets(buckets: tuple[int, ...], length: int) -> None:
 
 
 def _counted(tokens: NDArray[np.int32]) -> tuple[Ints, Ints]:
-    """The numbers of tokens that occur, ascending, and how many captions have each."""
+    """The distinct numbers of tokens, ascending, and the number of captions with each."""
     lengths, captions = np.unique(tokens, return_counts=True)
     return lengths.astype(np.int64), captions.astype(np.int64)
 
 
 def _cheapest_buckets(lengths: Ints, captions: Ints) -> tuple[int, ...]:
-    """Those of the lengths, the last among them, to which all captions are padded with least.
+    """Chooses the lengths, always with the last one, that need the least padding for all captions.
 
     Args:
       lengths: [k], ascending.
-      captions: [k], how many have each length, >= 1.
+      captions: [k], number of captions of each length, >= 1.
     """
     held = np.append(0, np.cumsum(captions))
-    full = min(_FULL, int(held[-1]))
-    cost = np.append(0.0, np.full(len(lengths), np.inf))  # positions of all up to each length
+    full = min(_MIN_CAPTIONS, int(held[-1]))
+    cost = np.append(0.0, np.full(len(lengths), np.inf))  # positions for captions up to a length
     plans: list[tuple[int, ...]] = [()] * len(cost)
-    for _ in range(_BUCKETS):
-        for end in range(len(lengths), 0, -1):  # downwards: all before `end` has a bucket fewer
+    for _ in range(_MAX_BUCKETS):
+        for end in range(len(lengths), 0, -1):  # down: plans before `end` have one bucket less
             starts = np.searchsorted(held, held[end] - full, side="right")
             costs = cost[:starts] + lengths[end - 1] * (held[end] - held[:starts])
             if costs.min(initial=np.inf) < cost[end]:
@@ -377,7 +381,7 @@ def _cheapest_buckets(lengths: Ints, captions: Ints) -> tuple[int, ...]:
 
 
 def _draw_bars(ax: "Axes", places: Ints, heights: Ints, *, color: str, label: str) -> None:
-    """Draws all bars as one shape: a thousand of `ax.bar` take a second."""
+    """Draws all bars as one shape: a thousand calls of `ax.bar` take a second."""
     edges = np.stack([places - 0.45, places + 0.45], 1).ravel()
     steps = np.stack([heights, np.zeros_like(heights)], 1).ravel()[:-1]  # zeros are the gaps
     ax.stairs(steps, edges, fill=True, color=color, label=label)

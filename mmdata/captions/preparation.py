@@ -1,4 +1,4 @@
-"""What is known of captions before training, in one pass: vocabulary, lengths, what is empty."""
+"""Prepares captions before training, in one pass: vocabulary, token counts, empty captions."""
 
 import dataclasses
 import warnings
@@ -24,19 +24,19 @@ from mmdata.tasks import Task
 from mmdata.tokenizers import Tokenizer
 
 _MOSTLY_UNKNOWN = 0.05
-"""The share of unknown tokens from which on `build` warns."""
+"""The share of unknown tokens above which `build` warns."""
 
-_CALLER = 5  # the line that calls `build`, seen from where it warns
+_STACKLEVEL = 5  # so that warnings name the line that calls `build`
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class PreparedCaptions:
-    """What is known of the captions of all parts before training.
+    """The result of `prepare_captions`, for the captions of all parts.
 
     Attributes:
-      tokenizer: Splits captions.
-      cleaner: Has cleaned them.
-      counts: Of each part, the tokens of its captions.
+      tokenizer: Splits captions into tokens.
+      cleaner: Cleans captions, and holds those it has cleaned.
+      counts: The token counts of each part.
     """
 
     tokenizer: Tokenizer
@@ -45,33 +45,33 @@ class PreparedCaptions:
 
 
 def prepare_captions(inputs: Inputs) -> PreparedCaptions | None:
-    """Learns the vocabulary, counts tokens, and drops captions of which no token is left.
+    """Learns the vocabulary, counts tokens, and drops captions without a token after cleaning.
 
-    What is dropped is added to the findings of `inputs`, whose parts are changed.
+    Changes `inputs`: replaces its parts, and adds what is dropped to its findings.
 
     Returns:
-      What is known now; None where the task reads no captions.
+      The prepared captions; None if the task reads no captions.
 
     Raises:
-      PairingError: A part has no caption with a token; or `Inputs.check` does not accept it.
-      ValueError: A vocabulary is to be learned, and no split is called "train".
+      PairingError: A part has no caption with a token; or `Inputs.check` raises.
+      ValueError: A vocabulary must be learned, and no split is named "train".
     """
     config = inputs.configs[0]
     if not config.task.has_text:
         return None
     cleaner = Cleaner(config.text.cleaner, config.task.rewording)
     tokenizer = tokenizer_for(config.text, inputs.pairs, cleaner)
-    known = len(inputs.findings)
+    found_before = len(inputs.findings)
     counts = [_count(inputs, part, cleaner, tokenizer) for part in range(len(inputs.parts))]
     if not all(map(len, inputs.parts)):
         where = f"{inputs.pairs.root!r}, cleaned"
-        raise_for(inputs.findings[known:], where=where, nothing_left=True)
+        raise_for(inputs.findings[found_before:], where=where, nothing_left=True)
     inputs.check("cleaned")
     return PreparedCaptions(tokenizer=tokenizer, cleaner=cleaner, counts=counts)
 
 
 def _count(inputs: Inputs, part: int, cleaner: Cleaner, tokenizer: Tokenizer) -> TokenCounts:
-    """The token counts of a part, from which empty captions are dropped."""
+    """The token counts of a part, after its empty captions are dropped."""
     pairs = inputs.parts[part]
     counts = TokenCounts.of(pairs.captions, cleaner, tokenizer)
     if not counts.empty.any():
@@ -85,12 +85,13 @@ def _count(inputs: Inputs, part: int, cleaner: Cleaner, tokenizer: Tokenizer) ->
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CaptionPlan:
-    """How the captions of a part become ids, and how well they fit.
+    """How the captions of a part become ids, and how well the sequence length fits them.
 
     Attributes:
-      stages: What makes ids of the captions of a batch: clean, tokenize, pack.
-      report: How the captions fit their length.
-      lengths: int64 [indices], the bucket of each index in tokens; None without buckets.
+      stages: Captions of a batch -> ids: clean, tokenize, pack.
+      report: How well the sequence length fits the captions.
+      lengths: int64 [indices], the length of the bucket of each index, in tokens; None without
+        buckets.
     """
 
     stages: tuple[Stage, ...]
@@ -106,11 +107,11 @@ class CaptionPlan:
         epoch_index: EpochIndex,
         config: Config,
     ) -> "CaptionPlan":
-        """Chooses the stages, and warns where many captions are cut."""
+        """Chooses the stages, and warns if many captions are cut or many tokens are unknown."""
         task, text, tokenizer = config.task, config.text, prepared.tokenizer
         pack = text.pack(tokenizer, lookahead=task.lookahead, prompt=task.prompt)
         special = pack.special_tokens - task.lookahead
-        counts = _of_epoch(prepared, part, pairs, epoch_index, task)
+        counts = _epoch_counts(prepared, part, pairs, epoch_index, task)
         report = LengthReport(
             token_counts=counts.tokens + np.int32(special),
             unknown_counts=counts.unknown,
@@ -128,11 +129,11 @@ class CaptionPlan:
         )
 
 
-def _of_epoch(
+def _epoch_counts(
     prepared: PreparedCaptions, part: int, pairs: Pairs, epoch_index: EpochIndex, task: Task
 ) -> TokenCounts:
-    """The counts of the captions that an epoch may take."""
-    if task.captions == "join":  # texts of their own
+    """The counts of the captions that an epoch may use."""
+    if task.captions == "join":  # joined captions are new texts
         captions = epoch_index.captions(task, pairs)
         return TokenCounts.of(captions, prepared.cleaner, prepared.tokenizer)
     counts = prepared.counts[part]
@@ -148,16 +149,16 @@ def _buckets(report: LengthReport, pack: Pack) -> NDArray[np.int64]:
 
 def _warn(report: LengthReport, task: Task, pack: Pack, tokenizer: Tokenizer) -> None:
     if (warning := report.warning(tokenizer.sequence_length)) is not None:
-        warnings.warn(warning, stacklevel=_CALLER)
+        warnings.warn(warning, stacklevel=_STACKLEVEL)
     if report.unknown_share > _MOSTLY_UNKNOWN:
         warnings.warn(
             f"{100 * report.unknown_share:.1f} % of the tokens of {report.captions:,} captions are "
             f"unknown to {tokenizer!r}: is it for their language? See ds.length_report.",
-            stacklevel=_CALLER,
+            stacklevel=_STACKLEVEL,
         )
     if unknown := sum(token == tokenizer.unknown_id for token in pack.prompt):
         warnings.warn(
             f"Prefix(prompt={task.prompt!r}) has {unknown} token(s) that {tokenizer!r} does not "
             "know.",
-            stacklevel=_CALLER,
+            stacklevel=_STACKLEVEL,
         )

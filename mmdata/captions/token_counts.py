@@ -1,4 +1,4 @@
-"""How many tokens captions have: counted once, and kept on disk by fingerprint."""
+"""Numbers of tokens per caption: counted once, and saved on disk by fingerprint."""
 
 import dataclasses
 from typing import Any
@@ -17,12 +17,12 @@ from mmdata.versions import TEXT_VERSION
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class TokenCounts:
-    """What was counted of n captions.
+    """The counts of n captions.
 
     Attributes:
-      tokens: int32 [n], the tokens of each, special ones not included; before cutting.
-      unknown: int32 [n], how many of them the vocabulary lacks.
-      empty: bool [n], whether no token is left of a caption that held text.
+      tokens: int32 [n], tokens per caption before cutting, special ones not included.
+      unknown: int32 [n], how many of them are not in the vocabulary.
+      empty: bool [n], whether a caption had text, but has no token after cleaning.
     """
 
     tokens: NDArray[np.int32]
@@ -31,22 +31,22 @@ class TokenCounts:
 
     @classmethod
     def of(cls, captions: Strings, cleaner: Cleaner, tokenizer: Tokenizer) -> "TokenCounts":
-        """Counts, with a progress bar after two seconds; or takes what was counted before.
+        """Counts, with a progress bar after two seconds; or loads earlier counts.
 
         Args:
-          captions: As they were read.
-          cleaner: What cleans them.
-          tokenizer: What splits them.
+          captions: Captions as they were read.
+          cleaner: Cleans them.
+          tokenizer: Splits them into tokens.
         """
         settings = {**cleaner.to_dict(), "tokenizer": tokenizer.to_dict(), "version": TEXT_VERSION}
         name = fingerprint(settings, captions.offsets.tobytes(), captions.data)
         path = user_cache() / "lengths" / f"{name}.npz"
-        kept = load_arrays(path)
+        counts = load_arrays(path)
         names = [field.name for field in dataclasses.fields(cls)]
-        if any(name not in kept or kept[name].shape != (len(captions),) for name in names):
-            kept = _counted(captions, cleaner, tokenizer)
-            save_arrays(path, kept)
-        return cls(**{name: kept[name] for name in names})
+        if any(name not in counts or counts[name].shape != (len(captions),) for name in names):
+            counts = _counted(captions, cleaner, tokenizer)
+            save_arrays(path, counts)
+        return cls(**{name: counts[name] for name in names})
 
     def take(self, places: NDArray[Any]) -> "TokenCounts":
         """The counts of some captions: int64 [k], or bool [n]."""
@@ -57,8 +57,8 @@ class TokenCounts:
 
 def _counted(captions: Strings, cleaner: Cleaner, tokenizer: Tokenizer) -> dict[str, NDArray[Any]]:
     tokens, unknown = _counts(cleaner.reworded(captions), tokenizer)
-    left = _counts(cleaner.as_read(captions), tokenizer)[0] if cleaner.rewording else tokens
-    empty = left == 0
+    cleaned = _counts(cleaner.as_read(captions), tokenizer)[0] if cleaner.rewording else tokens
+    empty = cleaned == 0
     texts = tf.constant(captions.take(np.flatnonzero(empty))[:], tf.string)
     empty[empty] = tf.strings.strip(texts) != ""
     return {"tokens": tokens, "unknown": unknown, "empty": empty}
@@ -71,7 +71,7 @@ def _counts(cleaned: Strings, tokenizer: Tokenizer) -> NDArray[np.int32]:
 
 
 def _count(cleaned: Any, tokenizer: Tokenizer) -> NDArray[np.int32]:
-    """The tokens of each caption, and how many of them are unknown: int32 [2, b]."""
+    """Tokens and unknown tokens of each caption of a batch, int32 [2, b]."""
     ids = tokenizer.tokenize(cleaned)
     unknown = tf.zeros(tf.shape(cleaned), tf.int32)
     if tokenizer.unknown_id is not None:

@@ -1,4 +1,4 @@
-"""Learns a tokenizer from captions once, and keeps it on disk by fingerprint."""
+"""Learns a tokenizer from captions once, and saves it on disk by fingerprint."""
 
 import contextlib
 import itertools
@@ -19,18 +19,18 @@ from mmdata.versions import TEXT_VERSION
 
 
 def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
-    """The tokenizer that `text` asks for; a learned one knows the training captions and no others.
+    """The tokenizer that `text` requests; a vocabulary is learned from training captions only.
 
-    A vocabulary learned before from the same captions with the same settings is loaded, and learned
-    again where its file is damaged.
+    If the same vocabulary was learned before from the same captions with the same settings, it is
+    loaded; if its file is damaged, it is learned again.
 
     Args:
-      text: Which tokenizer.
+      text: Names the tokenizer.
       pairs: All pairs.
-      cleaner: What cleans captions.
+      cleaner: Cleans captions.
 
     Raises:
-      ValueError: A vocabulary is to be learned from pairs that are split, with no split "train".
+      ValueError: A vocabulary must be learned, and the pairs have splits, but no split "train".
     """
     if isinstance(text.tokenizer, Tokenizer):
         return text.tokenizer
@@ -53,7 +53,7 @@ def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
         with contextlib.suppress(OSError, ValueError):
             return kind.load(path)
     tokenizer = kind.learn(_texts(cleaner.reworded(captions)), vocabulary_size=size)
-    _keep(tokenizer, path)
+    _save(tokenizer, path)
     return tokenizer
 
 
@@ -63,11 +63,11 @@ def _texts(captions: Strings) -> Iterator[str]:
         yield captions.data[begin:end].decode("utf-8", "replace")
 
 
-def _keep(tokenizer: Tokenizer, path: pathlib.Path) -> None:
-    """Saves it in one step, be it one file or several."""
+def _save(tokenizer: Tokenizer, path: pathlib.Path) -> None:
+    """Saves a tokenizer, one file or a folder of files, in one atomic step."""
     try:
-        with replacing(path, replace_folder=True) as target:  # damaged, or another was as fast
+        with replacing(path, replace_folder=True) as target:  # if it is damaged
             tokenizer.save(target)
     except OSError as err:
-        message = f"{path}: the vocabulary was learned but cannot be kept ({err})."
+        message = f"{path}: the vocabulary was learned but cannot be saved ({err})."
         warnings.warn(printable(message), stacklevel=3)

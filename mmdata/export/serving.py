@@ -1,4 +1,4 @@
-"""What training did to images and captions, for serving: layers, and one SavedModel of them."""
+"""The preprocessing of training, for serving: as Keras layers, and as one SavedModel."""
 
 import dataclasses
 import os
@@ -23,18 +23,19 @@ from mmdata.stages.resize import CenterCrop
 from mmdata.storage.atomic import replacing, sweep
 from mmdata.tokenizers import Tokenizer
 
-_NAMED = 5
-"""Images at most that an error names."""
+_SHOWN = 5
+"""The largest number of images that an error names."""
 
 
 class _Converter(keras.layers.Layer):
-    """A layer from strings to tensors; TensorFlow only."""
+    """A layer that converts strings to tensors; TensorFlow only."""
 
     def __init__(self, who: str, **kwargs: Any) -> None:
         if keras.backend.backend() != "tensorflow":
             raise RuntimeError(
-                f"{who} runs on Keras' backend 'tensorflow' alone, for no other has strings; got "
-                f"{keras.backend.backend()!r}. Export it, and load it beside your model."
+                f"{who} needs Keras' backend 'tensorflow', since no other has strings; got "
+                f"{keras.backend.backend()!r}. Export it with export_preprocessing, and load the "
+                "SavedModel beside your model."
             )
         super().__init__(trainable=False, **kwargs)
         self._convert_input_args = False  # Keras would turn strings into floats
@@ -44,24 +45,24 @@ class _Converter(keras.layers.Layer):
 
 
 class ImageDecoder(_Converter):
-    """Encoded images -> pixels, bit for bit as `mmdata.build` with these `Pixels` has them.
+    """Encoded images -> pixels, bit-identical to those of `mmdata.build` with the same `Pixels`.
 
     string [b], b >= 1, the bytes of JPEG, PNG or WebP files
-      ->  [b, H, W, 3], float32 or uint8, as `pixels` has it
+      ->  [b, H, W, 3], float32 or uint8, as `pixels` sets it
 
-    Finds format and EXIF orientation in the bytes. Does not decode other formats, animated WebP,
+    Reads format and EXIF orientation from the bytes. Does not decode other formats, animated WebP,
     and PNG with a transparent colour: convert them first. Works in a graph, in `tf.data` and
     eagerly.
 
     Args:
-      pixels: How training read images, e.g. `ds.pixels`; without `buckets`.
-      **kwargs: Those of `keras.layers.Layer`.
+      pixels: The `Pixels` of training, e.g. `ds.pixels`; without `buckets`.
+      **kwargs: Arguments of `keras.layers.Layer`.
 
     Raises:
       RuntimeError: Keras' backend is not TensorFlow.
-      ValueError: `pixels` has buckets: no one size.
-      tf.errors.InvalidArgumentError: An image cannot be decoded; the message says which, by its
-        place in the batch, and why.
+      ValueError: `pixels` has buckets, so it has several sizes.
+      tf.errors.InvalidArgumentError: An image cannot be decoded; the message gives its index in the
+        batch, and why.
     """
 
     def __init__(self, pixels: str | Pixels, **kwargs: Any) -> None:
@@ -69,13 +70,13 @@ class ImageDecoder(_Converter):
         pixels = pixels_of(pixels, None)
         if pixels.buckets:
             raise ValueError(
-                "ImageDecoder(pixels=...) must have one size, for a batch has one; got "
+                "ImageDecoder(pixels=...) must have one size, since a batch has one; got "
                 f"buckets={pixels.buckets!r}. Pass Pixels(size=...) with one of them."
             )
         self.pixels = pixels
         self._decode = Decode(background=pixels.background, fast=pixels.quality == "fast")
         self._normalize = Normalize(to=pixels.normalize)
-        # Eagerly, a dataset would be traced anew at each call.
+        # Without this, an eager call would trace the dataset each time.
         self._run = tf.function(
             self._converted, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
         )
@@ -85,9 +86,9 @@ class ImageDecoder(_Converter):
         return self._run(tf.convert_to_tensor(images, tf.string))
 
     def _converted(self, images: Any) -> Any:
-        # In `tf.data`, and not by `tf.map_fn`: there the graph is run as it is, as in training.
-        # Elsewhere TensorFlow multiplies by 1 / 255 rather than dividing by 255, which is not the
-        # same in the last bit.
+        # In `tf.data` and not with `tf.map_fn`: `tf.data` runs the graph unchanged, as in training.
+        # Elsewhere, TensorFlow replaces a division by 255 by a multiplication by 1 / 255, which
+        # differs in the last bit.
         ds = tf.data.Dataset.from_tensor_slices({"content": images})
         ds = ds.map(self._of_file, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         ds = ds.batch(tf.size(images, tf.int64)).map(self._normalize)
@@ -107,26 +108,26 @@ class ImageDecoder(_Converter):
         if pixels.load_size:
             example = CenterCrop(size=pixels.size)(example)
         failed = (example["problem"] == "") & ~example["valid"]
-        problem = tf.where(failed, "damaged or cut off, it cannot be decoded", example["problem"])
+        problem = tf.where(failed, "damaged or truncated, cannot be decoded", example["problem"])
         return {"image": example["image"], "problem": problem}
 
 
 class TextEncoder(_Converter):
-    """Captions -> ids, as `mmdata.build` with this `Text` has them.
+    """Captions -> ids, equal to those of `mmdata.build` with the same `Text`.
 
     string [b]  ->  token_ids: int32 [b, t], padding_mask: bool [b, t], True at real tokens
 
     Works in a graph, in `tf.data` and eagerly.
 
     Args:
-      text: How training cleaned, tokenized and packed captions, e.g. `ds.text`.
-      template: What captions are put into; that of the task, if captions are to be as in training.
-      prompt: What stands before each caption; likewise.
-      **kwargs: Those of `keras.layers.Layer`.
+      text: The `Text` of training, e.g. `ds.text`.
+      template: A text around each caption; pass that of the task for captions as in training.
+      prompt: A text before each caption; pass that of the task for captions as in training.
+      **kwargs: Arguments of `keras.layers.Layer`.
 
     Raises:
       RuntimeError: Keras' backend is not TensorFlow.
-      ValueError: The tokenizer of `text` is but a name.
+      ValueError: The tokenizer of `text` is only a name.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class TextEncoder(_Converter):
         self._clean = text.cleaner
         self._tokenize = Tokenize(tokenizer=tokenizer)
         self._pack = dataclasses.replace(text, buckets=()).pack(tokenizer, prompt=prompt)
-        tokenizer.tokenize([""])  # so that what it looks up is there
+        tokenizer.tokenize([""])  # creates the lookup tables of the tokenizer
         self._resources = [
             value
             for value in vars(tokenizer).values()
@@ -167,31 +168,30 @@ def export_preprocessing(
     captions: TextEncoder | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Writes what training did to images and captions as one SavedModel; never half of it.
+    """Writes the preprocessing of training as one SavedModel, atomically.
 
-    Its signatures take names and give a dict:
+    Its signatures take keyword arguments and return a dict:
 
       "serving_default": images, captions: string [b]  ->  images, token_ids, padding_mask
       "images": images: string [b]  ->  images
       "captions": captions: string [b]  ->  token_ids, padding_mask
 
-    Without `captions`, there is no signature "captions", and "serving_default" is "images". To load
-    it takes `tensorflow`, `tensorflow_text` and nothing else:
+    Without `captions`, there is no signature "captions", and "serving_default" is "images". Loading
+    needs only `tensorflow` and `tensorflow_text`:
 
         preprocessing = tf.saved_model.load(path).signatures["serving_default"]
         batch = preprocessing(images=tf.constant([jpeg]), captions=tf.constant(["A boat."]))
 
-    Warns where ftfy repaired the captions of training: what is written does not repair any.
+    Warns if ftfy repaired the captions of training: the SavedModel does not repair captions.
 
     Args:
       path: The folder to write.
-      images: What to do to images.
-      captions: What to do to captions; None where the task has no text.
-      overwrite: Whether to replace a SavedModel that is there.
+      images: Converts images.
+      captions: Converts captions; None if the task has no text.
+      overwrite: Whether to replace an existing SavedModel.
 
     Raises:
-      FileExistsError: There is something at `path`, and `overwrite` is not set; or it is no
-        SavedModel.
+      FileExistsError: `path` exists, and `overwrite` is not set or it is not a SavedModel.
     """
     target = pathlib.Path(os.path.realpath(path))
     sweep(target.parent)
@@ -240,13 +240,15 @@ def _require_free(target: pathlib.Path, overwrite: bool) -> None:
     if not (target.exists() or target.is_symlink()):
         return
     if not overwrite:
-        raise FileExistsError(f"{target}: is there already; overwrite=True replaces a SavedModel.")
+        raise FileExistsError(f"{target}: exists already; overwrite=True replaces a SavedModel.")
     if not (target / "saved_model.pb").exists():
-        raise FileExistsError(f"{target}: is no SavedModel, and is not replaced; remove it first.")
+        raise FileExistsError(
+            f"{target}: is not a SavedModel, so it is not replaced; remove it first."
+        )
 
 
 def _decode_ratio(example: Example, size: tuple[int, int]) -> Any:
-    """What `shapes.decode_ratios` gives, of one image: int8 []."""
+    """The same as `size_buckets.decode_ratios`, in the graph and for one image: int8 []."""
     upright = tf.cast(example["upright"], tf.float64)
     ratio = tf.constant(1, tf.int8)
     for larger in (2, 4, 8):
@@ -257,10 +259,10 @@ def _decode_ratio(example: Example, size: tuple[int, int]) -> Any:
 
 
 def _listed(problems: Any) -> Any:
-    """One text of the problems of a batch, string [b] -> string []; "" if there is none."""
+    """Joins the problems of a batch into one text, string [b] -> string []; "" without problems."""
     places = tf.where(problems != "")[:, 0]
     lines = tf.strings.join(
         ["images[", tf.strings.as_string(places), "]: ", tf.gather(problems, places)]
     )
-    more = tf.where(tf.size(lines) > _NAMED, " ...", "")
-    return tf.strings.reduce_join(lines[:_NAMED], separator="; ") + more
+    more = tf.where(tf.size(lines) > _SHOWN, " ...", "")
+    return tf.strings.reduce_join(lines[:_SHOWN], separator="; ") + more

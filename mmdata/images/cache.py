@@ -1,4 +1,4 @@
-"""Images that were decoded and resized once, and are kept on disk: filled first, then read."""
+"""The cache: decodes and resizes images once, saves them on disk, and reads them from there."""
 
 import dataclasses
 import pathlib
@@ -15,7 +15,7 @@ from mmdata.files.headers import Format
 from mmdata.files.scan import Scan
 from mmdata.files.scan_cache import hashes
 from mmdata.images.checksums import Checksums
-from mmdata.images.corrupt import named
+from mmdata.images.corrupt import report_corrupt
 from mmdata.images.decoders import decoders_fingerprint
 from mmdata.images.decoding import Decoding
 from mmdata.images.sources import Source
@@ -31,15 +31,15 @@ Ints = NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Cached(Source):
-    """Takes the images of a batch out of stores, in one call.
+    """Reads the images of a batch from stores, in one call.
 
     row: int64 [b]  ->  image: [b, ...], all of one shape, 0 where not valid; valid: bool [b]
 
     Attributes:
-      stores: A store a shape.
-      store_of: int16 [rows], which of them holds each row.
-      slot_of: int64 [rows], where; -1 where there is none.
-      checksums: int64 [rows], of the files that the images were made of; 0 where not known.
+      stores: One store per image shape.
+      store_of: int16 [rows], the store of each row.
+      slot_of: int64 [rows], the slot of each row in its store; -1 if it has no image.
+      checksums: int64 [rows], checksums of the files that the images were made from; 0 if unknown.
     """
 
     stores: tuple[Store, ...]
@@ -49,14 +49,14 @@ class Cached(Source):
 
     @property
     def complete(self) -> bool:
-        """Whether the image of each row is there."""
+        """Whether each row has an image."""
         return bool((self.slot_of >= 0).all())
 
     def __call__(self, example: Example) -> Example:
         row, dtype = example["row"], tf.as_dtype(self.stores[0].dtype)
-        alive = weakref.proxy(self)  # TensorFlow never lets go of what it is given here
+        proxy = weakref.proxy(self)  # TensorFlow never frees what this function refers to
         image, valid = tf.numpy_function(
-            lambda rows: alive.read(rows), [row], [dtype, tf.bool], stateful=False
+            lambda rows: proxy.read(rows), [row], [dtype, tf.bool], stateful=False
         )
         sides = zip(*(store.shape for store in self.stores), strict=True)
         shape = [side[0] if len(set(side)) == 1 else None for side in sides]
@@ -65,24 +65,24 @@ class Cached(Source):
         return {**example, "image": image, "valid": valid}
 
     def examples(self, ds: Any) -> Any:
-        """From a dataset of batches of rows to one of single examples with their images."""
+        """A dataset of batches of rows -> a dataset of single examples with their images."""
         return ds.map(self, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
 
     def images(self, rows: Ints) -> Any:
-        """A dataset of the images of rows, all of one store; see `Decoding.images`."""
+        """A dataset of the images of rows, all from one store; see `Decoding.images`."""
         ds = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self.slot_of[rows] >= 0))
         rows = tf.constant(rows)
         return ds.batch(_BATCH).map(
             lambda place: (place, self({"row": tf.gather(rows, place)})["image"])
         )
 
-    def judged(self, pairs: Pairs, scan: Scan) -> tuple[Scan, Pairs]:
-        """The scan with checksums, and the pairs, whose report says why images are not there."""
+    def report_missing(self, pairs: Pairs, scan: Scan) -> tuple[Scan, Pairs]:
+        """The scan with checksums, and the pairs with a report why images are missing here."""
         scan = dataclasses.replace(scan, checksums=self.checksums)
         pairs = dataclasses.replace(pairs, scan=scan)
         failed = np.flatnonzero((self.slot_of < 0) & (scan.formats != Format.UNKNOWN)).tolist()
         if failed:
-            pairs = named(pairs, scan, failed, "changed while it was read: build again")
+            pairs = report_corrupt(pairs, scan, failed, "changed while it was read: build again")
         return pairs.scanned()
 
     def read(self, rows: Ints) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -104,27 +104,25 @@ def fill(
     decoding: Decoding,
     sizes: NDArray[np.int32] | None,
 ) -> Cached:
-    """Decodes the images that are not kept yet, with a progress bar, and opens all.
+    """Decodes the images that are not in the cache yet, with a progress bar, and opens all.
 
     Args:
-      folder: Where they are kept.
+      folder: The folder of the cache.
       pairs: The images.
       scan: Their scan.
-      look_up: Finds what `decoding` needs of a row.
-      decoding: Makes images of files.
-      sizes: int32 [rows, 2], (height, width) of each; None where `decoding` knows the one of all.
+      look_up: Finds the inputs of `decoding` for a row.
+      decoding: Files -> images.
+      sizes: int32 [rows, 2], (height, width) of each row; None if `decoding` has one size for all.
 
     Returns:
-      The images, but those that cannot be decoded, or changed while they were: their slot is -1.
+      The images. An image that cannot be decoded, or whose file changed meanwhile, has slot -1.
 
     Raises:
-      ValueError: The folder is that of the images.
-      OSError: The disk is full, or cannot be written to.
+      ValueError: The folder is the folder of the images.
+      OSError: The disk is full, or the folder cannot be written to.
     """
     if folder.resolve() == pathlib.Path(pairs.root).resolve():
-        raise ValueError(
-            f"cache=... must be another folder than that of the images; got {str(folder)!r}."
-        )
+        raise ValueError(f"cache=... must not be the folder of the images; got {str(folder)!r}.")
     store_of, slot_of = np.zeros(len(pairs), np.int16), np.full(len(pairs), -1)
     shapes: list[Any] = [decoding.size]
     if sizes is not None:
@@ -143,14 +141,14 @@ def fill(
             for done, image in images.as_numpy_iterator():
                 yield places[done], image
 
-        kept = Store(
+        store = Store(
             folder,
             settings=pixels_key(sized),
             shape=(height, width, 3),
             dtype=np.dtype(np.uint8),
         )
-        slot_of[rows] = fill_rows(kept, rows, compute, checksums, what="decoding images")
-        stores.append(kept)
+        slot_of[rows] = fill_rows(store, rows, compute, checksums, what="decoding images")
+        stores.append(store)
     checksums.remember()
     return Cached(
         stores=tuple(stores), store_of=store_of, slot_of=slot_of, checksums=checksums.known
@@ -160,13 +158,13 @@ def fill(
 def fill_rows(
     store: Store, rows: Ints, compute: Compute, checksums: Checksums, *, what: str
 ) -> Ints:
-    """Fills a store with what is made of the images of some rows, see `Store.fill`.
+    """Fills a store with the results of `compute` for some rows, see `Store.fill`.
 
-    The key of a row is the name and the content key of its file, in one number: other files may
-    begin and end alike.
+    The key of a row combines the name and the content key of its file in one number, since two
+    files may begin and end with the same bytes.
 
     Returns:
-      int64 [k], the slots of the rows; -1 where there is none.
+      int64 [k], the slots of the rows; -1 for a row without a result.
     """
     pairs, scan = checksums.pairs, checksums.scan
     names = hashes(pairs.images[row] for row in rows.tolist()).view(np.int64)
@@ -177,7 +175,7 @@ def fill_rows(
 
 
 def pixels_key(decoding: Decoding) -> dict[str, Any]:
-    """All that pixels depend on, beside their files, as plain data."""
+    """Everything besides the files that pixels depend on, as plain data."""
     return {
         **decoding.to_dict(),
         "version": PIXELS_VERSION,

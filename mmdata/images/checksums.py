@@ -1,4 +1,4 @@
-"""Checksums of whole image files: read once, kept with the scan, and never of other bytes."""
+"""Checksums of whole image files: read once, saved with the scan, valid for the scanned bytes."""
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +16,17 @@ Ints = NDArray[np.int64]
 
 
 class Checksums:
-    """Gives the checksums of files by row, and reads those files whose checksum is not known.
+    """Returns checksums of files by row; reads the files whose checksum is not known.
 
     A checksum is a 64-bit blake2b of a file's length and all its bytes. It costs a fifteenth of
     decoding the same JPEG.
 
     Args:
       pairs: The images.
-      scan: What was seen of their files.
+      scan: Their scan.
 
     Attributes:
-      known: int64 [rows], the checksums that are known so far; 0 elsewhere.
+      known: int64 [rows], the checksums that are known so far; 0 if unknown.
     """
 
     def __init__(self, pairs: Pairs, scan: Scan) -> None:
@@ -35,12 +35,12 @@ class Checksums:
         self.known = scan.checksums.copy()
 
     def __call__(self, rows: Ints) -> Ints:
-        """The checksums of the files of rows; 0 where a file is not the one that was scanned.
+        """The checksums of the files of rows; 0 if a file changed since the scan.
 
         rows: int64 [k]  ->  int64 [k]
 
-        Files are looked at after they are read. So what was read of them since the scan, here or
-        elsewhere, was of the same bytes.
+        The status of a file is checked after it is read. So anything read from it between the scan
+        and this check, here or elsewhere, was the same bytes.
         """
         checksums = self.known[rows]
         unknown = np.flatnonzero(checksums == 0)
@@ -52,37 +52,37 @@ class Checksums:
         return checksums
 
     def note(self, rows: Ints, checksums: Ints) -> None:
-        """Keeps checksums of the files of rows, int64 [k], as they were scanned; 0 is unknown."""
+        """Stores checksums of the scanned files of rows, int64 [k]; 0 means unknown."""
         known = checksums != 0
         self.known[rows[known]] = checksums[known]
 
     def unchanged(self, rows: Ints) -> NDArray[np.bool_]:
-        """Whether the files of rows, int64 [k], are still those that were scanned, bool [k]."""
-        source = self._source()  # a new one: that of shards looks at each shard once
+        """Whether the files of rows, int64 [k], are unchanged since the scan, bool [k]."""
+        source = self._source()  # a new one, since a source of shards checks each shard once
         now = [_status(source, row) for row in rows.tolist()]
         statuses = np.array(now, np.int64).reshape(-1, len(Status._fields))
         return np.equal(stamps(statuses, self.scan.time), self.scan.stamps[rows])
 
     def remember(self) -> None:
-        """Keeps, for later scans of the same files, the checksums that these did not know."""
+        """Saves new checksums for later scans of the same files."""
         rows = np.flatnonzero((self.known != 0) & (self.scan.checksums == 0)).tolist()
         if not rows:
             return
         names = [self.pairs.images[row] for row in rows]
-        records = ScanCache(self.pairs.root)
-        kept = [
+        scan_cache = ScanCache(self.pairs.root)
+        cached = [
             (row, name, *before)
-            for row, name, before in zip(rows, names, records.find(names), strict=True)
+            for row, name, before in zip(rows, names, scan_cache.find(names), strict=True)
             if before is not None
         ]
-        if not kept:
+        if not cached:
             return
-        statuses = np.array([facts.status for _, _, facts, _ in kept], np.int64)
-        same = stamps(statuses, self.scan.time) == self.scan.stamps[[row for row, *_ in kept]]
-        records.keep(
+        statuses = np.array([info.status for _, _, info, _ in cached], np.int64)
+        same = stamps(statuses, self.scan.time) == self.scan.stamps[[row for row, *_ in cached]]
+        scan_cache.keep(
             {
-                name: (facts._replace(checksum=int(self.known[row])), why)
-                for (row, name, facts, why), is_same in zip(kept, same.tolist(), strict=True)
+                name: (info._replace(checksum=int(self.known[row])), why)
+                for (row, name, info, why), is_same in zip(cached, same.tolist(), strict=True)
                 if is_same
             }
         )
@@ -92,7 +92,7 @@ class Checksums:
 
 
 def _read(source: Source, row: int) -> int:
-    """The checksum of a file; 0 where it cannot be read."""
+    """The checksum of a file; 0 if it cannot be read."""
     try:
         return checksum(source, row, source.status(row).size)
     except (OSError, ValueError):
@@ -100,7 +100,7 @@ def _read(source: Source, row: int) -> int:
 
 
 def _status(source: Source, row: int) -> Status:
-    """The status of a file; where it is gone, one that no file has."""
+    """The status of a file; if it is gone, a status that no file has."""
     try:
         return source.status(row)
     except (OSError, ValueError):

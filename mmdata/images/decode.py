@@ -1,4 +1,4 @@
-"""Image files -> RGB pixels, by Pillow. Safe in threads."""
+"""Image files -> RGB pixels, by Pillow. Thread-safe."""
 
 import contextlib
 import io
@@ -33,12 +33,12 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Decodes the first frame of an image file: uint8 [h, w, 3], sRGB, upright.
 
-    Applies the colour profile and the EXIF orientation. Grey of 16 bits is scaled to 8, not
-    clipped. Does not read a JPEG or JPEG XL.
+    Applies the colour profile and the EXIF orientation. Scales 16-bit grey to 8 bits, instead of
+    clipping it. Does not read JPEG or JPEG XL.
 
     Args:
       content: The file, or its bytes.
-      background: RGB, 0-255; shows through transparent pixels.
+      background: RGB colour behind transparent pixels, 0-255.
 
     Raises:
       ValueError: The content cannot be decoded; the message says why.
@@ -55,10 +55,10 @@ def _decode(image: ImageFile, background: tuple[int, int, int]) -> Image.Image:
     width, height = size = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"{height} x {width} pixels, more than {MAX_PIXELS:,} in all")
-    turn, key = turn_of(image), _key(image)  # a PNG may bring other EXIF behind its pixels
+    turn, key = turn_of(image), _key(image)  # a PNG may have other EXIF after its pixels
     profile = image.info.get("icc_profile")
     image.load()
-    if image.size != size:  # as damaged HEIF may have it
+    if image.size != size:  # possible in damaged HEIF
         raise ValueError(f"{image.height} x {image.width} pixels, and its header says another size")
     colour, alpha = _split(image, key)
     picture = _to_srgb(colour, profile)
@@ -70,7 +70,7 @@ def _decode(image: ImageFile, background: tuple[int, int, int]) -> Image.Image:
 
 
 def _key(image: ImageFile) -> Any:
-    """The transparent colour as pixels have it; Pillow leaves some as they are stored in a PNG."""
+    """The transparent colour in the range of the pixels; Pillow leaves some as a PNG stores it."""
     key = image.info.get("transparency")
     if key is None or not isinstance(image, PngImageFile):
         return key
@@ -81,7 +81,7 @@ def _key(image: ImageFile) -> Any:
 
 
 def _split(image: ImageFile, key: Any) -> tuple[Image.Image, Image.Image | None]:
-    """Colour, of mode L, RGB, CMYK or LAB, and alpha, if there is any."""
+    """Colour, of mode L, RGB, CMYK or LAB; and alpha, or None."""
     if image.mode.startswith("I;16") or (image.mode == "I" and isinstance(image, PpmImageFile)):
         values = np.asarray(image).astype(np.uint32)
         alpha = None if key is None else np.where(values == key, 0, 255).astype(np.uint8)
@@ -100,7 +100,7 @@ def _split(image: ImageFile, key: Any) -> tuple[Image.Image, Image.Image | None]
 
 def _to_srgb(colour: Image.Image, profile: bytes | None) -> Image.Image:
     if profile:
-        # What is damaged, or made for other channels, is no profile of this image.
+        # Ignore a profile that is damaged or for other channels.
         with contextlib.suppress(ImageCms.PyCMSError, OSError):
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             srgb = ImageCms.createProfile("sRGB")

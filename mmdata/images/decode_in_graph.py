@@ -16,30 +16,30 @@ from mmdata.images import decode as pillow
 from mmdata.settings import as_dict
 from mmdata.stages.resize import WHITE, Rgb, require_color
 
-_PLUMBING = re.compile(r"{{.*?}} | ?\[Op:.*?\]| name: .*")
+_GRAPH_DETAILS = re.compile(r"{{.*?}} | ?\[Op:.*?\]| name: .*")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decode:
-    """Reads and decodes the image file at `path`, or in `content`, upright.
+    """Reads and decodes an image file, from `path` or `content`, and turns it upright.
 
-    path: string []; content: string [], the bytes of the file, "" or absent where they are to be
-    read from `path`; format, orientation: int8 []; ratio: int8 [], if `fast`
-      ->  image: uint8 [h, w, 3], RGB, 0-255; valid: bool []; `content` goes
+    path: string []; content: string [], the bytes of the file; if "" or absent, `path` is read;
+    format, orientation: int8 []; ratio: int8 [], if `fast`
+      ->  image: uint8 [h, w, 3], RGB, 0-255; valid: bool []; removes `content`
 
     A file that cannot be read or decoded, or whose format is UNKNOWN or PILLOW, gives one black
-    pixel and `valid` False, but see `strict`. Takes format and orientation from a scan; does not
-    look for them. First frame of a GIF; 16 bits are scaled to 8. Applies no colour profile.
+    pixel and `valid` False, but see `strict`. Format and orientation come from a scan and are not
+    checked. Decodes the first frame of a GIF; scales 16 bits to 8. Applies no colour profile.
 
     Attributes:
-      background: RGB behind transparent pixels, 0-255.
+      background: RGB colour behind transparent pixels, 0-255.
       fast: Decodes a JPEG at 1/`ratio` (1, 2, 4 or 8) of its height and width.
-      plain: Promises that each file is a JPEG of orientation 1, or UNKNOWN, which saves branches in
-        the graph.
-      strict: Fails where a file cannot be read or decoded: being ready for it costs a tenth more.
+      plain: Promises that each file is a JPEG of orientation 1, or UNKNOWN; makes the graph
+        smaller.
+      strict: Raises if a file cannot be read or decoded; catching the error costs a tenth more.
 
     Raises:
-      ValueError: `background` is no colour.
+      ValueError: `background` is not a colour.
       tf.errors.OpError: A file cannot be read or decoded, and `strict` is set.
 
     Source: JPEG equals Pillow bit for bit, by libjpeg's accurate integer DCT; every other format
@@ -60,7 +60,7 @@ class Decode:
         kind, orientation = example["format"], example["orientation"]
         keys = ("path", "content", "ratio") if self.fast else ("path", "content")
         file = {key: example[key] for key in keys if key in example}
-        run = _insist if self.strict else _attempt
+        run = _decode_or_raise if self.strict else _decode_or_blank
         image, valid = tf.cond(
             tf.equal(kind, int(Format.JPEG)) & (self.plain or tf.equal(orientation, 1)),
             lambda: run(_decode_jpeg, file),
@@ -74,7 +74,7 @@ class Decode:
 
 
 def why_corrupt(content: bytes, kind: Format) -> str | None:
-    """Decodes the bytes of an image file eagerly: what speaks against them, or None."""
+    """Decodes the bytes of an image file eagerly; returns why this fails, or None."""
     try:
         if kind == Format.PILLOW:
             pillow.decode(content)
@@ -85,20 +85,20 @@ def why_corrupt(content: bytes, kind: Format) -> str | None:
     except tf.errors.OpError as err:
         if _is_cut(content):
             return f"premature end of data after {len(content):,} bytes"
-        return _PLUMBING.sub("", str(err.message))
+        return _GRAPH_DETAILS.sub("", str(err.message))
     except ValueError as err:
         return str(err)
     return None
 
 
 def _is_cut(content: bytes) -> bool:
-    """Whether an image ends before its end, as its container or Pillow says."""
+    """Whether the file is truncated, according to its container or to Pillow."""
     if content.startswith(b"RIFF"):
         return len(content) < 8 + int.from_bytes(content[4:8], "little")
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
-    except Exception as err:  # whatever plugins the user has registered may raise
+    except Exception as err:  # plugins that a user registers may raise anything
         return "truncated" in str(err)
     return False
 
@@ -128,17 +128,17 @@ _DECODERS: dict[Format, Callable[[Any], Any]] = {
 _Run = Callable[[Callable[[Example], Any], Example], tuple[Any, Any]]
 
 
-def _insist(decode: Callable[[Example], Any], file: Example) -> tuple[Any, Any]:
-    """An image and True; or an error."""
+def _decode_or_raise(decode: Callable[[Example], Any], file: Example) -> tuple[Any, Any]:
+    """Returns an image and True; raises if reading or `decode` fails."""
     return decode({**file, "content": _content(file)}), tf.constant(True)
 
 
-def _attempt(decode: Callable[[Example], Any], file: Example) -> tuple[Any, Any]:
-    """An image and True; or, where reading or `decode` fails, a black pixel and False.
+def _decode_or_blank(decode: Callable[[Example], Any], file: Example) -> tuple[Any, Any]:
+    """Returns an image and True; if reading or `decode` fails, a black pixel and False.
 
-    A graph cannot catch an error, but a dataset can pass over the elements that raise one.
+    A graph cannot catch an error, but a dataset can skip the elements that raise one.
     """
-    decoded = tf.data.Dataset.from_tensors(file).map(lambda file: _insist(decode, file))
+    decoded = tf.data.Dataset.from_tensors(file).map(lambda file: _decode_or_raise(decode, file))
     blank = tf.data.Dataset.from_tensors(_black())
     image, valid = decoded.ignore_errors().concatenate(blank).take(1).get_single_element()
     return image, valid
@@ -157,7 +157,7 @@ def _black() -> tuple[Any, Any]:
     return tf.zeros([1, 1, 3], tf.uint8), tf.constant(False)
 
 
-# Inlined, this branch would cost even where it is not taken: a graph visits each of its nodes.
+# If inlined, this branch would cost even if it is not taken: a graph visits each of its nodes.
 @functools.partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
 def _decode_and_turn(run: _Run, file: Example, kind: Any, orientation: Any, background: Rgb) -> Any:
     def running(decode: Callable[[Any], Any]) -> Callable[[], Any]:
@@ -170,7 +170,7 @@ def _decode_and_turn(run: _Run, file: Example, kind: Any, orientation: Any, back
 
 
 def _on_background(image: Any, background: Rgb) -> Any:
-    """Gives 1 to 4 channels their 3: uint8 [h, w, c] -> uint8 [h, w, 3]."""
+    """Converts 1 to 4 channels to RGB: uint8 [h, w, c] -> uint8 [h, w, 3]."""
     if image.shape[-1] == 3:
         return image
     behind = tf.constant(background, tf.float32)

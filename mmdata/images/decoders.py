@@ -1,4 +1,4 @@
-"""What the installed decoders make of a few fixed images: a key for all that depends on pixels."""
+"""A fingerprint of the installed decoders: a key for everything that depends on pixels."""
 
 import functools
 import hashlib
@@ -20,10 +20,10 @@ _SIZE = (17, 23)
 
 @functools.cache
 def decoders_fingerprint() -> str:
-    """32 hex digits that differ where installed libraries decode or resize to other pixels.
+    """32 hex digits that differ if the installed libraries decode or resize to other pixels.
 
-    Of one image of each format: two versions of a library that decode them alike are one. A format
-    whose library is not installed, e.g. HEIC, does not count.
+    Decodes one image of each format. Two versions of a library that decode it to the same pixels
+    have the same fingerprint. Ignores a format whose library is not installed, e.g. HEIC.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(_PROBES.iterdir()):

@@ -1,4 +1,4 @@
-"""From files to images of their size: read, decode, resize."""
+"""Files -> images of the target size: reads, decodes, resizes."""
 
 import dataclasses
 import os
@@ -24,16 +24,16 @@ _BATCH = 64
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """Takes a dataset of batches of files apart, into one of images, in the same order.
+    """A dataset of batches of files -> a dataset of single images, in the same order.
 
-    row: int64 [b]; path: string [b]; and what its stages want, [b, ...]
+    row: int64 [b]; path: string [b]; and the inputs of its stages, [b, ...]
       ->  image: uint8 [H, W, 3]; valid: bool []; the rest [...]
 
     Attributes:
-      load: Reads what the graph cannot read; None where it can read all.
-      decode: Decodes.
-      resize: Makes one size of it.
-      crop: Cuts the middle out; None where `resize` makes the size that is wanted.
+      load: Reads files that the graph cannot read; None if it can read all.
+      decode: Decodes files.
+      resize: Resizes images.
+      crop: Crops the centre; None if `resize` gives the final size.
     """
 
     load: Load | None
@@ -45,12 +45,12 @@ class Decoding:
     def of(
         cls, pairs: Pairs, scan: Scan, config: Config, *, fast: bool, strict: bool
     ) -> "Decoding":
-        """What a config does with the images of pairs; see `Decode` for `fast` and `strict`."""
+        """Makes the stages of a config for the images of pairs; `fast`, `strict`: see `Decode`."""
         pixels = config.pixels
-        by_hand = pairs.blobs is not None or Format.PILLOW in scan.formats
+        needs_load = pairs.blobs is not None or Format.PILLOW in scan.formats
         cut = pixels.load_size is not None and not config.crops_at_random
         return cls(
-            load=Load(resize=pixels.resize, blobs=pairs.blobs) if by_hand else None,
+            load=Load(resize=pixels.resize, blobs=pairs.blobs) if needs_load else None,
             decode=Decode(background=pixels.background, fast=fast, plain=scan.plain, strict=strict),
             resize=pixels.resize,
             crop=CenterCrop(size=pixels.size) if cut else None,
@@ -59,24 +59,25 @@ class Decoding:
     def __call__(self, ds: Any) -> Any:
         if self.load is not None:  # one call a batch into Python
             ds = ds.map(self.load, num_parallel_calls=tf.data.AUTOTUNE)
-        ds = ds.unbatch()  # images are of many sizes until resized, so they go one by one
+        ds = ds.unbatch()  # until they are resized, images have different sizes
         stages = chain([self.decode, self.resize, self.crop])
         return ds.map(stages, num_parallel_calls=os.cpu_count())  # all cores, from the start
 
     @property
     def size(self) -> Size | None:
-        """(height, width) of what comes out; None where each example brings its own along."""
+        """(height, width) of the images; None if each example has its own size."""
         return self.resize.size if self.crop is None else self.crop.size
 
     def to(self, size: Size) -> "Decoding":
-        """What it does with files that are to have this size."""
+        """The same for another (height, width)."""
         resize = self.resize if self.crop else dataclasses.replace(self.resize, size=size)
         return dataclasses.replace(self, resize=resize)
 
     def images(self, rows: NDArray[np.int64], look_up: Lookup) -> Any:
-        """A dataset of the images of rows, some at a time, but for those that are corrupt.
+        """A dataset of batches of the images of rows, without corrupt images.
 
-        rows: int64 [n]  ->  place: int64 [b], ascending, in `rows`; image: uint8 [b, H, W, 3]
+        rows: int64 [n]  ->  place: int64 [b], indices into `rows`, ascending; image: uint8 [b, H,
+        W, 3]
         """
         strict = dataclasses.replace(self, decode=dataclasses.replace(self.decode, strict=True))
         ds = tf.data.Dataset.from_tensor_slices(rows).enumerate().batch(_BATCH)
@@ -86,6 +87,6 @@ class Decoding:
         return ds.batch(_BATCH).prefetch(tf.data.AUTOTUNE)
 
     def to_dict(self) -> dict[str, Any]:
-        """What is done to the pixels of a file, as plain data."""
+        """The stages that change pixels, as plain data."""
         decode = dataclasses.replace(self.decode, plain=False, strict=False)
         return {"decode": plain(decode), "resize": plain(self.resize), "crop": plain(self.crop)}

@@ -1,4 +1,4 @@
-"""Files that the graph cannot read: members of tar shards, and formats that only Pillow decodes."""
+"""Loads files that the graph cannot read: members of tar shards, and formats of Pillow only."""
 
 import dataclasses
 import io
@@ -28,14 +28,14 @@ class Load:
     row: int64 [b]; path: string [b]; format: int8 [b]; size: int32 [b, 2], if `resize` needs it
       ->  content: string [b]; format: int8 [b]
 
-    A member of a tar shard becomes its bytes. An image of format PILLOW becomes the bytes of a BMP
-    file, format BMP, already resized, so that a batch of large ones fits into memory; resizing it
-    again changes nothing. Where reading or Pillow fails, the format becomes UNKNOWN. The content of
-    all other files, and where the format is UNKNOWN, is "".
+    The content of a member of a tar shard is its bytes. The content of an image of format PILLOW is
+    a BMP file, and its format becomes BMP. It is already resized, so that a batch of large images
+    fits into memory; resizing it again changes nothing. If reading or Pillow fails, the format
+    becomes UNKNOWN. The content of all other files, and if the format is UNKNOWN, is "".
 
     Attributes:
-      resize: What the images that Pillow decodes go through.
-      blobs: Where each row lies in tar shards, if the images do.
+      resize: Resizes the images that Pillow decodes.
+      blobs: The position of each row in tar shards; None for files.
     """
 
     resize: Resize
@@ -45,9 +45,9 @@ class Load:
 
     def __call__(self, example: Example) -> Example:
         names = ["row", "path", "format", *(["size"] if self.resize.size is None else [])]
-        alive = weakref.proxy(self)  # TensorFlow never lets go of what it is given here
+        proxy = weakref.proxy(self)  # TensorFlow never frees what this function refers to
         content, kind = tf.numpy_function(
-            lambda *columns: alive._load(*columns),
+            lambda *columns: proxy._load(*columns),
             [example[name] for name in names],
             [tf.string, tf.int8],
             stateful=False,
@@ -71,7 +71,7 @@ class Load:
 
         def convert(place: int) -> bytes:
             size = {} if sizes is None else {"size": tf.constant(sizes[place])}
-            return self._converted(int(rows[place]), paths[place], size)
+            return self._bmp_file(int(rows[place]), paths[place], size)
 
         places = np.flatnonzero(by_pillow)
         if places.size:
@@ -80,8 +80,8 @@ class Load:
         formats[places] = np.where(contents[places] == b"", Format.UNKNOWN, Format.BMP)
         return contents, formats
 
-    def _converted(self, row: int, path: bytes, size: Example) -> bytes:
-        """A BMP file; "" where reading or decoding fails."""
+    def _bmp_file(self, row: int, path: bytes, size: Example) -> bytes:
+        """The resized image as a BMP file; "" if reading or decoding fails."""
         try:
             if self.blobs is None:
                 content = pathlib.Path(os.fsdecode(path)).read_bytes()
@@ -97,7 +97,7 @@ class Load:
 
 
 def _read_many(blobs: Blobs, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """The bytes of members, "" where one cannot be read."""
+    """The bytes of members; "" for a member that cannot be read."""
     try:
         return np.array([*blobs.read_many(rows), None], np.object_)[:-1]
     except OSError:

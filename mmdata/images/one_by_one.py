@@ -1,4 +1,4 @@
-"""What happens to one image at a time: a batch is taken apart, and put together again."""
+"""Stages that need single images: unbatches, decodes, augments, and batches again."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,26 +25,26 @@ def one_by_one(
 
     Args:
       steps: A dataset of steps, int64 [].
-      find: Stages from a step to a batch of rows with their captions.
-      decode: From a dataset of such batches to one of single examples with their images.
+      find: Stages: step -> batch of rows with their captions.
+      decode: A dataset of such batches -> a dataset of single examples with their images.
       augment: Stages on single examples.
-      size: Examples of a batch.
-      may_be_short: Whether batches inside an epoch may be short, as those of buckets.
-      strict: Finds the names of images that fail, where one of them stops all; None where corrupt
-        images keep their place. If given, a batch has one example more, see `Missed`.
+      size: Examples per batch.
+      may_be_short: Whether batches inside an epoch may be short, as with buckets.
+      strict: Finds the name of an image that fails, if one failure stops the run; None if corrupt
+        images keep their place. If given, a batch has one more example, see `Missed`.
 
     Returns:
       A dataset of batches.
     """
     fill = [
-        FillUp(size=size) if may_be_short else None,  # those behind short ones must not move up
-        FillUp() if strict else None,  # cannot fail, and shows whether all before it are there
+        FillUp(size=size) if may_be_short else None,  # later examples must not fill the gap
+        FillUp() if strict else None,  # this example cannot fail, so any gap is before it
     ]
     ds = steps.map(chain([*find, *fill]), num_parallel_calls=tf.data.AUTOTUNE)
     ds = decode(ds)
     if strict:
-        ds = ds.ignore_errors()  # `Missed` finds them, and knows their names
-    if augment:  # behind resizing, where pixels are few
+        ds = ds.ignore_errors()  # `Missed` finds the images that failed, and names them
+    if augment:  # after resizing, when pixels are few
         ds = ds.map(chain(augment), num_parallel_calls=tf.data.AUTOTUNE)
     ds = ds.batch(size + bool(strict))
     if strict:

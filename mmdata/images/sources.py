@@ -1,4 +1,4 @@
-"""What gives images by row: a cache; in the same way files, prepared shards or remote ones."""
+"""Sources of images by row: the cache; files, prepared or remote shards can follow."""
 
 from typing import Any, Protocol
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 class Source(Protocol):
-    """Images by row, decoded, resized and cropped; owns what happens to corrupt ones."""
+    """Images by row, decoded, resized and cropped; decides what happens to corrupt images."""
 
     @property
     def complete(self) -> bool:
@@ -17,5 +17,5 @@ class Source(Protocol):
         """The images of rows, int64 [b], all of one shape.
 
         Returns:
-          [b, ...], 0 where an image is corrupt; and bool [b], whether it is valid.
+          [b, ...], 0 where an image is corrupt; and bool [b], whether each image is valid.
         """

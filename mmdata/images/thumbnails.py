@@ -1,4 +1,4 @@
-"""Image files -> small pictures, to look at."""
+"""Image files -> thumbnails."""
 
 import base64
 import dataclasses
@@ -20,7 +20,7 @@ _JPEG = b"\xff\xd8"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Thumbnail:
-    """A picture as a page holds it.
+    """A picture for an HTML page.
 
     Attributes:
       source: A data URL.
@@ -33,7 +33,7 @@ class Thumbnail:
 
 
 def thumbnail(open_image: Callable[[], BinaryIO], side: int) -> Thumbnail | None:
-    """The image, upright, at most `side` pixels a side; None where it cannot be decoded."""
+    """The image, upright, at most `side` pixels high and wide; None if it cannot be decoded."""
     image = picture(open_image, 2 * side)
     if image is None:
         return None
@@ -42,11 +42,11 @@ def thumbnail(open_image: Callable[[], BinaryIO], side: int) -> Thumbnail | None
 
 
 def picture(open_image: Callable[[], BinaryIO], side: int) -> Image.Image | None:
-    """The image upright, RGB, on white; None where Pillow cannot decode it, as a JPEG XL.
+    """The image, upright, RGB, on white; None if Pillow cannot decode it, e.g. a JPEG XL.
 
     Args:
-      open_image: Opens its file, which is closed here.
-      side: A JPEG is decoded smaller, if its sides are then no less than this many pixels.
+      open_image: Opens the file; this function closes it.
+      side: A JPEG is decoded at a smaller size, if both sides still have this many pixels.
     """
     try:
         with open_image() as file:
@@ -64,7 +64,7 @@ def picture(open_image: Callable[[], BinaryIO], side: int) -> Image.Image | None
 
 
 def exact(pixels: NDArray[np.uint8]) -> Thumbnail:
-    """The pixels [h, w, 3] as they are."""
+    """The pixels [h, w, 3], unchanged (lossless)."""
     return _encoded(Image.fromarray(pixels), lossless=True)
 
 

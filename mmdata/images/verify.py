@@ -1,4 +1,4 @@
-"""`mmdata.verify`: decodes every image once, before a training depends on it."""
+"""`mmdata.verify`: decodes every image once, to find corrupt images before training."""
 
 import os
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.files.headers import Format
-from mmdata.images.corrupt import named
+from mmdata.images.corrupt import report_corrupt
 from mmdata.images.decode_in_graph import Decode
 from mmdata.images.load import Load
 from mmdata.pairs.pairs import Pairs
@@ -19,12 +19,11 @@ _BATCH = 64
 def verify(pairs: Pairs) -> Pairs:
     """Decodes every image, in parallel, with a progress bar after two seconds.
 
-    What cannot be decoded is kept beside the scan, so that `build` knows it, today and as long as
-    the file does not change.
+    The reasons are saved with the scan, so `build` knows them as long as the file does not change.
 
     Returns:
-      The same rows. Each corrupt image is a finding of the report with its reason, e.g. premature
-      end of data, not an image, too many pixels, zero bytes; `frame` has it in the column
+      The same rows. The report has a finding with the reason for each corrupt image, e.g. premature
+      end of data, not an image, too many pixels, zero bytes; `frame` has the reason in the column
       "problem".
     """
     if not isinstance(pairs, Pairs):
@@ -50,4 +49,4 @@ def verify(pairs: Pairs) -> Pairs:
     ds = ds.map(is_valid, num_parallel_calls=os.cpu_count())
     bar = progress(ds.as_numpy_iterator(), total=len(pairs), what="decoding images", unit="image")
     failed = [row for row, valid in enumerate(bar) if not valid and row not in scan.problems]
-    return named(pairs, scan, failed)
+    return report_corrupt(pairs, scan, failed)

@@ -1,1 +1,1 @@
-"""From a step to the rows of its batch."""
+"""Step -> the rows of its batch."""

@@ -1,4 +1,4 @@
-"""What an epoch takes: pairs, or images with some of their captions; an index each."""
+"""The index of an epoch: one index for each pair, or for each image with some of its captions."""
 
 import dataclasses
 
@@ -14,14 +14,14 @@ Ints = NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class EpochIndex:
-    """The indices of an epoch, and which captions each of them has.
+    """The indices of an epoch, and the captions of each index.
 
     Attributes:
       count: Number of indices.
       first: int64 [count + 1]; index i has the places `first[i]` to `first[i + 1]`, and a step
-        takes one of them, or all. None: index i has place i alone.
+        takes one of them, or all. None: index i has only place i.
       pairs: int64 [places], the pair at each place. None: place i is pair i.
-      has_text: Whether captions are read; else index i is row i.
+      has_text: Whether captions are read; if not, index i is row i.
     """
 
     count: int
@@ -31,12 +31,12 @@ class EpochIndex:
 
     @classmethod
     def of(cls, task: Task, pairs: Pairs, keys: Ints) -> "EpochIndex":
-        """What a task epoch_index.
+        """Makes the index of an epoch for a task.
 
         Args:
-          task: Which captions it takes, and whether copies of a file are one image.
-          pairs: Images, each with a caption at least, unless the task reads none.
-          keys: int64 [rows], equal for copies of a file, 0 where the file was not read.
+          task: Sets which captions are used, and whether copies of a file are one image.
+          pairs: Images, each with at least one caption, unless the task reads no captions.
+          keys: int64 [rows], equal for copies of a file, 0 if the file was not read.
         """
         if not task.has_text:
             return cls(count=len(pairs), has_text=False)
@@ -50,7 +50,7 @@ class EpochIndex:
         return cls(count=len(first) - 1, first=first, pairs=of_place)
 
     def captions(self, task: Task, pairs: Pairs) -> Strings:
-        """Each text that an example may have: one per index, where it is always the same."""
+        """All texts that examples may have; one per index, if the text is always the same."""
         if task.captions == "join" and self.first is not None:
             texts = pairs.captions if self.pairs is None else pairs.captions.take(self.pairs)
             ends = zip(self.first, self.first[1:], strict=False)
@@ -60,7 +60,7 @@ class EpochIndex:
         return pairs.captions
 
     def rows(self, pairs: Pairs) -> Ints:
-        """The row of each index, int64 [count]: of its first caption, where it has several."""
+        """The row of each index, int64 [count]; that of its first caption, if it has several."""
         if not self.has_text:
             return np.arange(self.count)
         places = np.arange(self.count) if self.first is None else self.first[:-1]
@@ -69,7 +69,7 @@ class EpochIndex:
 
 
 def _by_file(pairs: Pairs, keys: Ints) -> tuple[Ints, Ints | None]:
-    """Where the captions of each file begin, and the pairs in that order; copies are one file."""
+    """The offset of each file's captions, and the pairs in that order; copies are one file."""
     rows = np.arange(len(keys))
     _, leaders, number = np.unique(keys, return_index=True, return_inverse=True)
     leader = np.where(keys == 0, rows, leaders[number])
@@ -81,7 +81,7 @@ def _by_file(pairs: Pairs, keys: Ints) -> tuple[Ints, Ints | None]:
 
 
 def _longest(pairs: Pairs, first: Ints, of_place: Ints | None) -> Ints:
-    """The place of the longest caption of each index; among equals, the first."""
+    """The place of the longest caption of each index; the first of equally long ones."""
     lengths = np.diff(pairs.captions.offsets)
     if of_place is not None:
         lengths = lengths[of_place]

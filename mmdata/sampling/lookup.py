@@ -1,4 +1,4 @@
-"""Step -> what is known of the examples before a file is opened."""
+"""Step -> everything about its examples that is known before a file is opened."""
 
 import os
 from collections.abc import Mapping
@@ -18,31 +18,30 @@ from mmdata.seeding import random_numbers
 from mmdata.tasks import Task
 
 LIST_SEPARATOR = b"\xff"
-"""Between the captions of one image, where a task takes a list of them: never in UTF-8."""
+"""Separates the captions of one image, if a task takes a list of them: never part of UTF-8."""
 
 _LONGEST = 2**31 - 1
 
 
 class Lookup:
-    """Looks up the examples of a step inside the graph: pairs, or images with their captions.
+    """Looks up the examples of a step, in the graph: pairs, or images with their captions.
 
     step: int64 []  ->  step, epoch, index, row, image_id: int64 [b]; format, orientation: int8 [b];
     path: string [b]; caption: string [b], if the task has text; and each of `by_row` and `by_index`
     [b, ...]
 
-    Keeps paths and captions as the two buffers that `Pairs` has them in. Of index i, which has n
-    captions, epoch e takes caption (i + e) % n for "cycle", and one that is a function of (seed, e,
-    i) for "random".
+    Stores paths and captions as the two buffers of `Pairs`. For index i with n captions, epoch e
+    takes caption (i + e) % n for "cycle"; for "random", the caption is a function of (seed, e, i).
 
     Args:
       pairs, scan: The images and captions.
-      epoch_index: What an index is.
-      order: What indices a step has.
-      task: Which captions it takes.
+      epoch_index: Index -> row and captions.
+      order: Step -> indices.
+      task: Sets which captions are used.
       by_row: More columns, [rows, ...].
       by_index: More columns, [indices, ...].
-      by_group: All indices, one bucket or block behind another, if `order` has any.
-      same: Whether each epoch takes the captions that the first one takes.
+      by_group: All indices, sorted by bucket or block, if `order` has any.
+      same: Whether every epoch takes the same captions as the first one.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class Lookup:
         }
 
     def of_rows(self, row: Any) -> Example:
-        """What is known of the images of some rows: row, path and `by_row`, [b, ...]."""
+        """The columns of the images of some rows: row, path and `by_row`, [b, ...]."""
         return {
             "row": row,
             "path": self._root + _texts(self._images, row),
@@ -105,12 +104,12 @@ class Lookup:
             return {"row": index}
         if self._choice in ("join", "list"):
             return self._joined(index, b" " if self._choice == "join" else LIST_SEPARATOR)
-        place = index if self._first is None else self._turn(index, epoch)
+        place = index if self._first is None else self._place_of_epoch(index, epoch)
         pair = self._pair(place)
         return {"row": self._row(pair), "caption": _texts(self._captions, pair)}
 
-    def _turn(self, index: Any, epoch: Any) -> Any:
-        """The place of each index whose turn it is."""
+    def _place_of_epoch(self, index: Any, epoch: Any) -> Any:
+        """The place that each index takes in an epoch."""
         begin, end = self._places(index)
         if self._choice == "random":
             number = random_numbers(index, self._order.seed, epoch)
@@ -122,11 +121,11 @@ class Lookup:
         begin, end = self._places(index)
         pairs = tf.ragged.map_flat_values(self._pair, tf.ragged.range(begin, end))
 
-        def behind_separator(pair: Any) -> Any:
+        def add_separator(pair: Any) -> Any:
             return separator + _texts(self._captions, pair)
 
-        # reduce_join(separator=...) puts none behind empty texts.
-        joined = tf.strings.reduce_join(tf.ragged.map_flat_values(behind_separator, pairs), axis=-1)
+        # reduce_join(separator=...) omits the separator after empty texts.
+        joined = tf.strings.reduce_join(tf.ragged.map_flat_values(add_separator, pairs), axis=-1)
         caption = tf.strings.substr(joined, len(separator), _LONGEST)
         return {"row": self._row(self._pair(begin)), "caption": caption}
 

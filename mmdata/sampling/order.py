@@ -1,6 +1,6 @@
 """The order of an epoch: step -> indices of its batch. A pure function of integers; no buffer.
 
-A step counts batches from the beginning of training, so epoch = step // steps_per_epoch.
+A step counts batches from the start of training, so epoch = step // steps_per_epoch.
 """
 
 import dataclasses
@@ -19,31 +19,31 @@ _ROUNDS = 8
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Order:
-    """Which indices out of `range(count)` each step takes. Every epoch takes each of them once.
+    """The indices out of `range(count)` that each step takes. An epoch takes each index once.
 
-    The last batch of an epoch, or of each bucket, is short where `batch_size` does not divide its
-    indices. Unless `remainder` keeps that batch, an epoch does not take each index just once.
+    The last batch of an epoch, or of each bucket, is short if `batch_size` does not divide the
+    number of indices. With `remainder` "drop" or "wrap", an epoch misses or repeats some indices.
 
     Attributes:
       count: Number of indices, >= 1.
-      batch_size: Indices a step, over all shards together, >= 1.
-      shuffle: Whether each epoch has a permutation of its own; False counts up.
+      batch_size: Indices per step, over all shards, >= 1.
+      shuffle: Whether each epoch has another permutation; False takes indices in ascending order.
       seed: The permutations are a function of (seed, epoch).
       shard: (k, w): this worker takes slice k of the w equal slices of each batch.
-      buckets: Numbers of indices, `count` in all, that go together: no batch mixes the first
-        `buckets[0]` with the next `buckets[1]`, and so on. Empty is one bucket.
-      remainder: "keep" takes a short batch as it is. "drop" leaves it out: other indices each
-        epoch, if shuffled. "wrap" fills it up with those of its bucket that come first in the same
-        epoch.
-      blocks: Numbers of indices, `count` in all, that lie together on disk, each >= 1. If shuffled,
-        an epoch takes the blocks in an order of its own, `window` of them at a time, and permutes
-        the indices of these. Empty permutes all. A step costs 0.2 ms with 10,000 blocks, 1.3 ms
-        with 100,000.
+      buckets: The number of indices of each bucket, `count` in total: no batch mixes the first
+        `buckets[0]` indices with the next `buckets[1]`, and so on. Empty means one bucket.
+      remainder: "keep" keeps a short batch. "drop" leaves it out: other indices each epoch, if
+        shuffled. "wrap" fills it with the first indices of its bucket in the same epoch.
+      blocks: The number of indices of each block, `count` in total, each >= 1; a block is stored
+        together on disk. If shuffled, each epoch takes the blocks in another order, `window` blocks
+        at a time, and permutes the indices of these. Empty permutes all indices. A step costs
+        0.2 ms with 10,000 blocks, 1.3 ms with 100,000.
       window: Number of blocks that are permuted together, >= 1.
 
     Raises:
-      ValueError: A field is out of range; two exclude each other; `batch_size`, or a last batch,
-        cannot be shared; "drop" leaves no batch; "wrap" would take an index twice in one batch.
+      ValueError: A field is out of range; two fields exclude each other; `batch_size`, or a last
+        batch, cannot be divided among the shards; "drop" leaves no batch; "wrap" would take an
+        index twice in one batch.
     """
 
     count: int
@@ -106,7 +106,7 @@ class Order:
                 raise ValueError(
                     f"the last batch of {rest} cannot be shared by {workers} shards; choose "
                     f"another batch_size than {self.batch_size!r} for {size:,} indices{of_one}, or "
-                    "shard=(0, 1), as for a small split that is measured."
+                    "shard=(0, 1), e.g. for a small split for evaluation."
                 )
             if self.remainder == "wrap" and size < self.batch_size:
                 raise ValueError(
@@ -126,12 +126,12 @@ class Order:
 
     @property
     def full(self) -> bool:
-        """Whether batches are of one, static size: not for "keep", even where none is short."""
+        """Whether batches have one static size; False for "keep", even if no batch is short."""
         return self.remainder != "keep"
 
     @without_autograph
     def epoch(self, step: Any) -> Any:
-        """The epoch that a step (int64 []) falls into, int64 []."""
+        """The epoch of a step (int64 []), int64 []."""
         return step // self.steps_per_epoch
 
     @without_autograph
@@ -160,13 +160,15 @@ class Order:
         return [(size + short) // self.batch_size for size in self._sizes]
 
     def _places(self, batch: Any, count: Any) -> Any:
-        """Where a batch out of `count` indices lies, as far as it is this shard's."""
+        """The places of a batch in `range(count)` that belong to this shard."""
         worker, workers = self.shard
         begin, size = batch * self.batch_size, self.batch_size
         if not self.full:
             size = tf.minimum(begin + size, count) - begin
-        ours = tf.range(size * worker // workers, size * (worker + 1) // workers, dtype=tf.int64)
-        return (begin + ours) % count
+        in_slice = tf.range(
+            size * worker // workers, size * (worker + 1) // workers, dtype=tf.int64
+        )
+        return (begin + in_slice) % count
 
     def _permuted(self, places: Any, epoch: Any, count: Any) -> Any:
         if not self.shuffle:
@@ -177,7 +179,7 @@ class Order:
     def _permuted_in_windows(self, places: Any, epoch: Any) -> Any:
         keys = tf.random.experimental.stateless_split([self.seed, epoch], 2)
         sizes = np.array(self.blocks, np.int64)
-        # Not RandomIndexShuffle: all blocks are wanted, and this is up to ten times as fast.
+        # Not RandomIndexShuffle: all blocks are needed, and this is up to ten times as fast.
         blocks = tf.random.experimental.stateless_shuffle(tf.range(len(sizes)), keys[0])
         begins = tf.cumsum(tf.gather(sizes, blocks), exclusive=True)
 

@@ -1,4 +1,4 @@
-"""Which size each image becomes, chosen from its header alone."""
+"""Chooses the size of each image from its header, without decoding it."""
 
 import dataclasses
 
@@ -10,20 +10,20 @@ from mmdata.files.scan import Scan
 from mmdata.stages.resize import Size, require_size
 
 ENOUGH = 1.5
-"""How many times the size asked for a smaller decoding must have; see `decode_ratios`."""
+"""A JPEG decoded at a smaller size has at least this many times the target size."""
 
 
 def aspect_buckets(size: Size, *, step: int = 32, max_aspect: float = 2.0) -> tuple[Size, ...]:
-    """Sizes of many aspect ratios and of about as many pixels, for `Pixels(buckets=)`.
+    """Sizes of many aspect ratios with about the same number of pixels, for `Pixels(buckets=)`.
 
-    For each multiple of `step`, as the shorter side, the longest other side that keeps the number
-    of pixels at or below that of `size`; both ways round.
+    For each multiple of `step` as the shorter side, takes the longest other side that keeps the
+    number of pixels at or below that of `size`; both in landscape and in portrait.
 
         >>> aspect_buckets((256, 256), step=64)
         ((192, 320), (256, 256), (320, 192))
 
     Args:
-      size: (height, width) in pixels whose product no bucket exceeds.
+      size: (height, width) in pixels; no bucket has more pixels than this.
       step: Every side is a multiple of this many pixels.
       max_aspect: The longer side is at most this many times the shorter one, >= 1.
 
@@ -53,16 +53,16 @@ def aspect_buckets(size: Size, *, step: int = 32, max_aspect: float = 2.0) -> tu
 
 
 def upright_sizes(scan: Scan) -> NDArray[np.int32]:
-    """Height and width of each image as it is seen, int32 [n, 2]; 0 where they are not known."""
+    """Height and width of each image after EXIF rotation, int32 [n, 2]; 0 if unknown."""
     stored = np.stack([scan.heights, scan.widths], 1)
-    lies = scan.orientations >= 5
-    return np.where(lies[:, np.newaxis], stored[:, ::-1], stored)
+    is_rotated = scan.orientations >= 5
+    return np.where(is_rotated[:, np.newaxis], stored[:, ::-1], stored)
 
 
 def nearest_sizes(scan: Scan, sizes: tuple[Size, ...]) -> NDArray[np.int64]:
-    """Which of `sizes` has the aspect ratio nearest to that of each image, int64 [rows].
+    """For each image, which of `sizes` has the nearest aspect ratio, int64 [rows].
 
-    Images whose size is not known, since they cannot be decoded, count as square.
+    An image of unknown size, which cannot be decoded, counts as square.
     """
     height, width = np.maximum(upright_sizes(scan), 1).T
     aspects = np.log([size[0] / size[1] for size in sizes])
@@ -74,11 +74,11 @@ def nearest_sizes(scan: Scan, sizes: tuple[Size, ...]) -> NDArray[np.int64]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Groups:
-    """Indices put together by what they share.
+    """Indices, sorted by group.
 
     Attributes:
-      indices: int64 [indices], those of one group behind one another.
-      counts: How many indices each group has, in that order.
+      indices: int64 [indices], one group after another.
+      counts: Number of indices of each group, in that order.
     """
 
     indices: NDArray[np.int64]
@@ -86,18 +86,18 @@ class Groups:
 
     @classmethod
     def of(cls, numbers: NDArray[np.int64]) -> "Groups":
-        """Puts indices together whose numbers, int64 [indices], are equal."""
+        """Groups indices that have the same number, int64 [indices]."""
         _, counts = np.unique(numbers, return_counts=True)
         return cls(np.argsort(numbers, kind="stable"), tuple(counts.tolist()))
 
 
 def decode_ratios(scan: Scan, sizes: NDArray[np.integer]) -> NDArray[np.int8]:
-    """By what to divide the sides of each image in decoding, int8 [n]: 1, 2, 4 or 8.
+    """The divisor of each image's height and width in decoding, int8 [n]: 1, 2, 4 or 8.
 
     Args:
-      scan: The images, n of them.
-      sizes: [n, 2], or [1, 2] for all: what they are resized to, (height, width); decoded, an image
-        has at least 1.5 times that.
+      scan: The n images.
+      sizes: [n, 2], or [1, 2] for all: target (height, width); a decoded image is at least 1.5
+        times as large on both sides.
     """
     ratios = np.ones(len(scan.keys), np.int8)
     upright = upright_sizes(scan)

@@ -1,4 +1,4 @@
-"""Tasks: a batch as `fit` wants it."""
+"""Tasks: they turn a batch into the form that `fit` takes."""
 
 from mmdata.tasks.captioned import Captioned
 from mmdata.tasks.captioning import Captioning, Prefix
@@ -13,7 +13,7 @@ TASKS: dict[str, Task] = {
     "references": References(),
     "text_to_image": TextToImage(),
 }
-"""The tasks that have a name."""
+"""The tasks that `build(task=)` takes by name."""
 
 __all__ = [
     "TASKS",

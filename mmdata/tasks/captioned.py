@@ -1,4 +1,4 @@
-"""Which captions a task takes, and in what words."""
+"""The common part of tasks with captions: which captions are used, and how they change."""
 
 import dataclasses
 from typing import Literal, get_args
@@ -20,22 +20,21 @@ _FIXED = ("all", "first", "longest", "join")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Captioned(Task):
-    """What tasks with one caption an example have in common.
+    """The common part of tasks that have one caption per example.
 
     Attributes:
-      captions: Which captions of an image an epoch takes. "all": each of them, so the image as
-        often. Or the image once, with one of them: "random", a function of (seed, epoch, image);
-        "cycle", the next one each epoch; "first"; "longest", in bytes; "join", all as one text,
-        with spaces between. "random" and "cycle" take the same ones each epoch in "validation" and
-        "test".
-      template: What a caption is put into, e.g. "a photo of {caption}".
-      dropout: Share of examples whose caption, template and all, becomes empty, 0 to below 1:
-        another share each epoch, as classifier-free guidance wants. Never in "validation" and
-        "test".
-      shuffle_tags: Whether captions are tags between commas, which each epoch orders anew. Never in
+      captions: Which captions of an image an epoch uses. "all": each caption, so the image appears
+        once per caption. The others use the image once: "random", with a caption that is a function
+        of (seed, epoch, image); "cycle", with the next caption each epoch; "first"; "longest", in
+        bytes; "join", with all captions as one text, separated by spaces. In "validation" and
+        "test", "random" and "cycle" use the same captions each epoch.
+      template: A text around the caption, e.g. "a photo of {caption}".
+      dropout: Share of examples whose caption, template included, becomes empty, 0 to below 1;
+        other examples each epoch, for classifier-free guidance. Not in "validation" and "test".
+      shuffle_tags: Whether captions are tags separated by commas, which each epoch shuffles. Not in
         "validation" and "test".
-      keep_tags: How many tags keep their place at the front, >= 0.
-      columns: Columns of numbers that come along under their names, each [b].
+      keep_tags: How many tags stay at the front, >= 0.
+      columns: Numeric columns to add to the batch under their names, each [b].
 
     Raises:
       ValueError: A field is out of range.
@@ -57,7 +56,7 @@ class Captioned(Task):
             )
         if not isinstance(self.template, str) or self.template.count("{caption}") != 1:
             raise ValueError(
-                f'{who}(template=...) must be a text with "{{caption}}" in it, once; got '
+                f'{who}(template=...) must be a text that holds "{{caption}}" once; got '
                 f"{self.template!r}."
             )
         is_number = isinstance(self.dropout, (int, float)) and not isinstance(self.dropout, bool)
@@ -78,13 +77,13 @@ class Captioned(Task):
 
     @property
     def rewording(self) -> tuple[Stage, ...]:
-        """Tags are tidied, and captions put into the template."""
+        """Normalizes tags, and puts captions into the template."""
         tidy = (TidyTags(),) if self.shuffle_tags else ()
         return (*tidy, *self._template)
 
     @property
     def on_examples(self) -> tuple[Stage, ...]:
-        """Tags are shuffled, captions put into the template, and some of them dropped."""
+        """Shuffles tags, puts captions into the template, and drops some captions."""
         shuffle = (ShuffleTags(keep=self.keep_tags),) if self.shuffle_tags else ()
         drop = (DropCaption(rate=self.dropout),) if self.dropout else ()
         return (*shuffle, *self._template, *drop)
@@ -96,7 +95,7 @@ class Captioned(Task):
     def check(
         self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
     ) -> None:
-        """Raises a ValueError where buckets of lengths need captions that do not change."""
+        """Raises a ValueError if length buckets are used with captions that change."""
         changes = any(isinstance(stage, Flip) and stage.captions_aware for stage in augment)
         if text_buckets and (self.captions not in _FIXED or self.shuffle_tags or changes):
             raise ValueError(
@@ -106,5 +105,5 @@ class Captioned(Task):
             )
 
     def for_evaluation(self) -> Self:
-        """The task without dropout, and with tags in their order."""
+        """The task without dropout, and with tags in their own order."""
         return dataclasses.replace(self, dropout=0.0, shuffle_tags=False, keep_tags=0)

@@ -1,4 +1,4 @@
-"""Models that write captions."""
+"""Tasks of models that generate captions."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.tasks.captioned import Captioned
-from mmdata.tasks.columns import carried
+from mmdata.tasks.columns import extra_columns
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,12 +17,12 @@ class Captioning(Captioned):
     An epoch visits each pair once, unless `captions` says otherwise; see `Captioned` for the
     fields. A batch is `({"images", "token_ids", "padding_mask"}, y, sample_weight)`:
 
-      images: [b, H, W, 3], as `pixels` has it.
-      token_ids: int32 [b, t], from the start token on.
+      images: [b, H, W, 3], as `pixels` sets it.
+      token_ids: int32 [b, t], beginning with the start token.
       padding_mask: bool [b, t], True at real tokens.
-      y: int32 [b, t], `token_ids` moved by one, up to the end token.
-      sample_weight: float32 [b, t], the weight of the row, 1 where it has none, where y is a real
-        token that follows one; 0 where it is padding or the image is corrupt.
+      y: int32 [b, t], `token_ids` shifted by one, up to the end token.
+      sample_weight: float32 [b, t], the weight of the row (1 without weights) where y is a real
+        token that follows a real token; 0 at padding or if the image is corrupt.
 
     Source: the shapes of KerasHub's `CausalLMPreprocessor`.
     """
@@ -33,28 +33,27 @@ class Captioning(Captioned):
         ids, mask = example["token_ids"], example["padding_mask"]
         weight = _weight(example, mask[:, :-1] & mask[:, 1:])
         x = {"images": example["image"], "token_ids": ids[:, :-1], "padding_mask": mask[:, :-1]}
-        return x | carried(self, example), ids[:, 1:], weight
+        return x | extra_columns(self, example), ids[:, 1:], weight
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prefix(Captioned):
-    r"""Answers to a prompt: predict the caption from the image and a text that stands before it.
+    r"""Answers to a prompt: predict the caption from the image and a text before the caption.
 
-    A batch is that of `Captioning`, whose `token_ids` begin with the start token and the prompt;
-    the prompt is never cut, and never learned, so a model has to be given it to write on:
-    `mmdata.Captioner`, which writes from the start token alone, is not for this task.
-    One feature more:
+    A batch is that of `Captioning`, but its `token_ids` begin with the start token and the prompt.
+    The prompt is never cut and not learned, so a model needs the prompt to generate a caption.
+    `mmdata.Captioner` generates from the start token only, so it does not fit this task.
+    There is one more feature, and other weights:
 
-      response_mask: bool [b, t], True at the tokens of the caption and at the
-        end token. Prefix attention sees all places where it is False at once.
-      sample_weight: float32 [b, t], as of `Captioning`, and 0 where y belongs to the prompt.
+      response_mask: bool [b, t], True at the tokens of the caption and at the end token. Prefix
+        attention is bidirectional where it is False.
+      sample_weight: float32 [b, t], as in `Captioning`, and 0 where y belongs to the prompt.
 
     Attributes:
-      prompt: What stands before each caption, e.g. "caption en\n"; tokenized by itself, and not
-        cleaned.
+      prompt: Text before each caption, e.g. "caption en\n"; tokenized separately, and not cleaned.
 
     Raises:
-      ValueError: `prompt` is no text, or a field of `Captioned` is out of range.
+      ValueError: `prompt` is not a text, or a field of `Captioned` is out of range.
 
     Source: Beyer et al. 2024, "PaliGemma", arXiv:2407.07726, section 3.2.1; the shapes of
     KerasHub's `PaliGemmaCausalLMPreprocessor`.
@@ -79,10 +78,10 @@ class Prefix(Captioned):
             "padding_mask": mask[:, :-1],
             "response_mask": response[:, :-1],
         }
-        return x | carried(self, example), ids[:, 1:], _weight(example, response[:, 1:])
+        return x | extra_columns(self, example), ids[:, 1:], _weight(example, response[:, 1:])
 
 
 def _weight(example: Example, counts: Any) -> Any:
-    """The weight of each token: that of its row where it counts and the image is there."""
+    """The weight of each token: that of its row, or 0 if it does not count or is corrupt."""
     weight = tf.cast(counts & example["valid"][:, tf.newaxis], tf.float32)
     return weight * example["weight"][:, tf.newaxis] if "weight" in example else weight

@@ -1,4 +1,4 @@
-"""Models that name classes."""
+"""The task of models that classify images."""
 
 import dataclasses
 from typing import Any
@@ -10,30 +10,30 @@ from typing_extensions import Self
 from mmdata.example import Example
 from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.strings import Strings
-from mmdata.tasks.columns import carried, column_of, require_free
+from mmdata.tasks.columns import column_of, extra_columns, require_free
 from mmdata.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Classification(Task):
-    """Images and a label each, from a column of a table; captions are not read.
+    """Images with one label each, from a column of a table; captions are not read.
 
     An epoch visits each image once. A batch is `(images, labels)`:
 
-      images: [b, H, W, 3], as `pixels` has it; with `columns`, a dict of these and of "images".
-      labels: int32 [b]: the numbers of the column; of texts, their places in `classes`.
+      images: [b, H, W, 3], as `pixels` sets it; with `columns`, a dict of "images" and the columns.
+      labels: int32 [b]: the numbers of the column; for texts, their indices in `classes`.
 
-    Where rows have weights, or corrupt images may be passed over, a third part is `sample_weight`,
-    float32 [b]: the weight of the row, 1 where it has none, and 0 where the image is corrupt.
+    If rows have weights, or corrupt images are allowed, there is a third part, `sample_weight`,
+    float32 [b]: the weight of the row (1 without weights), and 0 if the image is corrupt.
 
     Attributes:
-      column: The column that holds the labels: whole numbers or texts.
+      column: The column with the labels: whole numbers or texts.
       classes: The texts in the order of their labels; None takes the order of a `ClassLabel` or a
         pandas `Categorical`, and sorts other texts.
-      columns: Columns of numbers that come along under their names, each [b].
+      columns: Numeric columns to add to the batch under their names, each [b].
 
     Raises:
-      ValueError: `classes` is no tuple of different texts.
+      ValueError: `classes` is not a tuple of different texts.
     """
 
     column: str
@@ -53,32 +53,32 @@ class Classification(Task):
 
     @property
     def reads_all_splits(self) -> bool:
-        """True where classes are to be found, so that each split has the same."""
+        """True if classes must be collected, so that all splits have the same classes."""
         return self.classes is None
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes, where labels are texts."""
+        """The classes, if labels are texts; else empty."""
         return self.classes or ()
 
     def with_pairs(self, pairs: Pairs) -> Self:
         """The task with the classes of all pairs.
 
         Raises:
-          ValueError: The column is missing, or holds neither whole numbers (of 32 bits) nor texts,
-            or a row has no label, or one that is no class.
+          ValueError: The column is missing, or holds neither whole numbers (32 bits) nor texts, or
+            a row has no label, or a label that is not a class.
         """
         labels = column_of(pairs, self.column, "Classification(column=...)")
         who = f"Classification(column={self.column!r})"
         if not isinstance(labels, Strings):
             if labels.dtype == np.float64 or self.classes is not None:
                 raise ValueError(
-                    f"{who} must hold whole numbers, and then no classes, or texts; got "
+                    f"{who} must hold texts, or whole numbers without classes=...; got "
                     f"{labels.dtype}, classes={self.classes!r}."
                 )
             if np.any(labels != labels.astype(np.int32)):
                 raise ValueError(
-                    f"{who} must hold numbers of 32 bits; got {labels.min():,} to {labels.max():,}."
+                    f"{who} must hold 32-bit numbers; got {labels.min():,} to {labels.max():,}."
                 )
             return self
         given = set(labels)
@@ -100,8 +100,8 @@ class Classification(Task):
 
     def __call__(self, example: Example) -> tuple[Any, ...]:
         images = example["image"]
-        along = carried(self, example)
-        batch = ({"images": images, **along} if along else images, example["label"])
+        columns = extra_columns(self, example)
+        batch = ({"images": images, **columns} if columns else images, example["label"])
         if "weight" not in example:
             return batch
         return (*batch, example["weight"] * tf.cast(example["valid"], tf.float32))

@@ -1,4 +1,4 @@
-"""Columns of `Pairs` -> features of a batch: weights, and numbers that come along."""
+"""Columns of `Pairs` -> features of a batch: weights, and further numbers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.strings import Strings
 from mmdata.tasks.task import Task
 
-_TAKEN = frozenset(
+_RESERVED = frozenset(
     {
         "images",
         "image_id",
@@ -26,30 +26,30 @@ _TAKEN = frozenset(
 
 
 def require_free(task: Task) -> None:
-    """Raises a ValueError unless `task.columns` is a tuple of names that batches leave free."""
-    if not isinstance(task.columns, tuple) or _TAKEN.intersection(task.columns):
+    """Raises a ValueError unless `task.columns` is a tuple of names that no feature has."""
+    if not isinstance(task.columns, tuple) or _RESERVED.intersection(task.columns):
         raise ValueError(
             f"{type(task).__name__}(columns=...) must be a tuple of names other than "
-            f"{sorted(_TAKEN)}; got {task.columns!r}."
+            f"{sorted(_RESERVED)}; got {task.columns!r}."
         )
 
 
-def carried(task: Task, example: Example) -> Example:
+def extra_columns(task: Task, example: Example) -> Example:
     """The columns that `task.columns` names, under their names."""
     return {name: example[f"column:{name}"] for name in task.columns}
 
 
 def row_values(task: Task, pairs: Pairs, *, weighted: bool) -> dict[str, NDArray[Any]]:
-    """What the examples of a task get from the columns of their rows.
+    """The features that a task takes from the columns of each row.
 
     Args:
       task: The task, after `Task.with_pairs`.
       pairs: The pairs.
-      weighted: Whether there is a "weight" even where all are 1.
+      weighted: Whether to add a "weight" of 1 if the pairs have no weights.
 
     Returns:
-      `Task.values`; "weight": float32 [rows], if there is one; and "column:name": float32, int64 or
-      bool [rows], for each of `task.columns`.
+      `Task.values`; "weight": float32 [rows], if there are weights; and "column:name": float32,
+      int64 or bool [rows], for each of `task.columns`.
 
     Raises:
       ValueError: A column is missing, or does not hold numbers.
@@ -70,7 +70,7 @@ def row_values(task: Task, pairs: Pairs, *, weighted: bool) -> dict[str, NDArray
 
 
 def column_of(pairs: Pairs, name: str, argument: str) -> Column:
-    """A column of the pairs, or a ValueError that names `argument`."""
+    """A column of the pairs; raises a ValueError that names `argument` if there is none."""
     if name not in pairs.columns:
         raise ValueError(
             f"{argument} must name a column of the pairs, one of {list(pairs.columns)}; got "

@@ -1,4 +1,4 @@
-"""Models that find images by captions, and captions by images."""
+"""Tasks of models that find images by captions, and captions by images."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mmdata.example import Example, Stage
 from mmdata.tasks.captioned import Captioned, Captions
-from mmdata.tasks.columns import carried, require_free
+from mmdata.tasks.columns import extra_columns, require_free
 from mmdata.tasks.task import Task
 
 
@@ -15,20 +15,20 @@ from mmdata.tasks.task import Task
 class Retrieval(Captioned):
     """Image and text towers: match each image with its caption among those of the batch.
 
-    An epoch visits each image once, with one of its captions; by default the next epoch takes the
-    next one. Copies of a file are one image, with the captions of all of them: no batch holds an
-    image twice. Weights of rows are not used. See `Captioned` for the fields. A batch is a dict:
+    An epoch visits each image once, with one of its captions; by default, the next epoch takes the
+    next caption. Copies of a file are one image, with the captions of all copies, so no batch holds
+    an image twice. Ignores weights of rows. See `Captioned` for the fields. A batch is a dict:
 
-      images: [b, H, W, 3], as `pixels` has it.
+      images: [b, H, W, 3], as `pixels` sets it.
       token_ids: int32 [b, t].
-      padding_mask: bool [b, t], True at real tokens; all False where the image is corrupt.
+      padding_mask: bool [b, t], True at real tokens; all False if the image is corrupt.
       image_id: int64 [b], equal for copies of a file.
 
-    With `captions="all"` an epoch visits each pair, a batch may hold an image with several of its
-    captions, and there is one feature more:
+    With `captions="all"`, an epoch visits each pair, a batch may hold an image with several of its
+    captions, and there is one more feature:
 
-      positives: bool [b, b], whether image i and caption j belong together: True where both rows
-        show the same image, and on the diagonal.
+      positives: bool [b, b], whether image i and caption j belong together: True if rows i and j
+        have the same image, and on the diagonal.
     """
 
     captions: Captions = "cycle"
@@ -39,30 +39,30 @@ class Retrieval(Captioned):
         return self.captions != "all"
 
     def __call__(self, example: Example) -> Example:
-        batch = _towers(example) | carried(self, example)
+        batch = _towers(example) | extra_columns(self, example)
         if self.captions == "all":
             ids = example["image_id"]
-            same = (ids[:, tf.newaxis] == ids) & (ids != 0)  # 0: files that could not be read
+            same = (ids[:, tf.newaxis] == ids) & (ids != 0)  # 0: file could not be read
             batch["positives"] = same | tf.eye(tf.size(ids), dtype=tf.bool)
         return batch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class References(Task):
-    """Each image once, with all its captions: what BLEU, CIDEr and recall@k are measured with.
+    """Each image once, with all its captions, to measure BLEU, CIDEr and recall@k.
 
-    Copies of a file are one image, with the captions of all of them. Does not augment. A batch is a
+    Copies of a file are one image, with the captions of all copies. Does not augment. A batch is a
     dict:
 
-      images: [b, H, W, 3], as `pixels` has it.
+      images: [b, H, W, 3], as `pixels` sets it.
       references: string [b, n], ragged: the captions as they were read.
-      token_ids: int32 [b, n, t], ragged in n: the same, clean and packed.
-      padding_mask: bool [b, n, t], ragged in n: True at real tokens; all False where the image is
+      token_ids: int32 [b, n, t], ragged in n: the captions, cleaned and packed.
+      padding_mask: bool [b, n, t], ragged in n: True at real tokens; all False if the image is
         corrupt.
       image_id: int64 [b].
 
     Attributes:
-      columns: Columns of numbers that come along under their names, each [b].
+      columns: Numeric columns to add to the batch under their names, each [b].
     """
 
     columns: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class References(Task):
     def check(
         self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
     ) -> None:
-        """Raises a ValueError where images are augmented, or captions of a row split up."""
+        """Raises a ValueError if images are augmented, or if length buckets would split a row."""
         if augment:
             raise ValueError(
                 f"augment=... must be empty with task=References(...); got {augment!r}."
@@ -93,18 +93,18 @@ class References(Task):
 
     def __call__(self, example: Example) -> Example:
         batch = {**_towers(example), "references": example["references"]}
-        return batch | carried(self, example)
+        return batch | extra_columns(self, example)
 
 
 def _towers(example: Example) -> dict[str, Any]:
     mask, valid = example["padding_mask"], example["valid"]
     if isinstance(mask, tf.RaggedTensor):
-        seen = mask.with_values(mask.values & tf.gather(valid, mask.value_rowids())[:, tf.newaxis])
+        mask = mask.with_values(mask.values & tf.gather(valid, mask.value_rowids())[:, tf.newaxis])
     else:
-        seen = mask & valid[:, tf.newaxis]
+        mask = mask & valid[:, tf.newaxis]
     return {
         "images": example["image"],
         "token_ids": example["token_ids"],
-        "padding_mask": seen,
+        "padding_mask": mask,
         "image_id": example["image_id"],
     }

@@ -1,4 +1,4 @@
-"""What a task is: the one place where tasks differ."""
+"""The interface of a task: everything that differs between tasks."""
 
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -9,9 +9,9 @@ from mmdata.pairs.pairs import Pairs
 from mmdata.settings import as_dict
 
 CaptionChoice = Literal["none", "all", "random", "cycle", "first", "longest", "join", "list"]
-"""Which captions of an image an epoch takes.
+"""Which captions of an image an epoch uses.
 
-"none": captions are not read, and an epoch takes each image once. "list": each image once, with all
+"none": captions are not read, and an epoch uses each image once. "list": each image once, with all
 its captions. The others: see `Captioned`.
 """
 
@@ -20,19 +20,19 @@ its captions. The others: see `Captioned`.
 class Task(Protocol):
     """What a batch holds, and which captions it needs.
 
-    To add a task, write a frozen dataclass that inherits from `Task`, or from `Captioned`, where an
+    To add a task, write a frozen dataclass that inherits from `Task`, or from `Captioned` if an
     example has one caption. Only `__call__` must be defined; the rest has defaults.
 
-    `__call__` takes a batch: a dict with `image` [b, H, W, 3], `valid` bool [b] (False where the
-    image is corrupt), `image_id` int64 [b], `weight` float32 [b] where rows have weights,
-    `column:name` [b] for each of `columns`, and, unless `captions` is "none", `token_ids` int32
-    [b, t], `padding_mask` and `response_mask` bool [b, t]. With "list", these are [b, n, t], ragged
-    in n, and `references` string [b, n] has the captions themselves. It returns what `fit` takes.
+    `__call__` takes a batch and returns what `fit` takes. The batch is a dict with `image` [b, H,
+    W, 3], `valid` bool [b] (False if the image is corrupt), `image_id` int64 [b], `weight` float32
+    [b] if rows have weights, `column:name` [b] for each of `columns`, and, unless `captions` is
+    "none", `token_ids` int32 [b, t], `padding_mask` and `response_mask` bool [b, t]. With "list",
+    these are [b, n, t], ragged in n, and `references` string [b, n] has the captions as text.
 
     Attributes:
-      captions: Which captions of an image an epoch takes.
-      columns: Columns of numbers that come along under their names, each [b].
-      lookahead: By how many tokens sequences are longer than asked for: 1 for teacher forcing.
+      captions: Which captions of an image an epoch uses.
+      columns: Numeric columns to add to the batch under their names, each [b].
+      lookahead: Number of tokens beyond the requested sequence length: 1 for teacher forcing.
       prompt: Text before each caption; not cleaned, never cut.
     """
 
@@ -42,7 +42,7 @@ class Task(Protocol):
     prompt: str = ""
 
     def __call__(self, example: Example) -> Any:
-        """A batch as `fit` takes it."""
+        """Returns the batch in the form that `fit` takes."""
 
     def to_dict(self) -> dict[str, Any]:
         """The task as plain data."""
@@ -60,36 +60,36 @@ class Task(Protocol):
 
     @property
     def reads_all_splits(self) -> bool:
-        """Whether the splits that are not asked for are read too; see `with_pairs`."""
+        """Whether splits that `build(split=)` does not name are read too; see `with_pairs`."""
         return False
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes in the order of their labels; empty where there are none."""
+        """The classes in the order of their labels; empty if the task has no classes."""
         return ()
 
     @property
     def rewording(self) -> tuple[Stage, ...]:
-        """Stages before cleaning that give captions the words that a vocabulary must know."""
+        """Stages before cleaning that change words, so that a vocabulary has the final words."""
         return ()
 
     @property
     def on_examples(self) -> tuple[Stage, ...]:
-        """Stages for the caption of each example, after augmentation; `seed` int32 [2] is given."""
+        """Stages on the caption of each example, after augmentation; they get `seed` int32 [2]."""
         return ()
 
     def check(
         self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
     ) -> None:
-        """Raises a ValueError where the task excludes other arguments of `build`."""
+        """Raises a ValueError if the task excludes other arguments of `build`."""
         return None
 
     def for_evaluation(self) -> Self:
-        """The task without chance, for the splits "validation" and "test"."""
+        """The task without randomness, for the splits "validation" and "test"."""
         return self
 
     def with_pairs(self, pairs: Pairs) -> Self:
-        """The task with what it needs to know of all pairs, e.g. classes.
+        """The task with what it needs from all pairs, e.g. classes.
 
         Raises:
           ValueError: The pairs lack what the task needs.
@@ -97,5 +97,5 @@ class Task(Protocol):
         return self
 
     def values(self, pairs: Pairs) -> dict[str, Any]:
-        """Features of each row that only this task needs, each [rows]."""
+        """Features of each row for this task only, each [rows]."""
         return {}

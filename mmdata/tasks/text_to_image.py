@@ -1,4 +1,4 @@
-"""Models that draw images from captions."""
+"""The task of models that generate images from captions."""
 
 import dataclasses
 
@@ -6,22 +6,21 @@ import tensorflow as tf
 
 from mmdata.example import Example, Stage
 from mmdata.tasks.captioned import Captioned
-from mmdata.tasks.columns import carried
+from mmdata.tasks.columns import extra_columns
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextToImage(Captioned):
-    """A caption, and the image to draw: what diffusion models are trained on.
+    """A caption and the image to generate, to train diffusion models.
 
     An epoch visits each pair once, unless `captions` says otherwise; see `Captioned` for the
-    fields, of which `dropout` is what classifier-free guidance needs. Adds no noise. A batch is a
-    dict:
+    fields. `dropout` is for classifier-free guidance. Does not add noise. A batch is a dict:
 
       images: float32 [b, H, W, 3], -1 to 1.
       token_ids: int32 [b, t].
       padding_mask: bool [b, t], True at real tokens.
-      weight: float32 [b], if rows have weights, or corrupt images may be passed over: the weight of
-        the row, 0 where the image is corrupt.
+      weight: float32 [b], if rows have weights or corrupt images are allowed: the weight of the
+        row, 0 if the image is corrupt.
 
     Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", arXiv:2207.12598.
     """
@@ -29,7 +28,7 @@ class TextToImage(Captioned):
     def check(
         self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
     ) -> None:
-        """Raises a ValueError where pixels have another range than -1 to 1."""
+        """Raises a ValueError if the range of pixels is not -1 to 1."""
         super().check(normalize=normalize, text_buckets=text_buckets, augment=augment)
         if normalize != "signed":
             raise ValueError(
@@ -42,4 +41,4 @@ class TextToImage(Captioned):
         batch["images"] = example["image"]
         if "weight" in example:
             batch["weight"] = example["weight"] * tf.cast(example["valid"], tf.float32)
-        return batch | carried(self, example)
+        return batch | extra_columns(self, example)

@@ -1,4 +1,4 @@
-"""How good captions are: BLEU, and whether they name what is to be seen."""
+"""Measures captions: BLEU, and whether they name what an image shows."""
 
 import csv
 import dataclasses
@@ -11,11 +11,11 @@ from mmdata.optional import require
 
 
 def bleu(captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Corpus BLEU of captions, each against all references of its image; case does not count.
+    """Corpus BLEU of captions, each against all references of its image; ignores case.
 
     Args:
-      captions: One caption an image.
-      references: Any number of references an image, at least one.
+      captions: One caption per image.
+      references: One or more references per image.
 
     Returns:
       "BLEU-1" to "BLEU-4", 0 to 100.
@@ -36,17 +36,17 @@ def bleu(captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[s
 
 
 def commonest(captions: Sequence[str]) -> str:
-    """The caption that occurs most often; among equals, the first by the alphabet."""
+    """The most frequent caption; among equally frequent ones, the first in sorted order."""
     counts = Counter(captions)
     return min(counts, key=lambda caption: (-counts[caption], caption))
 
 
 @dataclasses.dataclass(frozen=True)
 class Attributes:
-    """What is to be seen on images, by column: e.g. its object and its colour.
+    """What images show, one attribute per column, e.g. object and colour.
 
     Attributes:
-      values: By image path, one set of equivalent lower-case words a column.
+      values: Image path -> one set of equivalent lower-case words per column.
       words: All words of each column.
     """
 
@@ -55,7 +55,7 @@ class Attributes:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Attributes":
-        """Reads a CSV file: a header, then an image path and a value a column; `|` parts synonyms.
+        """Reads a CSV file: a header, then an image path and its values; `|` separates synonyms.
 
         Raises:
           FileNotFoundError: There is no such file.
@@ -65,8 +65,8 @@ class Attributes:
             header, *lines = list(csv.reader(file)) or [[]]
         if len(header) < 2:
             raise ValueError(
-                f"{os.fspath(path)}:1: a header is required, an image and an attribute a column; "
-                f"got {header!r}."
+                f"{os.fspath(path)}:1: a header is required, with columns for the image and at "
+                f"least one attribute; got {header!r}."
             )
         values = {}
         for number, (image, *cells) in enumerate(filter(None, lines), start=2):
@@ -82,14 +82,16 @@ class Attributes:
     def named(self, image: str, caption: str) -> bool:
         """Whether a caption names the image's value in each column, and no other value."""
         if image not in self.values:
-            raise ValueError(f"the attributes of image {image!r} are required; the file has none.")
-        said = frozenset(re.findall(r"\w+", caption.lower()))
+            raise ValueError(
+                f"attributes are required for image {image!r}; the file has no such row."
+            )
+        used = frozenset(re.findall(r"\w+", caption.lower()))
         return all(
-            said & words and said & words <= value
+            used & words and used & words <= value
             for words, value in zip(self.words, self.values[image], strict=True)
         )
 
     def accuracy(self, images: Sequence[str], captions: Sequence[str]) -> float:
-        """Share of captions that name everything right, 0 to 1."""
+        """Share of captions that name every value correctly, 0 to 1."""
         right = sum(map(self.named, images, captions))
         return right / len(images)

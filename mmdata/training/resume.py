@@ -1,4 +1,4 @@
-"""`mmdata.Resume`: a callback by which a training that was killed goes on with its next batch."""
+"""`mmdata.Resume`: a callback that resumes a killed training run at the next batch."""
 
 import dataclasses
 import itertools
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mmdata.dataset import Dataset, asked_last
+from mmdata.dataset import Dataset, last_counted
 from mmdata.printable import printable
 from mmdata.storage.atomic import replacing, require_writable
 
@@ -26,41 +26,44 @@ _NUMBERED = re.compile(r"_\d+(?=[_/]|$)")
 _EPOCH_IS_OVER = "the epoch is over"
 
 
-class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which cannot be short
-    """Saves a training, and lets the same script go on with it, to the bit, where it was killed.
+class Resume(keras.callbacks.ProgbarLogger):  # replaces Keras' bar, which cannot be short
+    """Saves a training run, so that the same script resumes it at the next batch, bit-exact.
 
         model.fit(ds, epochs=20, callbacks=[mmdata.Resume("runs/a", every=500)])
 
-    Keeps one file, replaced in one step: the position in `ds`, which is one integer, and every
-    variable of model, optimizer and metrics, random states of dropout included. The next batch,
-    the logs of its epoch and the final weights are those of a training that was never broken, as
-    far as operations are deterministic, see `tf.config.experimental.enable_op_determinism`. `ds`
-    and model must be those of before; the number of epochs may be another.
+    Writes one file and replaces it atomically. It holds the position in `ds`, which is one integer,
+    and every variable of model, optimizer and metrics, random states of dropout included. After a
+    kill, the next batch, the logs of its epoch and the final weights are those of an uninterrupted
+    run, if operations are deterministic, see `tf.config.experimental.enable_op_determinism`. `ds`
+    and the model must be the same as before; the number of epochs may differ.
 
-    Begun again after its end, a training does nothing more: the model has its final weights, and
-    `fit` returns. So does one that was stopped at the end of an epoch, e.g. by `EarlyStopping`,
-    unless `epochs` differs. More epochs go on from there; another training wants another directory.
+    If a finished run is started again, the model gets its final weights, and `fit` returns without
+    training. The same holds for a run that was stopped at the end of an epoch, e.g. by
+    `EarlyStopping`, unless `epochs` differs. More epochs continue from there. Use another directory
+    for another run.
 
-    Put it last among callbacks: what they do at the end of an epoch is saved with it. Does not
-    save what they count, nor the global random state of Python, NumPy and Keras. The learning rate
-    is the one that was saved. Code is not compared: a changed layer, or stage of `augment`, is not
-    noticed. Says on stderr where it goes on. Replaces the progress bar of `fit`; that of a resumed
-    epoch counts what is left of it. A saved position comes before `initial_epoch`.
-    `steps_per_epoch` is no use here, as epochs are those of `ds`.
+    Put it last in the list of callbacks: it saves what the others do at the end of an epoch. Does
+    not save the counters of other callbacks, nor the global random state of Python, NumPy and
+    Keras. The learning rate is restored. Code is not compared: a changed layer or stage of
+    `augment` is not detected. Prints to stderr where the run resumes. Replaces the progress bar of
+    `fit`; in a resumed epoch, the bar counts the remaining batches. A saved position takes
+    precedence over `initial_epoch`. Leave out `steps_per_epoch`: an epoch is one epoch of `ds`.
 
     Args:
-      directory: A folder for the file; made where it is missing. With several workers, each wants
-        a folder of its own.
-      every: "epoch" saves at the end of each epoch; a number of batches, >= 1, then and after each
-        so many. Counted since the beginning; `steps_per_execution` delays it to the end of one.
-      dataset: What `build` returned; needed where `fit` gets something made from it, such as
-        `ds.map(...)`, which must have as many batches.
+      directory: A folder for the file; created if missing. With several workers, each needs its own
+        folder.
+      every: "epoch" saves at the end of each epoch. A number n of batches, >= 1, saves after every
+        n batches, too, counted from the start of training; with `steps_per_execution`, at the end
+        of an execution.
+      dataset: What `build` returned. Needed if `fit` gets a dataset that is made from it, e.g.
+        `ds.map(...)`, which must have the same number of batches.
 
     Raises:
-      ValueError: An argument is out of range, or, in `fit`: another dataset or model than before,
-        a damaged file, steps that are not those of the dataset. The message says which.
+      ValueError: An argument is out of range; or, in `fit`: the dataset or the model differs from
+        before, the file is damaged, or the steps are not those of the dataset. The message says
+        which.
       NotADirectoryError: `directory` is a file.
-      OSError: It cannot be written.
+      OSError: The file cannot be written.
     """
 
     def __init__(
@@ -78,15 +81,15 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
             )
         if not isinstance(dataset, Dataset | None):
             raise ValueError(
-                "Resume(dataset=...) must be what mmdata.build returned, from which fit's data are "
-                f"made; got {dataset!r}."
+                "Resume(dataset=...) must be what mmdata.build returned, from which the data of "
+                f"fit are made; got {dataset!r}."
             )
         self._path = pathlib.Path(directory) / "resume.npz"
         self._every = every
         self._given = dataset
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Takes what `fit` was told; a progress bar would not keep it."""
+        """Stores the arguments of `fit`, which the base class does not keep."""
         super().set_params(params)
         self.params = params
 
@@ -97,7 +100,7 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
         self._steps = self._ds.position.steps_per_epoch
         self._require_steps()
         self._require_directory()
-        self._done = 0  # batches since the beginning of training
+        self._done = 0  # batches since the start of training
         self._resumed = self._trained = False
         self._stopped: int | None = None
         self._metrics: list[NDArray[Any]] = []
@@ -105,18 +108,18 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
             self._restore(_State.read(self._path))
 
     def _dataset(self) -> Dataset:
-        ds = asked_last() if self._given is None else self._given
+        ds = last_counted() if self._given is None else self._given
         if ds is None:
-            raise ValueError(_unseen("it found no mmdata.Dataset"))
+            raise ValueError(_unknown_dataset("it found no mmdata.Dataset"))
         return ds
 
     def _require_steps(self) -> None:
-        asked = self.params["steps"]
-        if asked not in (None, self._steps):
+        steps = self.params["steps"]
+        if steps not in (None, self._steps):
             raise ValueError(
-                f"Resume takes epochs as long as those of the dataset, {self._steps:,} batches; "
-                f"got fit with {asked:,}. Leave out steps_per_epoch and ds.at(...); if fit gets "
-                "what is made from another dataset, pass that one: Resume(..., dataset=ds)."
+                f"Resume needs epochs as long as those of the dataset, {self._steps:,} batches; "
+                f"got fit with {steps:,}. Leave out steps_per_epoch and ds.at(...). If the data of "
+                "fit are made from another dataset, pass that one: Resume(..., dataset=ds)."
             )
 
     def _require_directory(self) -> None:
@@ -125,7 +128,7 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
             raise NotADirectoryError(
                 f"Resume(directory) must be a folder; got the file {str(directory)!r}."
             )
-        require_writable(directory)  # what cannot be written fails now, not after hours
+        require_writable(directory)  # fails now, not after hours, if the file cannot be written
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -142,12 +145,12 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
         if self._done % self._steps:
             self._metrics = state.arrays[len(variables) - len(self.model.metrics_variables) :]
         ended = self._stopped == self.params["epochs"]
-        # What keras.callbacks.BackupAndRestore sets; `fit` reads it right behind this call.
+        # keras.callbacks.BackupAndRestore sets this, too; `fit` reads it right after this call.
         self.model._initial_epoch = self._stopped if ended else self._done // self._steps
         over = ended or self._done >= self.params["epochs"] * self._steps
-        told = "training is complete" if over else "training goes on"
+        status = "training is complete" if over else "training resumes"
         path = printable(str(self._path))
-        print(f"mmdata: {path}: {told}, after {self._done:,} batches", file=sys.stderr)
+        print(f"mmdata: {path}: {status} after {self._done:,} batches", file=sys.stderr)
 
     def _variables(self) -> list[Any]:
         optimizer = self.model.optimizer
@@ -158,17 +161,17 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
         ]
 
     def _make_variables(self) -> None:
-        """Makes, by tracing a step, the variables that Keras would make in the first one."""
+        """Traces a training step, so that Keras creates all variables now."""
         try:
             tf.function(self.model.train_step).get_concrete_function(self._ds.element_spec)
-        except Exception as err:  # whatever a model's own code may raise
+        except Exception as err:  # the code of a model may raise anything
             raise ValueError(
                 f"{self._path}: the model has no variables yet to restore. Build it before fit, "
                 "e.g. by model.evaluate on one batch."
             ) from err
 
     def _replicas(self, variable: Any) -> Sequence[Any]:
-        """A variable as each replica has it: they differ in metrics and moving averages."""
+        """A variable of each replica: metrics and moving averages differ between replicas."""
         if not hasattr(self.model, "distribute_strategy"):
             return (variable,)
         local: Sequence[Any] = self.model.distribute_strategy.experimental_local_results(
@@ -186,7 +189,7 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
                 replica.assign(value)
 
     def _array(self, variable: Any) -> NDArray[Any]:
-        """What the replicas hold, [r, ...]; r = 1 where all hold the same."""
+        """The values of the replicas, [r, ...]; r = 1 if all replicas have the same value."""
         first, *others = (np.asarray(replica) for replica in self._replicas(variable))
         same = all(other.tobytes() == first.tobytes() for other in others)
         return np.stack([first] if same else [first, *others])
@@ -204,50 +207,50 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
             state.write(file)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Holds the dataset where this epoch begins."""
+        """Holds the position of the dataset at the start of this epoch."""
         self.model._initial_epoch = None  # else the next `fit` would begin there too
         if not self._resumed:
             self._done = epoch * self._steps
         if self._done // self._steps != epoch:
             raise ValueError(
-                f"{self._path} is of epoch {self._done // self._steps}, from where fit goes on; "
-                f"got initial_epoch={epoch}. Leave it out."
+                f"{self._path} was saved in epoch {self._done // self._steps}, where fit must "
+                f"resume; got initial_epoch={epoch}. Leave it out."
             )
         self._begin, self._end = self._done, (epoch + 1) * self._steps
         self._ds.position.hold(self._begin)
         metrics, self._metrics = self._metrics, []
-        if metrics:  # of the broken epoch; Keras has reset them just before
+        if metrics:  # of the interrupted epoch; Keras has just reset them
             self._assign(self.model.metrics_variables, metrics)
         self.target = self._end - self._begin
         super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Saves when it is time."""
+        """Saves, if `every` batches are done."""
         super().on_train_batch_end(batch, logs)
         before, self._done = self._done, min(self._begin + batch + 1, self._end)
         if before == self._begin and self._ds.position.begun != self._begin:
-            raise ValueError(_unseen(f"fit did not read {self._ds}"))
+            raise ValueError(_unknown_dataset(f"fit did not read {self._ds}"))
         if self._done == self._end:
             self._require_one_iteration()
         if self._done < self._end:
             if self._every != "epoch" and self._done // self._every > before // self._every:
                 self._save()
         elif self._end - self._begin != self.params["steps"] and not self.model.stop_training:
-            # Else Keras, which counts on another number, would begin a step without data: it warns
-            # of that, and the optimizer's count and random states would have moved on.
+            # Otherwise Keras, which expects more batches, would begin a step without data: it would
+            # warn, and advance the optimizer's count and random states.
             self.model.stop_training = _EPOCH_IS_OVER
 
     def _require_one_iteration(self) -> None:
-        """What is read ahead of its epoch, by `repeat`, would be of the wrong one."""
+        """Refuses `repeat`, which reads ahead of an epoch and so gets the wrong batches."""
         iterations = self._ds.position.iterations
         if iterations > 1 and self.params["steps"] and self._replica_count == 1:
             raise ValueError(
-                f"Resume takes one iteration of the dataset an epoch; got {iterations}. "
+                f"Resume needs one iteration of the dataset per epoch; got {iterations}. "
                 "Leave out steps_per_epoch and ds.repeat(); callbacks may iterate over ds.at(0)."
             )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Saves."""
+        """Saves, unless the epoch was interrupted."""
         super().on_epoch_end(epoch, logs)
         if self.model.stop_training == _EPOCH_IS_OVER:
             self.model.stop_training = False
@@ -257,12 +260,12 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
             self._save()
         elif not self.model.stop_training:
             raise ValueError(
-                f"Resume takes epochs as long as those of the dataset, {self._steps:,} batches; "
+                f"Resume needs epochs as long as those of the dataset, {self._steps:,} batches; "
                 f"fit's data ended after {self._done % self._steps:,}."
             )
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Saves the final weights, as other callbacks leave them; lets go of the dataset."""
+        """Saves the final weights, after other callbacks; releases the dataset."""
         super().on_train_end(logs)
         self.model._initial_epoch = None
         if self._trained and self._done % self._steps == 0:
@@ -272,14 +275,14 @@ class Resume(keras.callbacks.ProgbarLogger):  # so that Keras adds no bar, which
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _State:
-    """What is saved.
+    """The content of the file.
 
     Attributes:
-      position: Batches since the beginning of training.
-      stopped: `epochs` of the `fit` that was stopped at the end of an epoch, if one was.
-      settings: Of the dataset, by name.
-      variables: Path, dtype and shape of each, in the order of the model.
-      arrays: Its values, [r, *shape]: of each replica, or once for all.
+      position: Batches since the start of training.
+      stopped: `epochs` of the `fit` call, if it was stopped early at the end of an epoch.
+      settings: `Dataset.settings` and the number of replicas.
+      variables: Path, dtype and shape of each variable, in the order of the model.
+      arrays: Values of each variable, [r, *shape]: one per replica, or one for all.
     """
 
     position: int
@@ -296,7 +299,7 @@ class _State:
             "variables": self.variables,
             "arrays": [(array.dtype.name, array.shape) for array in self.arrays],
         }
-        # As bytes: numpy has no name for bfloat16 and its like, and would forget them.
+        # As bytes: numpy has no name for types such as bfloat16, and would lose them.
         flat = {str(i): array.ravel().view(np.uint8) for i, array in enumerate(self.arrays)}
         np.savez(file, about=np.array(json.dumps(about)), **dict[str, Any](flat))
 
@@ -310,17 +313,17 @@ class _State:
                     for i, (dtype, shape) in enumerate(about["arrays"])
                 ]
             return cls(**(about | {"arrays": arrays}))
-        except Exception as err:  # a damaged archive fails in more ways than a list would hold
+        except Exception as err:  # a damaged archive may raise anything
             raise ValueError(
-                f"{path}: cannot be read, so training cannot go on from there ({err}). Put back a "
-                "copy of it, or delete it to begin anew."
+                f"{path}: cannot be read, so training cannot resume from it ({err}). Restore a "
+                "copy of the file, or delete it to start over."
             ) from err
 
     def require_settings(self, settings: dict[str, Any], path: pathlib.Path) -> None:
         if changes := _changes(self.settings, settings):
             raise ValueError(
-                f"{path}: training goes on only with the batches it began with, and these have "
-                f"changed. {' '.join(changes)} Set that back, or begin anew in another directory."
+                f"{path}: training resumes only with the batches it began with, and these have "
+                f"changed. {' '.join(changes)} Undo the change, or start in another directory."
             )
 
     def require_variables(self, variables: list[str], path: pathlib.Path) -> None:
@@ -329,21 +332,21 @@ class _State:
         if differ:
             more = f" and {len(differ) - _SHOWN:,} more" if len(differ) > _SHOWN else ""
             raise ValueError(
-                f"{path}: is of another model. Of {len(self.variables):,} variables: "
-                f"{'; '.join(differ[:_SHOWN])}{more}. Make the model of before, or begin anew in "
+                f"{path}: was saved with another model. Of {len(self.variables):,} variables: "
+                f"{'; '.join(differ[:_SHOWN])}{more}. Use the same model as before, or start in "
                 "another directory."
             )
 
 
-def _unseen(seen: str) -> str:
+def _unknown_dataset(reason: str) -> str:
     return (
-        f"Resume must know the dataset that fit reads; {seen}. Pass what mmdata.build returned: "
+        f"Resume must know the dataset that fit reads; {reason}. Pass what mmdata.build returned: "
         "Resume(..., dataset=ds)."
     )
 
 
 def _described(variable: Any) -> str:
-    # Keras numbers names in the order in which a process makes them: a second model has others.
+    # Keras numbers names in the order of creation, so a second model has other numbers.
     path = _NUMBERED.sub("", variable.path)
     return f"{path} {variable.dtype} {tuple(variable.shape)}"
 
@@ -362,7 +365,7 @@ def _changes(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _around_difference(*texts: str) -> list[str]:
-    """Texts as they are if short, else the 80 characters where they begin to differ."""
+    """Short texts unchanged; of long ones, the 80 characters around the first difference."""
     if max(map(len, texts)) <= 100:
         return list(texts)
     alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))

@@ -1,4 +1,4 @@
-"""Trains a reference model on the split "train", and measures it on "validation"."""
+"""Trains a reference model on the split "train", and evaluates it on "validation"."""
 
 import dataclasses
 from typing import Any
@@ -17,7 +17,7 @@ from mmdata.tokenizers import Tokenizer
 from mmdata.training.evaluate import Attributes, bleu, commonest
 
 EPOCHS = {"captioning": 30, "retrieval": 40}
-"""Passes over the split "train", by task, that suit some hundred images."""
+"""Task -> passes over the split "train" that suit some hundred images."""
 
 _DESCRIBED = 256  # validation images that captions are generated for, at most
 _GALLERY = 50  # validation images among which retrieval searches, at most
@@ -25,15 +25,15 @@ _GALLERY = 50  # validation images among which retrieval searches, at most
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a reference model is trained, whatever its task.
+    """How a reference model of any task is trained.
 
     Attributes:
       image_size: (height, width) in pixels.
       sequence_length: Tokens of a caption, start and end included.
       epochs: Passes over the split "train".
-      batch_size: Examples a batch.
-      learning_rate: At its highest, after warming up; falls to 0 as a cosine.
-      seed: Of the order, the weights and the dropout.
+      batch_size: Examples per batch.
+      learning_rate: The peak, after warm-up; then decays to 0 as a cosine.
+      seed: The seed of the order, the weights and the dropout.
       on_problem: "error" or "drop", see `mmdata.build`.
     """
 
@@ -48,15 +48,15 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A trained model, and how good it is.
+    """A trained model and its evaluation.
 
     Attributes:
       model: The Keras model.
-      tokenizer: What it reads and writes captions with.
-      scores: By name, the model's score and that of the baseline.
+      tokenizer: The tokenizer of its captions.
+      scores: Name -> score of the model and score of the baseline.
       baseline: What the baseline does, in words.
-      examples: What the model made of validation images, a few printable lines each.
-      picture: A figure of validation images with what the model made of them.
+      examples: Results of the model for validation images, a few printable lines each.
+      picture: A figure of validation images with the results of the model.
     """
 
     model: Any
@@ -70,13 +70,13 @@ class Outcome:
 def train_captioner(
     pairs: Pairs, settings: Settings, attributes: Attributes | None, verbose: int
 ) -> Outcome:
-    """Trains a `Captioner`; its captions of validation images are measured by BLEU.
+    """Trains a `Captioner`, and measures its captions of validation images by BLEU.
 
     Args:
-      pairs: What to train on; split 80/10/10 unless it is split already.
-      settings: How.
-      attributes: What the images show, which captions should name; None measures BLEU alone.
-      verbose: Of `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line an epoch.
+      pairs: The pairs to train on; split 80/10/10 unless they have splits already.
+      settings: How to train.
+      attributes: What the images show and captions should name; None measures only BLEU.
+      verbose: As in `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line per epoch.
     """
     ds = _training_set(pairs, settings, "captioning")
     model = _fit(Captioner.from_dataset, ds, settings, verbose)
@@ -97,7 +97,9 @@ def train_captioner(
         scores,
         f"always the commonest caption, {same[0]!r}",
         [
-            _lines(path, ("model: ", caption), *(("person:", said) for said in references))
+            _lines(
+                path, ("model: ", caption), *(("person:", reference) for reference in references)
+            )
             for path, caption, references in zip(
                 held_out.paths, captions, held_out.references, strict=True
             )
@@ -112,12 +114,12 @@ def train_captioner(
 
 
 def train_dual_encoder(pairs: Pairs, settings: Settings, verbose: int) -> Outcome:
-    """Trains a `DualEncoder`; validation captions search their images, and the other way round.
+    """Trains a `DualEncoder`, and measures search from validation captions to images and back.
 
     Args:
-      pairs: What to train on; split 80/10/10 unless it is split already.
-      settings: How.
-      verbose: Of `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line an epoch.
+      pairs: The pairs to train on; split 80/10/10 unless they have splits already.
+      settings: How to train.
+      verbose: As in `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line per epoch.
     """
     ds = _training_set(pairs, settings, "retrieval")
     model = _fit(DualEncoder.from_dataset, ds, settings, verbose)
@@ -211,7 +213,7 @@ def _held_out(pairs: Pairs, settings: Settings, tokenizer: Tokenizer, limit: int
 
 
 def _lines(head: str, *named: tuple[str, str]) -> str:
-    """A text, and below it others with their names, each on a line of its own."""
+    """A text, followed by named texts, each on its own line."""
     return "\n".join([printable(head), *(f"  {name} {printable(text)}" for name, text in named)])
 
 

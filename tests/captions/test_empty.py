@@ -138,8 +138,8 @@ def test_filled(mess: pathlib.Path, empty: Any, filled: dict[str, str]) -> None:
         *(("filled", path) for path in EMPTIED),
         *(("blank_caption", "c.png") for _ in range(2)),
     ]
-    said = [text for texts in captions_of(ds.pairs).values() for text in texts]
-    assert ds.length_report.token_counts.tolist() == [len(text) + 2 for text in said]
+    texts = [text for captions in captions_of(ds.pairs).values() for text in captions]
+    assert ds.length_report.token_counts.tolist() == [len(text) + 2 for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -194,14 +194,14 @@ ODD_ROWS = {f"{place:02}.png": [text] for place, text in enumerate(ODD)} | {"all
 @pytest.mark.parametrize("tokenizer", [PIECES, Byte()], ids=repr)
 @pytest.mark.parametrize("clean", ["lower", "clip", None, "bert", BARE.clean], ids=str)
 def test_no_caption_without_a_token_is_left(clean: Any, tokenizer: Tokenizer) -> None:
-    """What a tokenizer passes over is as empty as what cleaning takes away."""
+    """What a tokenizer skips is as empty as what cleaning removes."""
     text, pairs = Text(tokenizer=tokenizer, clean=clean), pairs_of(*ODD_ROWS.items())
     empty = TokenCounts.of(pairs.captions, Cleaner(text.cleaner), tokenizer).empty
     left, findings = drop_empty(pairs, empty, problems_of("drop"))
-    said = tf.constant([*left.captions])
+    captions = tf.constant([*left.captions])
     if text.cleaner is not None:
-        said = text.cleaner({"caption": said})["caption"]
-    assert tokenizer.tokenize(said).row_lengths().numpy().min() >= 1
+        captions = text.cleaner({"caption": captions})["caption"]
+    assert tokenizer.tokenize(captions).row_lengths().numpy().min() >= 1
     kept = left.captions_of(len(left) - 1)
     assert [*left.captions] == sorted(kept, key=ODD.index) * 2  # each alone, and beside the others
     assert Counter(found.kind for found in findings) == Counter(
@@ -238,15 +238,15 @@ def test_nothing_empty_changes_nothing() -> None:
 
 @pytest.mark.parametrize("on_problem", ["error", "drop"])
 def test_columns_go_with_their_rows(on_problem: Any) -> None:
-    """Whether they are errors is for others to judge."""
+    """Does not check whether they are errors."""
     pairs = pairs_of(("a", ["1", "2"]), ("b", ["3", "4"]), ("c", ["5"]), ("d", ["6", "7", "8"]))
     empty = np.array([0, 1, 1, 1, 0, 1, 1, 0], np.bool_)
     left, findings = drop_empty(pairs, empty, problems_of(on_problem))
     assert captions_of(left) == {"a": ["1"], "c": ["5"], "d": ["8"]}
     assert left.offsets.tolist() == [0, 1, 2, 3]
     assert left.offsets.dtype == np.int64
-    told = [(found.kind, found.path, found.detail) for found in findings]
-    assert told == [
+    reported = [(found.kind, found.path, found.detail) for found in findings]
+    assert reported == [
         ("blank_caption", "a", "no token is left of '2'"),
         ("empty_caption", "b", "no token is left of '3'"),
         ("blank_caption", "d", "no token is left of '6'"),

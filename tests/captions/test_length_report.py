@@ -202,7 +202,7 @@ def test_many_lengths_take_no_time() -> None:
     assert report.recommended_buckets == (1001, 2000, 2999, 3998)  # 4 of 4,000 may be cut
 
 
-# What is said.
+# Printed text and warnings.
 
 
 def test_text() -> None:
@@ -220,19 +220,19 @@ def test_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unknown", "said"),
+    ("unknown", "percent"),
     [(0, "0.0 %"), (1, "<0.1 %"), (4, "<0.1 %"), (5, "0.1 %"), (1249, "12.5 %"), (9999, "100.0 %")],
 )
-def test_shares_are_said_as_percent(unknown: int, said: str) -> None:
+def test_shares_are_printed_as_percent(unknown: int, percent: str) -> None:
     report = report_of([10_001], 10_001, unknown=[unknown], special=1)
-    assert f"; {said} unknown tokens\n" in str(report)
+    assert f"; {percent} unknown tokens\n" in str(report)
 
 
 def test_warning_knows_the_limit_of_a_model() -> None:
     fit = of_histogram({6: 9000, 20: 900, 90: 100})
-    told = f"sequence_length={fit.sequence_length} cuts "
+    message = f"sequence_length={fit.sequence_length} cuts "
     assert fit.warning(most=fit.sequence_length) == str(fit.warning()).split(" sequence_length=")[0]
-    assert str(fit.warning(most=fit.sequence_length)).startswith(told)
+    assert str(fit.warning(most=fit.sequence_length)).startswith(message)
     assert "sequence_length=20, or" in str(fit.warning(most=20))
     assert fit.warning(most=1000) == fit.warning()
 
@@ -242,17 +242,17 @@ def test_warning() -> None:
         "sequence_length=8 cuts 20,000 of 1,000,000 captions (2.0 %); the longest has 90 tokens, "
         "special ones included. sequence_length=90, or text=Text(length=90), cuts none of them."
     )
-    told = of_histogram({6: 1_960_000, 20: 38_500, 90: 1500}).warning()
-    assert told is not None
-    assert told.endswith("sequence_length=20, or text=Text(length=20), cuts 1,500 of them.")
+    message = of_histogram({6: 1_960_000, 20: 38_500, 90: 1500}).warning()
+    assert message is not None
+    assert message.endswith("sequence_length=20, or text=Text(length=20), cuts 1,500 of them.")
 
 
 @pytest.mark.parametrize(
-    ("fit", "cut", "is_told"),
+    ("fit", "cut", "warns"),
     [(1, 0, False), (99, 1, False), (98, 1, True), (0, 1, True), (198, 2, False), (197, 3, True)],
 )
-def test_warns_of_more_than_one_in_a_hundred(fit: int, cut: int, is_told: bool) -> None:
-    assert (of_histogram({8: fit, 9: cut}).warning() is not None) is is_told
+def test_warns_of_more_than_one_in_a_hundred(fit: int, cut: int, warns: bool) -> None:
+    assert (of_histogram({8: fit, 9: cut}).warning() is not None) is warns
 
 
 # The picture.
@@ -297,7 +297,7 @@ PICTURES = [
 
 
 @pytest.mark.parametrize(("histogram", "length", "buckets"), PICTURES)
-def test_every_caption_is_drawn_or_told(
+def test_every_caption_is_drawn_or_counted(
     histogram: dict[int, int], length: int, buckets: tuple[int, ...]
 ) -> None:
     report = of_histogram(histogram, length, buckets)
@@ -314,9 +314,9 @@ def test_every_caption_is_drawn_or_told(
     assert ax.get_ylim()[1] > max(max(bars.values()) for bars in drawn.values())
 
     outside = {tokens: n for tokens, n in histogram.items() if tokens > right}
-    told = ax.get_xlabel().splitlines()
-    assert told[0] == "tokens of a caption, special ones included"
-    assert told[1:] == [
+    lines = ax.get_xlabel().splitlines()
+    assert lines[0] == "tokens of a caption, special ones included"
+    assert lines[1:] == [
         f"(not drawn: {sum(outside.values()):,} of {min(outside):,} to {max(outside):,} tokens)"
         for _ in range(bool(outside))
     ]
@@ -332,8 +332,8 @@ def test_title_and_legend() -> None:
     assert ax.get_title(loc="left") == "2.5 % of captions cut, 7.3 % padding"
     legend = ax.get_legend()
     assert legend is not None
-    told = [text.get_text() for text in legend.get_texts()]
-    assert told == ["fits", "is cut", "buckets 11, 13", "length 16"]
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["fits", "is cut", "buckets 11, 13", "length 16"]
     assert "15" in [tick.get_text() for tick in ax.get_xticklabels()]
     assert "5,000" in [tick.get_text() for tick in ax.get_yticklabels()]
     # Nothing covers anything: bars, then the legend, then the title, within the figure.
@@ -343,11 +343,11 @@ def test_title_and_legend() -> None:
     assert box.x1 <= figure.bbox.x1
 
 
-def test_legend_tells_of_what_is_there() -> None:
-    for histogram, told in (({5: 9}, ["fits", "length 8"]), ({9: 9}, ["is cut", "length 8"])):
+def test_legend_names_what_is_drawn() -> None:
+    for histogram, labels in (({5: 9}, ["fits", "length 8"]), ({9: 9}, ["is cut", "length 8"])):
         legend = of_histogram(histogram).plot().get_legend()
         assert legend is not None
-        assert [text.get_text() for text in legend.get_texts()] == told
+        assert [text.get_text() for text in legend.get_texts()] == labels
 
 
 def test_ticks_are_whole_numbers() -> None:

@@ -143,7 +143,7 @@ def test_whatever_changes_the_counts_is_another_file(folder: pathlib.Path) -> No
 @pytest.mark.parametrize(
     "damage", ["cut", "empty", "text", "other arrays", "other length", "a folder"]
 )
-def test_damaged_file_is_counted_anew(folder: pathlib.Path, damage: str) -> None:
+def test_damaged_file_is_counted_again(folder: pathlib.Path, damage: str) -> None:
     captions = Strings.of(CAPTIONS)
     expected = lists_of(counts_of(captions, Text(), WORDS))
     (path,) = folder.iterdir()

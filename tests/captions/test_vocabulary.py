@@ -68,7 +68,7 @@ def test_learns_from_clean_captions(name: str, kind: type[Word | WordPiece]) -> 
     assert tokenizer_for(text, pairs_of(CAPTIONS)) == expected
 
 
-def test_cleans_as_it_is_told() -> None:
+def test_cleans_as_requested() -> None:
     as_typed = tokenizer_for(Text(tokenizer="word", clean=None), pairs_of(["A\u00a0 red", "RED"]))
     assert set(as_typed.vocabulary[4:]) == {"A", "\u00a0", "red", "RED"}
     cased = Text(tokenizer="word", clean=Clean(lower=False))
@@ -84,7 +84,7 @@ def test_learns_from_the_training_captions_alone() -> None:
     tokenizer = tokenizer_for(WORDS, pairs)
     assert set(tokenizer.vocabulary[4:]) == {"a", "red", "boat", ".", "car"}
     assert tokenizer.tokenize("a zebra").numpy().tolist() == [4, tokenizer.unknown_id]
-    # And whatever stands in the others.
+    # Captions of other splits do not matter.
     other = pairs_of([*CAPTIONS[:2], "x y", "z"], ("train", "validation", "test"), "0021")
     assert tokenizer_for(WORDS, other) == tokenizer
 
@@ -161,14 +161,14 @@ def test_every_caption_of_many_is_learned_from(learned: list[list[str]]) -> None
 
 def test_a_home_that_cannot_be_written(folder: Path) -> None:
     folder.write_text("a file where a folder should be")
-    with pytest.warns(UserWarning, match="the vocabulary was learned but cannot be kept"):
+    with pytest.warns(UserWarning, match="the vocabulary was learned but cannot be saved"):
         tokenizer = tokenizer_for(WORDS, pairs_of(CAPTIONS))
     assert "zebra" in tokenizer.vocabulary
     assert folder.read_text() == "a file where a folder should be"
 
 
 @pytest.mark.parametrize("name", LEARNED)
-def test_a_damaged_vocabulary_is_learned_anew(
+def test_a_damaged_vocabulary_is_learned_again(
     name: str, folder: Path, learned: list[list[str]]
 ) -> None:
     text = Text(tokenizer=name, vocabulary_size=400)

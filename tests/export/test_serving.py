@@ -196,7 +196,7 @@ def files() -> dict[str, bytes]:
     grey_16 = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 250)
     made = {f"{n}.jpg": encoded(picture, "JPEG", exif=oriented(n)) for n in range(1, 9)}
     made |= {f"{n}.png": encoded(picture, "PNG", exif=oriented(n)) for n in (6, 7)}
-    for side in (95, 96, 191, 192, 400):  # the last ones are decoded smaller, if asked for
+    for side in (95, 96, 191, 192, 400):  # the last ones are decoded smaller if quality="fast"
         made[f"large {side}.jpg"] = encoded(made_picture(side, 2 * side), "JPEG", exif=oriented(6))
         made[f"wide {side}.jpg"] = encoded(made_picture(side, 2 * side), "JPEG")
     return made | {
@@ -271,7 +271,7 @@ def test_images_in_a_dataset_and_a_model(convert: Any) -> None:
     np.testing.assert_array_equal(by_model, tf.reshape(expected, [len(contents), -1]))
 
 
-def test_says_which_image_is_none_and_why(convert: Any) -> None:
+def test_error_names_images_that_cannot_be_decoded(convert: Any) -> None:
     good = FILES["1.jpg"]
     picture = made_picture(9, 9)
     webp = encoded(picture, "WEBP", save_all=True, append_images=[picture.rotate(90)])
@@ -281,7 +281,7 @@ def test_says_which_image_is_none_and_why(convert: Any) -> None:
     advice = ", which ImageDecoder does not decode: convert it to"
     assert (
         f"images[1]: a GIF{advice} JPEG, PNG or WebP; "
-        "images[2]: damaged or cut off, it cannot be decoded; "
+        "images[2]: damaged or truncated, cannot be decoded; "
         f"images[3]: an animated WebP{advice} a WebP of one image; "
         "images[4]: the file is empty (0 bytes)"
     ) in str(caught.value)
@@ -351,9 +351,9 @@ def test_refuses_buckets() -> None:
 
 def test_needs_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(RuntimeError, match=r"^ImageDecoder runs on Keras' backend .*'jax'"):
+    with pytest.raises(RuntimeError, match=r"^ImageDecoder needs Keras' backend .*'jax'"):
         ImageDecoder(Pixels())
-    with pytest.raises(RuntimeError, match=r"^TextEncoder runs on"):
+    with pytest.raises(RuntimeError, match=r"^TextEncoder needs Keras' backend"):
         TextEncoder(Text(tokenizer=Byte()))
 
 
@@ -395,7 +395,7 @@ def test_overwrites_nothing_but_a_saved_model(convert: Any, tmp_path: pathlib.Pa
     photo.parent.mkdir()
     photo.write_bytes(FILES["1.jpg"])
     for path in (photo.parent, photo):
-        with pytest.raises(FileExistsError, match="is no SavedModel"):
+        with pytest.raises(FileExistsError, match="is not a SavedModel"):
             export_preprocessing(path, images=convert, overwrite=True)
     assert photo.read_bytes() == FILES["1.jpg"]
 

@@ -167,7 +167,7 @@ def test_splits_share_what_is_kept(images: pathlib.Path, kept: Any) -> None:
     assert decoded() == COUNT
 
 
-def test_a_changed_image_is_decoded_anew_and_no_other(images: pathlib.Path, kept: Any) -> None:
+def test_only_a_changed_image_is_decoded_again(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     build(images, folder)
     decoded()
@@ -437,7 +437,7 @@ def test_an_iterator_keeps_what_it_reads(images: pathlib.Path, kept: Any) -> Non
     assert seen == 2 * COUNT
 
 
-def test_folders_that_are_none(images: pathlib.Path) -> None:
+def test_invalid_folders(images: pathlib.Path) -> None:
     with pytest.raises(NotADirectoryError, match="must be a folder"):
         build(images, images / "1.txt")
     for cache in ("", images):
@@ -445,7 +445,7 @@ def test_folders_that_are_none(images: pathlib.Path) -> None:
             build(images, cache)
 
 
-def test_corrupt_images_are_blank_and_asked_for_again(images: pathlib.Path, kept: Any) -> None:
+def test_corrupt_images_are_blank_and_decoded_again(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     whole = (images / "2.jpg").read_bytes()
     cut(images / "2.jpg")
@@ -470,7 +470,7 @@ def test_corrupt_images_are_blank_and_asked_for_again(images: pathlib.Path, kept
     assert decoded() == 1
 
 
-def test_a_cut_shard_is_told_and_filled_again(images: pathlib.Path, kept: Any) -> None:
+def test_a_cut_shard_is_reported_and_filled_again(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     without = build(images)
     build(images, folder)

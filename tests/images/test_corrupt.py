@@ -1,4 +1,4 @@
-"""An image that fails while a strict pipeline runs: the error names it, wherever it stands."""
+"""An image that fails while a strict pipeline runs: the error names it, wherever it is."""
 
 import io
 import pathlib

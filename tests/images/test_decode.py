@@ -268,7 +268,7 @@ def test_orientation(kind: str, turn: int) -> None:
     assert np.abs(found - turned[turn]).mean() < 9
 
 
-def test_exif_behind_the_pixels_of_a_png_is_none() -> None:
+def test_exif_after_the_pixels_of_a_png_is_ignored() -> None:
     def chunk(kind: bytes, content: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(kind + content))
         return struct.pack(">I", len(content)) + kind + content + checksum
@@ -280,7 +280,7 @@ def test_exif_behind_the_pixels_of_a_png_is_none() -> None:
     np.testing.assert_array_equal(decode(late), RGB)
 
 
-def test_background_is_white_unless_told() -> None:
+def test_background_is_white_by_default() -> None:
     content = encode("PNG", stacked(RGB, ALPHA))
     np.testing.assert_array_equal(decode(content), blended(RGB, ALPHA, (255, 255, 255)))
 
@@ -356,7 +356,7 @@ def test_lab() -> None:
 
 # What is refused, and why.
 
-CLAP = struct.pack(">4i", -31, 2, -43, 2)[:8]  # where the picture lies in blocks of 64 pixels
+CLAP = struct.pack(">4i", -31, 2, -43, 2)[:8]  # where the picture is in blocks of 64 pixels
 REFUSED: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "not an image of a known format (starts with b'')"),
     "JPEG": (encode("JPEG", RGB), "not an image of a known format (starts with b'\\xff\\xd8"),

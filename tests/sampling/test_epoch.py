@@ -79,13 +79,13 @@ def test_visits_equal_a_slow_loop(files: Files) -> None:
         assert rows.dtype == np.int64
         assert rows.tolist() == [row_of[group[0]] for group in wanted]
 
-        said = list(epoch_index.captions(task, pairs))
+        captions = list(epoch_index.captions(task, pairs))
         if task.captions == "join":
-            assert said == [" ".join(texts[pair] for pair in group) for group in wanted]
+            assert captions == [" ".join(texts[pair] for pair in group) for group in wanted]
         elif task.captions in ("all", "first", "longest"):
-            assert said == [texts[group[0]] for group in wanted]
+            assert captions == [texts[group[0]] for group in wanted]
         else:
-            assert sorted(said) == sorted(texts)
+            assert sorted(captions) == sorted(texts)
 
 
 def test_copies_and_ties_by_hand() -> None:
@@ -112,7 +112,7 @@ def test_without_captions_an_index_is_a_row() -> None:
 
 
 def look_up(task: Task, files: Files, **order: Any) -> Lookup:
-    """The lookup of an order that takes all indices in one batch, unless told otherwise."""
+    """The lookup of an order that takes all indices in one batch, unless `order` changes it."""
     pairs, keys = pairs_of(files)
     epoch_index = EpochIndex.of(task, pairs, keys)
     upright, side = np.ones(len(files), np.int8), np.full(len(files), 8, np.int32)
@@ -145,10 +145,10 @@ def test_steps_equal_a_slow_loop(task: Task) -> None:
     row_of = [row for row, (captions, _) in enumerate(FEW) for _ in captions]
     steps = -(-len(wanted) // 3)
     indices: list[list[int]] = [[] for _ in range(6)]
-    for step, said in enumerate(batches(look_up(task, FEW, batch_size=3), 6 * steps)):
+    for step, batch in enumerate(batches(look_up(task, FEW, batch_size=3), 6 * steps)):
         epoch = step // steps
-        told = (said[name].tolist() for name in ("index", "caption", "row", "path", "image_id"))
-        for index, caption, row, path, image_id in zip(*told, strict=True):
+        columns = (batch[name].tolist() for name in ("index", "caption", "row", "path", "image_id"))
+        for index, caption, row, path, image_id in zip(*columns, strict=True):
             indices[epoch].append(index)
             group = wanted[index]
             if task.captions in ("join", "list"):
@@ -161,8 +161,8 @@ def test_steps_equal_a_slow_loop(task: Task) -> None:
             assert (caption, row) in chosen
             assert path == f"root/{row}.png".encode()
             assert image_id == FEW[row][1]
-        assert set(said["step"]) == {step}
-        assert set(said["epoch"]) == {epoch}
+        assert set(batch["step"]) == {step}
+        assert set(batch["epoch"]) == {epoch}
     assert indices == [list(range(len(wanted)))] * 6
 
 
@@ -278,5 +278,5 @@ def test_a_draw_is_a_function_of_seed_epoch_and_image() -> None:
         looking = look_up(task, files, seed=5, **{"shuffle": True, **fields})
         steps = -(-count // fields["batch_size"])
         for batch in batches(looking, 3 * steps, begin=7 * steps):
-            told = zip(batch["epoch"], batch["index"], batch["caption"], strict=True)
-            assert all(wanted[epoch, index] == caption for epoch, index, caption in told)
+            examples = zip(batch["epoch"], batch["index"], batch["caption"], strict=True)
+            assert all(wanted[epoch, index] == caption for epoch, index, caption in examples)

@@ -329,7 +329,7 @@ def test_an_epoch_reads_some_blocks_at_a_time(
     assert [len(inside) for inside in read[:-1]] == [window] * (len(read) - 1)
 
 
-def test_a_batch_lies_in_few_blocks() -> None:
+def test_a_batch_has_indices_of_few_blocks() -> None:
     blocks = tuple(np.random.default_rng(0).integers(20, 60, 50).tolist())
     order = Order(count=sum(blocks), batch_size=16, blocks=blocks, window=4, seed=1)
     touched = [len(set(block_of(order, indices))) for indices in epoch(order)]
@@ -389,9 +389,7 @@ def test_many_blocks_are_known_by_place() -> None:
         ("wrap", [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]], True),
     ],
 )
-def test_what_becomes_of_the_short_batch(
-    remainder: Remainder, batches: list[list[int]], full: bool
-) -> None:
+def test_remainder(remainder: Remainder, batches: list[list[int]], full: bool) -> None:
     order = Order(count=10, batch_size=4, shuffle=False, remainder=remainder)
     assert (epoch(order, 2), order.full) == (batches, full)
     assert order.steps_per_epoch == len(batches)
@@ -407,7 +405,7 @@ def test_what_becomes_of_the_short_batch(
         ("wrap", (5, 2, 3), [[0, 1], [2, 3], [4, 0], [5, 6], [7, 8], [9, 7]]),
     ],
 )
-def test_what_becomes_of_the_short_batch_of_each_bucket(
+def test_remainder_of_each_bucket(
     remainder: Remainder, buckets: tuple[int, ...], batches: list[list[int]]
 ) -> None:
     order = Order(

@@ -165,7 +165,7 @@ def test_each_image_goes_to_the_nearest_aspect_ratio(images: list[Seen], sizes: 
 
 
 def test_ratios_are_compared_and_not_differences() -> None:
-    # 1.5 lies nearer to 1 than to 2 on a ruler, and nearer to 2 among ratios.
+    # As a difference, 1.5 is nearer to 1 than to 2; as a ratio, it is nearer to 2.
     scan = jpegs((150, 100), (100, 150), (140, 100), (100, 140))
     assert nearest_sizes(scan, ((64, 128), (96, 96), (128, 64))).tolist() == [2, 0, 1, 1]
 
@@ -181,7 +181,7 @@ def test_orientation_counts_and_unknown_sizes_are_square() -> None:
 
 
 @given(shapes=st.lists(st.integers(0, 6), min_size=1, max_size=40))
-def test_what_has_one_shape_stands_together(shapes: list[int]) -> None:
+def test_groups_are_contiguous(shapes: list[int]) -> None:
     buckets = Groups.of(np.array(shapes, np.int64))
     members = [[i for i, shape in enumerate(shapes) if shape == one] for one in range(7)]
     assert buckets.indices.dtype == np.int64

@@ -717,7 +717,7 @@ def test_shards_of_another_store(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     "value",
     [object(), {1: 2}, 2**53 + 1, float("nan"), float("inf"), b"x", {1}, np.float32(1), [[1j]]],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_settings_that_json_cannot_hold(tmp_path: pathlib.Path, value: Any) -> None:
     with pytest.raises(TypeError, match=r"^Store\(settings=\.\.\.\)\['a'\].* must be plain data"):

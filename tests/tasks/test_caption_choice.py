@@ -82,7 +82,7 @@ def features(batch: Any) -> dict[str, Any]:
     return x
 
 
-def told(batch: Any) -> list[tuple[int, str]]:
+def examples_of(batch: Any) -> list[tuple[int, str]]:
     """The image, by its shade, and the caption of each example."""
     x = features(batch)
     shades = x["images"].numpy()[:, 0, 0, 0]
@@ -93,10 +93,12 @@ def told(batch: Any) -> list[tuple[int, str]]:
 
 
 def epochs(ds: Any, count: int) -> list[list[tuple[int, str]]]:
-    """What some epochs tell, one after another: one iterator for all is much faster."""
+    """The examples of some epochs, one after another: one iterator for all is much faster."""
     batches = list(ds.repeat(count))
     steps = len(batches) // count
-    return [list(itertools.chain(*map(told, batches[i * steps :][:steps]))) for i in range(count)]
+    return [
+        list(itertools.chain(*map(examples_of, batches[i * steps :][:steps]))) for i in range(count)
+    ]
 
 
 def contents(batches: Any) -> list[bytes]:
@@ -226,7 +228,7 @@ def test_a_batch_larger_than_the_set_holds_each_image_once(pairs: Pairs, caption
 def test_positives_equal_a_loop(pairs: Pairs) -> None:
     ds = build(pairs, Retrieval(captions="all"), batch_size=sum(COUNTS))
     (batch,) = list(ds)
-    shades = [row for row, _ in told(batch)]
+    shades = [row for row, _ in examples_of(batch)]
     wanted = [[one == other for other in shades] for one in shades]
     assert batch["positives"].dtype == tf.bool
     assert batch["positives"].numpy().tolist() == wanted
@@ -295,8 +297,8 @@ def test_references_are_tokenized_like_each_alone(referred: tuple[Any, dict[str,
     for place, texts in enumerate(MERGED):
         ids, mask = batch["token_ids"][place], batch["padding_mask"][place]
         assert ids.shape == mask.shape == (len(texts), 16)
-        for said, row, real in zip(texts, ids.numpy(), mask.numpy(), strict=True):
-            cleaned = clean({"caption": tf.constant(said)})["caption"]
+        for text, row, real in zip(texts, ids.numpy(), mask.numpy(), strict=True):
+            cleaned = clean({"caption": tf.constant(text)})["caption"]
             alone = [START, *BYTE.tokenize(cleaned).numpy()[:14], END]
             assert row.tolist() == alone + [0] * (16 - len(alone))
             known = place < 4  # the last cannot be decoded
@@ -410,7 +412,7 @@ def test_captions_are_dropped_whole_and_others_each_epoch(
     dropped: list[tuple[bool, ...]] = []
     orders: Counter[str] = Counter()
     for batch in batches:
-        texts = [text for _, text in told(batch)]
+        texts = [text for _, text in examples_of(batch)]
         dropped.append(tuple(text == "" for text in texts))
         orders.update(filter(None, texts))
         for ids, mask, empty in zip(
@@ -431,7 +433,7 @@ def test_captions_are_dropped_whole_and_others_each_epoch(
 def test_what_is_measured_is_neither_dropped_nor_shuffled(
     drawn: tuple[list[Any], list[Any]],
 ) -> None:
-    examples = [example for batch in drawn[1] for example in told(batch)]
+    examples = [example for batch in drawn[1] for example in examples_of(batch)]
     assert Counter(examples) == dict.fromkeys([(row, f"a photo of {TAGS}") for row in (3, 4)], 10)
 
 

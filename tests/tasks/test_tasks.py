@@ -115,10 +115,10 @@ def test_labels_with_an_order_of_their_own(images: pathlib.Path) -> None:
 
 
 UNLABELLED: dict[str, tuple[Sequence[object], tuple[str, ...] | None, str]] = {
-    "fractions": ([0.5] * 8, None, "must hold whole numbers, .*; got float64"),
-    "a number is missing": ([1, ""] * 4, None, "must hold whole numbers, .*; got float64"),
-    "numbers and classes": ([1] * 8, ("a",), r"then no classes, .*classes=\('a',\)"),
-    "more than 32 bits": ([0] * 7 + [2**31], None, "32 bits; got 0 to 2,147,483,648"),
+    "fractions": ([0.5] * 8, None, "must hold texts, or whole numbers .*; got float64"),
+    "a number is missing": ([1, ""] * 4, None, "must hold texts, or whole numbers .*; got float64"),
+    "numbers and classes": ([1] * 8, ("a",), r"without classes=\.\.\.; .*classes=\('a',\)"),
+    "more than 32 bits": ([0] * 7 + [2**31], None, "32-bit numbers; got 0 to 2,147,483,648"),
     "a text is missing": (["", *LABELS[1:]], None, r"for each image, out of \['ant'.*got \[''\]"),
     "no text is no class": (["", *LABELS[1:]], ("", *sorted({*LABELS})), r"got \[''\]"),
     "unknown classes": (LABELS, ("dog", "cat"), r"\['dog', 'cat'\]; got \['ant', 'bird', 'emu'\]"),
@@ -158,8 +158,10 @@ def test_splits_agree_about_classes(images: pathlib.Path) -> None:
     train, test = classify(images, captions, split=("train", "test"))
     validation = classify(images, captions, split="validation")
     assert train.class_names == test.class_names == validation.class_names == sorted({*LABELS})
-    told = [ds.class_names[label] for ds in (train, validation, test) for _, y in ds for label in y]
-    assert told == LABELS
+    names = [
+        ds.class_names[label] for ds in (train, validation, test) for _, y in ds for label in y
+    ]
+    assert names == LABELS
 
     task = Classification(column="label", classes=("emu", "dog", "cat", "bird", "ant"))
     keep(images, "4.png", "5.png")

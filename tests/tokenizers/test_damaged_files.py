@@ -37,8 +37,16 @@ DAMAGES: dict[str, tuple[tuple[str, ...], bytes, str]] = {
     "nothing in it": (tuple(KINDS), b"", "must|not JSON"),
     "binary": (tuple(KINDS), bytes(range(255, 127, -1)), "must|can't decode|not JSON"),
     "packed, cut": (BOTH_MERGES, gzip.compress(MERGES, mtime=0)[:-9], "Compressed file ended"),
-    "packed, broken": (BOTH_MERGES, gzip.compress(b"", mtime=0)[:10] + b"\xff" * 9, "invalid block type"),
-    "packed, wrong sum": (("clip",), gzip.compress(b"a b\n", mtime=0)[:-5] + b"12345", "CRC check failed"),
+    "packed, broken": (
+        BOTH_MERGES,
+        gzip.compress(b"", mtime=0)[:10] + b"\xff" * 9,
+        "invalid block type",
+    ),
+    "packed, wrong sum": (
+        ("clip",),
+        gzip.compress(b"a b\n", mtime=0)[:-5] + b"12345",
+        "CRC check failed",
+    ),
     "not UTF-8": (LISTS, HEAD + b"a\xff\n", "can't decode byte 0xff"),
     "an empty token": (LISTS, HEAD + b"a\n\nb\n", r"no empty token.*vocabulary\[5\]"),
     "a token twice": (LISTS, HEAD + b"a\nb\na\n", r"each token once; got duplicates of \['a'\]"),
@@ -151,7 +159,9 @@ def test_what_a_small_file_unpacks_to_fills_no_memory(tmp_path: pathlib.Path) ->
     lines = b"a b\n" * 1_000_000
     folders = [tmp_path / name for name in ("packed", "plain")]
     paths = []
-    for folder, content in zip(folders, (gzip.compress(lines, mtime=0) * 125, lines * 10), strict=True):
+    for folder, content in zip(
+        folders, (gzip.compress(lines, mtime=0) * 125, lines * 10), strict=True
+    ):
         folder.mkdir()
         (folder / "vocab.json").write_bytes(JSON)
         (folder / "merges.txt").write_bytes(content)

@@ -1,4 +1,4 @@
-"""Resume: a training that broke off goes on as if it had not."""
+"""Resume: a training run that was interrupted gives the same results as an uninterrupted one."""
 
 import contextlib
 import dataclasses
@@ -60,7 +60,7 @@ class BrokenOffError(Exception):
 
 
 class Log(keras.callbacks.Callback):
-    """Remembers what each step trained on; breaks off before a step, if told to."""
+    """Records what each step trained on; raises before step `break_at`."""
 
     def __init__(self, break_at: int | None = None, stop_at: int | None = None) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ def position_of(folder: pathlib.Path) -> int:
 
 
 class TestKilled:
-    def test_as_if_never_broken(self, tmp_path: pathlib.Path) -> None:
+    def test_same_as_uninterrupted(self, tmp_path: pathlib.Path) -> None:
         killing.compare(tmp_path, kills=2, every="2")
 
     def test_under_a_distribution_strategy(self, tmp_path: pathlib.Path) -> None:
@@ -429,8 +429,8 @@ class TestRefuses:
             changed = settings | {name: f"another {name}"}
             monkeypatch.setattr(Dataset, "settings", changed)
             message = refused(ds)
-            said = "pairs: images, captions or their contents changed." if name == "pairs" else name
-            assert f"these have changed. {said}" in message
+            text = "pairs: images, captions or their contents changed." if name == "pairs" else name
+            assert f"these have changed. {text}" in message
             if name != "pairs":
                 assert f"{name}: was {was[:60]}" in message
                 assert f", is now {now}" in message
@@ -446,9 +446,9 @@ class TestRefuses:
 
     def test_another_model(self, refused: Refused, ds: Dataset) -> None:
         message = refused(ds, model_of(width=5))
-        assert "resume.npz: is of another model. Of " in message
+        assert "resume.npz: was saved with another model. Of " in message
         assert "dense/kernel float32 (6, 4) is now dense/kernel float32 (6, 5)" in message
-        assert " more. Make the model of before" in message
+        assert " more. Use the same model as before" in message
 
     def test_another_optimizer(self, refused: Refused, ds: Dataset) -> None:
         message = refused(ds, model_of(optimizer="sgd"))
@@ -475,7 +475,7 @@ class TestRefuses:
         ]
         for wrong in damaged:
             path.write_bytes(wrong)
-            with pytest.raises(ValueError, match=r"resume\.npz: cannot be read, .* begin anew"):
+            with pytest.raises(ValueError, match=r"resume\.npz: cannot be read, .* to start over"):
                 trainer.fit(ds, Resume(copied))
             assert path.read_bytes() == wrong
 
@@ -501,7 +501,9 @@ class TestRefuses:
         break_off(trainer, ds, tmp_path, 2)
         callback = Resume(tmp_path)
         message = refused(ds, initial_epoch=2, callbacks=[callback])
-        assert "is of epoch 0, from where fit goes on; got initial_epoch=2. Leave it" in message
+        assert (
+            "was saved in epoch 0, where fit must resume; got initial_epoch=2. Leave it" in message
+        )
 
     def test_a_dataset_it_cannot_see(
         self,
@@ -517,7 +519,7 @@ class TestRefuses:
         assert "must know the dataset that fit reads; fit did not read <mmdata.Data" in message
         assert "Pass what mmdata.build returned: Resume(..., dataset=ds)" in message
         assert not (tmp_path / "resume.npz").exists()
-        monkeypatch.setattr("mmdata.dataset._of_thread", threading.local())
+        monkeypatch.setattr("mmdata.dataset._thread_state", threading.local())
         message = refused(made, callbacks=[Resume(tmp_path)])
         assert "it found no mmdata.Dataset" in message
 
@@ -529,7 +531,7 @@ class TestRefuses:
             trainer.fit(made, Resume(tmp_path, dataset=ds), steps_per_epoch=4)
         assert not (tmp_path / "resume.npz").exists()
 
-    def test_a_folder_that_is_none(
+    def test_directory_is_a_file(
         self, refused: Refused, ds: Dataset, tmp_path: pathlib.Path
     ) -> None:
         file = tmp_path / "file"
