@@ -12,7 +12,7 @@ import tensorflow as tf
 from mmdata.batches import Plan, batches
 from mmdata.captions.length_report import LengthReport
 from mmdata.config import Config
-from mmdata.images.decoders import decoders_fingerprint
+from mmdata.images.decoder_fingerprint import decoders_fingerprint
 from mmdata.options import Pixels, Text
 from mmdata.pairs.findings import PairingReport
 from mmdata.pairs.pairs import Pairs

@@ -15,7 +15,7 @@ import tensorflow as tf
 import mmdata
 from mmdata import versions
 from mmdata.files.headers import Format, read_header
-from mmdata.images import decoders
+from mmdata.images import decoder_fingerprint
 from mmdata.images.decode_in_graph import Decode
 from mmdata.sampling.order import Order
 from mmdata.seeding import random_keys, random_numbers
@@ -38,7 +38,7 @@ CAPTIONS = (
 def pixels() -> dict[str, Any]:
     """uint8 pixels of each format that TensorFlow decodes, resized in each way, and normalized."""
     found: dict[str, Any] = {}
-    for path in sorted(decoders._PROBES.iterdir()):
+    for path in sorted(decoder_fingerprint._PROBES.iterdir()):
         content = path.read_bytes()
         header = read_header(io.BytesIO(content))
         if header.format == Format.PILLOW:

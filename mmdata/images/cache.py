@@ -16,7 +16,7 @@ from mmdata.files.scan import Scan
 from mmdata.files.scan_cache import hashes
 from mmdata.images.checksums import Checksums
 from mmdata.images.corrupt import report_corrupt
-from mmdata.images.decoders import decoders_fingerprint
+from mmdata.images.decoder_fingerprint import decoders_fingerprint
 from mmdata.images.decoding import Decoding
 from mmdata.images.sources import Source
 from mmdata.pairs.pairs import Pairs

@@ -8,44 +8,25 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
-from mmdata.files.links import Boundary, Links, require_links
+from mmdata.files.links import Links, require_links
 from mmdata.optional import require
 from mmdata.pairing import folders, recognition
-from mmdata.pairing.layout_arguments import require_obeyed
+from mmdata.pairing.layout_table import Options, Source, read_layout, require_used
 from mmdata.pairing.layouts import (
     LAYOUTS,
     Layout,
-    coco,
     documents,
-    flickr,
     frames,
-    karpathy,
     shards,
     sidecar,
-    tables,
-    webdataset,
 )
-from mmdata.pairing.layouts.documents import Document
 from mmdata.pairing.layouts.table_columns import Columns
-from mmdata.pairing.listing import IfAny, Listing, concatenated
-from mmdata.pairing.matching import match, require_splits
-from mmdata.pairing.problems import OnProblem, Problems, problems_of
+from mmdata.pairing.listing import IfAny
+from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.pairing.texts import Lines, TextDecoder
-from mmdata.pairing.tree import Tree
 from mmdata.pairs.findings import PairingError, raise_for
 from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.strings import Strings
-
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-"""Folders that are splits if each has its own metadata. Source: Hugging Face, imagefolder."""
 
 
 def read(
@@ -125,7 +106,7 @@ def read(
         raise ValueError(f'layout=... must be "auto" or one of {list(LAYOUTS)}; got {layout!r}.')
     shards.require_key(key)
     require_links(links)
-    reading = _Reading(
+    options = Options(
         decoder=TextDecoder(encoding, encoding_errors),
         columns=Columns(image=image_column, captions=caption_column, weight=weight_column),
         sidecar=sidecar.Settings(extensions=extensions, lines=lines, repeats=repeats),
@@ -134,7 +115,7 @@ def read(
         chosen=_chosen(split),
         problems=problems,
     )
-    source = _source(images, captions, layout, reading)
+    source = _source(images, captions, layout, options)
     given = _given(
         image_column=image_column,
         caption_column=caption_column,
@@ -147,9 +128,9 @@ def read(
         encoding=encoding,
         encoding_errors=encoding_errors,
     )
-    require_obeyed(source.layout, source.where, given)
+    require_used(source, given)
     with _without_garbage_collection():
-        pairs = dataclasses.replace(reading.pairs(source), links=source.links or links)
+        pairs = dataclasses.replace(read_layout(source, options), links=source.links or links)
         if ftfy is not None:
             pairs = _with_fixed_text(pairs, ftfy)
     problems.check(pairs.report.findings, rows=len(pairs), where=source.where)
@@ -179,126 +160,6 @@ def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value != known[name].default}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Source:
-    """A source with its layout; a JSON file is already read, to recognise its layout."""
-
-    images: Any
-    captions: Any
-    layout: str
-    document: Document | None = None
-
-    @property
-    def links(self) -> Links | None:
-        """Follows links if each file is named itself: there is no folder to leave."""
-        return "follow" if self.layout == "frame" and self.captions is None else None
-
-    @property
-    def where(self) -> str:
-        """The source, for messages."""
-        both = (self.images, self.images if self.captions is None else self.captions)
-        return " and ".join(
-            repr(each) if isinstance(each, str) else type(each).__name__ for each in both
-        )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Reading:
-    """How a source is read."""
-
-    decoder: TextDecoder
-    columns: Columns
-    sidecar: sidecar.Settings
-    key: shards.Key
-    links: Links
-    chosen: Collection[str] | None
-    problems: Problems
-
-    def pairs(self, source: _Source) -> Pairs:
-        """Reads a source of any layout."""
-        images, captions = source.images, source.captions
-        if source.layout == "frame":
-            frame, folder = (images, None) if captions is None else (captions, images)
-            return frames.read(
-                frame,
-                folder,
-                columns=self.columns,
-                problems=self.problems,
-                chosen=self.chosen,
-                links=self.links,
-            )
-        if source.layout == "webdataset":
-            return webdataset.read(
-                images,
-                decoder=self.decoder,
-                lines=self.sidecar.lines,
-                key=self.key,
-                columns=self.columns,
-                extensions=self.sidecar.extensions,
-                links=self.links,
-                problems=self.problems,
-                chosen=self.chosen,
-            )
-        if source.layout == "sidecar":
-            return self._sidecar(images, captions or images)
-        listing = self._listing(source)
-        not_ignored = _caption_files(images, captions, listing)
-        tree = Tree.walk(images, not_ignored=not_ignored, links=self.links)
-        return match(listing, tree, problems=self.problems, chosen=self.chosen)
-
-    def _sidecar(self, images: str, captions: str) -> Pairs:
-        require_splits((), self.chosen, "layout 'sidecar'")
-        settings = dataclasses.replace(self.sidecar, decoder=self.decoder, links=self.links)
-        return sidecar.read(images, captions, problems=self.problems, settings=settings)
-
-    def _listing(self, source: _Source) -> Listing:
-        captions, document = source.captions, source.document
-        if source.layout == "metadata":
-            return self._metadata(source)
-        if source.layout == "flickr":
-            listing = flickr.read(captions, decoder=self.decoder, links=self.links)
-        else:
-            document = document or documents.load(captions, self.decoder)
-            listing = (coco if source.layout == "coco" else karpathy).read(document)
-        if self.columns.captions is None:
-            listing.captions = None
-        return listing
-
-    def _metadata(self, source: _Source) -> Listing:
-        captions = source.captions
-        if captions is not None and os.path.isfile(captions):
-            return tables.read(
-                captions, columns=self.columns, decoder=self.decoder, document=source.document
-            )
-        folder = source.images if captions is None else captions
-        files = recognition.metadata_files(folder)
-        folders_of = [file.rpartition("/")[0] for file in files]
-        if not files or len(set(folders_of)) < len(files):
-            raise PairingError(
-                f"layout='metadata' needs one metadata.csv, .jsonl or .parquet in {folder!r}, or "
-                f"in each of its subfolders; got {files}. Pass captions=... to name a file."
-            )
-        listings = [
-            self._metadata_of(folder, file, below)
-            for file, below in zip(files, folders_of, strict=True)
-        ]
-        return concatenated(listings)
-
-    def _metadata_of(self, folder: str, file: str, below: str) -> Listing:
-        path = os.path.join(folder, file)
-        target = Boundary(folder, self.links).outside(path)
-        if target is not None:
-            raise PairingError(
-                f'{path}: a link to {target!r}, outside of {folder!r}. Pass links="follow" to '
-                "read it."
-            )
-        prefix = f"{below}/" if below else ""
-        listing = tables.read(path, columns=self.columns, decoder=self.decoder, prefix=prefix)
-        if listing.splits is None and below.lower() in _SPLITS:
-            listing.splits = [_SPLITS[below.lower()]] * len(listing.names)
-        return listing
-
-
 def _chosen(split: Any) -> frozenset[str] | None:
     if split is None or isinstance(split, IfAny):
         return split
@@ -320,7 +181,7 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _source(images: Any, captions: Any, layout: str, reading: _Reading) -> _Source:
+def _source(images: Any, captions: Any, layout: str, options: Options) -> Source:
     """Turns arguments into paths, checks that they exist, and recognises the layout."""
     if frames.is_frame(images) or frames.is_frame(captions):
         if layout not in ("auto", "frame"):
@@ -331,7 +192,7 @@ def _source(images: Any, captions: Any, layout: str, reading: _Reading) -> _Sour
         elif captions is not None:
             got = type(captions).__name__
             raise ValueError(f"captions=... must be None if images=... is a frame; got a {got}.")
-        return _Source(images=images, captions=captions, layout="frame")
+        return Source(images=images, captions=captions, layout="frame")
     for argument, value in (("images", images), ("captions", captions)):
         if not isinstance(value, str | os.PathLike | None):
             raise TypeError(
@@ -341,7 +202,7 @@ def _source(images: Any, captions: Any, layout: str, reading: _Reading) -> _Sour
     images = os.fspath(images)
     captions = None if captions is None else os.fspath(captions)
     if captions is None and layout in ("auto", "webdataset") and recognition.is_shards(images):
-        return _Source(images=images, captions=None, layout="webdataset")
+        return Source(images=images, captions=None, layout="webdataset")
     folders.require_folder(images, "images")
     if captions is not None:
         folders.require_exists(captions, "captions")
@@ -351,14 +212,14 @@ def _source(images: Any, captions: Any, layout: str, reading: _Reading) -> _Sour
         )
     document = None
     if layout == "auto":
-        is_table = reading.columns.names_any
+        is_table = options.columns.names_any
         if captions is not None and captions.lower().endswith(".json") and os.path.isfile(captions):
-            document = documents.load(captions, reading.decoder)
+            document = documents.load(captions, options.decoder)
             layout = recognition.of_json(document.value, is_table=is_table)
         else:
             layout = recognition.recognise(images, captions, is_table=is_table)
     _require_source(layout, captions)
-    return _Source(images=images, captions=captions, layout=layout, document=document)
+    return Source(images=images, captions=captions, layout=layout, document=document)
 
 
 def _require_source(layout: str, captions: str | None) -> None:
@@ -376,15 +237,3 @@ def _require_source(layout: str, captions: str | None) -> None:
         raise ValueError(f"layout={layout!r} needs captions=..., a file; got None.")
     if layout in ("coco", "karpathy") and os.path.isdir(captions or ""):
         raise IsADirectoryError(f"captions=... must be a file; got the folder {captions!r}.")
-
-
-def _caption_files(images: str, captions: str | None, listing: Listing) -> list[str]:
-    """The caption files among the images, relative to their folder."""
-    if captions is None:
-        return recognition.metadata_files(images)
-    files = [captions]
-    if os.path.isdir(captions):
-        ignored = [finding.path for finding in listing.findings if finding.kind == "ignored"]
-        found = [listing.source] if listing.source else recognition.metadata_files(captions)
-        files = [os.path.join(captions, file) for file in (*found, *ignored)]
-    return [os.path.relpath(file, images).replace(os.sep, "/") for file in files]
