@@ -11,8 +11,24 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 from hypothesis import settings
 
-settings.register_profile("mmdata", deadline=None)  # a busy machine is no failure
-settings.load_profile("mmdata")
+# No deadline: a busy machine is no failure.
+settings.register_profile("check", deadline=None, max_examples=100)
+settings.register_profile("run", deadline=None, max_examples=500)
+settings.load_profile("run" if os.environ.get("CI") else "check")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """For `-m "not slow"`, TensorFlow without its optimizers: most graphs of tests run once.
+
+    Slow tests have TensorFlow as users have it.
+    """
+    is_worker = config.getoption("dist", "no") == "no"  # the process that runs tests, with xdist
+    if config.option.markexpr == "not slow" and is_worker:
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # before the import
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
 

@@ -157,6 +157,7 @@ def position_of(folder: pathlib.Path) -> int:
     return position
 
 
+@pytest.mark.slow
 class TestKilled:
     def test_as_if_never_broken(self, tmp_path: pathlib.Path) -> None:
         killing.compare(tmp_path, kills=2, every="2")
