@@ -12,8 +12,8 @@ import pytest
 from hypothesis import settings
 
 # No deadline: a busy machine is no failure.
-settings.register_profile("check", deadline=None, max_examples=100)
-settings.register_profile("run", deadline=None, max_examples=500)
+settings.register_profile("check", deadline=None, max_examples=50)
+settings.register_profile("run", deadline=None, max_examples=200)
 settings.load_profile("run" if os.environ.get("CI") else "check")
 
 

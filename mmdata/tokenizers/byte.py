@@ -30,9 +30,15 @@ class Byte(Listed):
             )
 
     def _tokenize(self, text: Any) -> Any:
-        return tf.cast(tf_text.ByteSplitter().split(text), tf.int32) + _FIRST
+        # An eighth of the graph that `tf_text.ByteSplitter` makes.
+        return tf.ragged.map_flat_values(_ids_of, tf.strings.bytes_split(text))
 
     def _join(self, ids: Any) -> Any:
         characters = tf.constant([b"[UNK]"] * _FIRST + [bytes([b]) for b in range(256)])
         joined = tf.strings.reduce_join(tf.gather(characters, ids), axis=-1)
         return tf_text.coerce_to_structurally_valid_utf8(joined)
+
+
+def _ids_of(single: Any) -> Any:
+    """Bytes one by one, string [n] -> ids, int32 [n]."""
+    return tf.cast(tf.reshape(tf.io.decode_raw(single, tf.uint8), [-1]), tf.int32) + _FIRST

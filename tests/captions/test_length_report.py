@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib import pyplot
 from matplotlib.axes import Axes
@@ -97,7 +97,6 @@ def reports(draw: st.DrawFn) -> LengthReport:
     return report_of(tokens, buckets[-1], used, unknown, special)
 
 
-@settings(max_examples=200)
 @given(report=reports())
 @example(report=report_of([2, 2], 2))
 @example(report=report_of([0], 1, special=0))
@@ -177,7 +176,6 @@ def test_recommended_buckets(histogram: dict[int, int], buckets: tuple[int, ...]
     assert of_histogram(histogram).recommended_buckets == buckets
 
 
-@settings(max_examples=60)
 @given(
     histogram=st.dictionaries(
         st.integers(2, 11), st.integers(1, 30) | st.integers(100, 900), min_size=1, max_size=8

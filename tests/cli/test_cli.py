@@ -221,9 +221,9 @@ def test_train_stops_at_a_mess(tmp_path: pathlib.Path) -> None:
 
 def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path) -> None:
     for kind in ("images", "captions"):
-        shutil.copytree(SAMPLES / kind / "night", tmp_path / kind)
-        for path in (tmp_path / kind).iterdir():
-            path.rename(path.with_stem(f"{path.stem}\x1b[2J"))
+        (tmp_path / kind).mkdir()
+        for path in sorted((SAMPLES / kind / "night").iterdir())[:40]:
+            shutil.copy(path, tmp_path / kind / f"{path.stem}\x1b[2J{path.suffix}")
     for path in (tmp_path / "captions").iterdir():
         path.write_text(f"\u202e\x9b31m {path.read_text('utf-8')}", "utf-8")
     table = (SAMPLES / "attributes.csv").read_text("utf-8").replace("night/", "")

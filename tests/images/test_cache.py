@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batches import Batch, assert_same, epoch_of
+from batches import Batch, assert_same, epoch_of  # type: ignore[import-not-found]
 from PIL import Image
 
 import mmdata
