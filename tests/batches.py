@@ -1,5 +1,6 @@
 """Batches of a dataset as NumPy arrays, which many assertions may look at."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -23,3 +24,11 @@ def assert_same(batches: list[Batch], expected: list[Batch]) -> None:
     for batch, other in zip(batches, expected, strict=True):
         for array, wanted in zip(batch, other, strict=True):
             np.testing.assert_array_equal(array, wanted, strict=True)
+
+
+def joined(shards: Iterable[list[Batch]]) -> list[Batch]:
+    """The batches that the shards, one after another, are slices of."""
+    return [
+        [np.concatenate(slices) for slices in zip(*parts, strict=True)]
+        for parts in zip(*shards, strict=True)
+    ]
