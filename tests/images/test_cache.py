@@ -87,9 +87,12 @@ def kept(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 CASES: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "uint8": {"pixels": mmdata.Pixels(size=(16, 24), normalize="uint8"), "shuffle": False},
-    "pad": {"pixels": mmdata.Pixels(size=(16, 16), fit="pad", interpolation="bicubic")},
+    "pad": {
+        "pixels": mmdata.Pixels(
+            size=(16, 24), fit="pad", interpolation="bicubic", normalize="uint8"
+        ),
+        "shuffle": False,
+    },
     "middle": {"pixels": mmdata.Pixels(size=(16, 16), fit="crop", load_size=(20, 20))},
     "fast": {"pixels": mmdata.Pixels(size=(5, 5), fit="crop", quality="fast")},
     "buckets": {"pixels": mmdata.Pixels(fit="crop", buckets=((16, 16), (12, 24), (24, 12)))},
@@ -100,13 +103,17 @@ CASES: dict[str, dict[str, Any]] = {
         "text": mmdata.Text(tokenizer="byte", length=32, buckets=(12,)),
         "sequence_length": None,
     },
-    "words": {"task": mmdata.Captioning(template="see: {caption}", dropout=0.5)},
+    "words, a shard": {
+        "task": mmdata.Captioning(template="see: {caption}", dropout=0.5),
+        "shard": (1, 2),
+    },
     "retrieval": {"task": mmdata.Retrieval(captions="all")},
     "references": {"task": "references"},
-    "blocks": {"shuffle": mmdata.Blocks(window=2, rows=2)},
-    "dropped": {"batch_size": mmdata.Batching(size=8, remainder="drop")},
+    "blocks, the rest dropped": {
+        "shuffle": mmdata.Blocks(window=2, rows=2),
+        "batch_size": mmdata.Batching(size=8, remainder="drop"),
+    },
     "wrapped": {"batch_size": mmdata.Batching(size=8, remainder="wrap"), "task": "retrieval"},
-    "shard": {"shard": (1, 2)},
 }
 
 

@@ -72,7 +72,8 @@ def examples(count: int, image: Pixels, caption: str | None = None, epoch: int =
 def images(ds: Any, *stages: Stage, calls: int | None = None) -> Pixels:
     for stage in stages:
         ds = ds.map(stage, num_parallel_calls=calls)
-    return np.stack([one["image"].numpy() for one in ds])
+    (pixels,) = ds.map(lambda example: example["image"]).batch(10_000).as_numpy_iterator()
+    return np.asarray(pixels)
 
 
 def one(image: Pixels, caption: str | bytes | None = None, key: int = 0) -> Example:
