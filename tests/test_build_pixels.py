@@ -287,8 +287,14 @@ def test_crops_at_most_a_quarter_into_buckets(
 # Formats that Pillow decodes.
 
 
-@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
-def test_formats_of_pillow_equal_a_png(fit: str, tmp_path: pathlib.Path, write: Write) -> None:
+@pytest.mark.parametrize(
+    ("fit", "fields"),
+    [("stretch", {"size": (40, 44)}), ("crop", {"buckets": SIZES}), ("pad", {"size": (40, 44)})],
+    ids=["stretch", "crop, buckets", "pad"],
+)
+def test_formats_of_pillow_equal_a_png(
+    fit: str, fields: dict[str, Any], tmp_path: pathlib.Path, write: Write
+) -> None:
     """Bit for bit what the same pixels give as a PNG, which TensorFlow decodes."""
     names = ["a.tiff", "b.avif", "c.bmp", "d.webp", "e.gif"]
     for name in names:
@@ -303,12 +309,11 @@ def test_formats_of_pillow_equal_a_png(fit: str, tmp_path: pathlib.Path, write: 
     ]
     write(tmp_path, {"metadata.jsonl": "\n".join(lines)})
     pairs = mmdata.read(tmp_path, caption_column=None)
-    for pixels in (pixels_of(fit, size=(40, 44)), pixels_of(fit, buckets=SIZES)):
-        images = images_of(pairs, pixels)  # by the name of each number, whatever that is here
-        for number, name in enumerate(names):
-            other = images[NAMES[number]]
-            np.testing.assert_array_equal(other, images[NAMES[number + 5]], name)
-            assert len(np.unique(other)) > 100
+    images = images_of(pairs, pixels_of(fit, **fields))  # the name of each number is any
+    for number, name in enumerate(names):
+        other = images[NAMES[number]]
+        np.testing.assert_array_equal(other, images[NAMES[number + 5]], name)
+        assert len(np.unique(other)) > 100
 
 
 # quality="fast".
