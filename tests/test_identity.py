@@ -133,7 +133,7 @@ def test_resumed_at_every_tenth_step(
     pairs: mmdata.Pairs, how: str, expected: list[str], kept: pathlib.Path, cached: bool
 ) -> None:
     ds = build(pairs, how, cache=kept if cached else None)
-    for step in range(0, len(expected), 10):
+    for step in range(5, len(expected), 10):
         later = ds.at(step)
         rest = len(ds) - step % len(ds)
         assert int(later.cardinality()) == rest
@@ -148,7 +148,8 @@ def test_a_thousand_epochs_in_a_thousand_orders(pairs: mmdata.Pairs, kept: pathl
     steps = tf.data.Dataset.range(1000 * order.steps_per_epoch).map(
         order.indices, num_parallel_calls=tf.data.AUTOTUNE
     )
-    rows = np.concatenate([indices.numpy() for indices in steps]).reshape(1000, order.count)
+    (table,) = steps.unbatch().batch(1000 * order.count).as_numpy_iterator()
+    rows = table.reshape(1000, order.count)
     assert len(np.unique(rows, axis=0)) == 1000
     np.testing.assert_array_equal(np.sort(rows, axis=1), np.tile(np.arange(order.count), (1000, 1)))
 

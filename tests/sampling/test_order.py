@@ -37,8 +37,9 @@ def flat(batches: list[list[int]]) -> list[int]:
 def at_once(order: Order, epochs: int) -> list[list[int]]:
     """Whole epochs of an order that has one step an epoch: in one graph, not in as many calls."""
     assert order.steps_per_epoch == 1
-    ds = tf.data.Dataset.range(epochs).map(order.indices)
-    return [indices.tolist() for indices in ds.as_numpy_iterator()]
+    (table,) = tf.data.Dataset.range(epochs).map(order.indices).batch(epochs).as_numpy_iterator()
+    indices: list[list[int]] = table.tolist()
+    return indices
 
 
 def cut(whole: list[int], size: int, remainder: Remainder) -> list[list[int]]:
