@@ -1,5 +1,6 @@
 """The same batches to the bit, whatever the threads, the shards, the cache and the beginning."""
 
+import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ MADE: dict[str, dict[str, Any]] = {
 def pairs() -> mmdata.Pairs:
     """As many images as make batches that four shards can share, also the last of each bucket."""
     everything = mmdata.read(SAMPLES / "images", SAMPLES / "captions")
-    return everything.take(np.arange(0, 240, 2))
+    return everything.take(np.arange(0, 240, 4))
 
 
 def build(pairs: mmdata.Pairs, how: str, **more: Any) -> mmdata.Dataset:
@@ -89,8 +90,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return tmp_path_factory.mktemp("kept")
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8])
-@pytest.mark.parametrize("cached", [False, True], ids=["files", "cache"])
+@pytest.mark.parametrize(
+    ("threads", "cached"), [(1, False), (8, False), (8, True)], ids=["1", "8", "8, cache"]
+)
 def test_threads_and_cache(
     pairs: mmdata.Pairs,
     how: str,
@@ -108,8 +110,7 @@ def joined(parts: list[Any]) -> Iterator[list[Any]]:
         yield [np.concatenate(leaf) for leaf in zip(*map(leaves, batches), strict=True)]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-@pytest.mark.parametrize("cached", [False, True], ids=["files", "cache"])
+@pytest.mark.parametrize(("workers", "cached"), [(4, False), (2, True)], ids=["4", "2, cache"])
 def test_shards_join_to_the_whole(
     pairs: mmdata.Pairs,
     how: str,
@@ -133,7 +134,7 @@ def test_resumed_at_every_tenth_step(
     pairs: mmdata.Pairs, how: str, expected: list[str], kept: pathlib.Path, cached: bool
 ) -> None:
     ds = build(pairs, how, cache=kept if cached else None)
-    for step in range(0, len(expected), 10):
+    for step in range(5, len(expected), 10):
         later = ds.at(step)
         rest = len(ds) - step % len(ds)
         assert int(later.cardinality()) == rest
@@ -145,10 +146,8 @@ def test_resumed_at_every_tenth_step(
 def test_a_thousand_epochs_in_a_thousand_orders(pairs: mmdata.Pairs, kept: pathlib.Path) -> None:
     ds = build(pairs, "plain", cache=kept, task="captioning")
     order: Order = ds.plan.order
-    steps = tf.data.Dataset.range(1000 * order.steps_per_epoch).map(
-        order.indices, num_parallel_calls=tf.data.AUTOTUNE
-    )
-    rows = np.concatenate([indices.numpy() for indices in steps]).reshape(1000, order.count)
+    order = dataclasses.replace(order, batch_size=order.count)  # one step an epoch
+    (rows,) = tf.data.Dataset.range(1000).map(order.indices).batch(1000).as_numpy_iterator()
     assert len(np.unique(rows, axis=0)) == 1000
     np.testing.assert_array_equal(np.sort(rows, axis=1), np.tile(np.arange(order.count), (1000, 1)))
 

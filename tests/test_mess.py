@@ -14,6 +14,8 @@ from PIL import Image
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
 
+pytestmark = pytest.mark.slow
+
 GIGABYTES = 2
 SIDE = 48
 GOOD_COUNT = 252

@@ -117,6 +117,7 @@ def test_tqdm_obeys_the_environment() -> None:
         assert done.stdout.strip() == shown
 
 
+@pytest.mark.slow
 def test_jupyter() -> None:
     notebook = nbformat.v4.new_notebook()
     code = (

@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_quickstart_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     (quickstart,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in quickstart.splitlines() if line.strip()]) <= 12

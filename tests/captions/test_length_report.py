@@ -3,7 +3,6 @@
 import html
 import itertools
 import json
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib import pyplot
 from matplotlib.axes import Axes
@@ -98,7 +97,6 @@ def reports(draw: st.DrawFn) -> LengthReport:
     return report_of(tokens, buckets[-1], used, unknown, special)
 
 
-@settings(max_examples=200)
 @given(report=reports())
 @example(report=report_of([2, 2], 2))
 @example(report=report_of([0], 1, special=0))
@@ -178,7 +176,6 @@ def test_recommended_buckets(histogram: dict[int, int], buckets: tuple[int, ...]
     assert of_histogram(histogram).recommended_buckets == buckets
 
 
-@settings(max_examples=60)
 @given(
     histogram=st.dictionaries(
         st.integers(2, 11), st.integers(1, 30) | st.integers(100, 900), min_size=1, max_size=8
@@ -370,18 +367,11 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
         report_of([5]).plot()
 
 
-def test_import_waits_for_nothing_heavy() -> None:
-    heavy = "print({'tensorflow', 'matplotlib'} & set(sys.modules))"
-    code = f"import sys, mmdata.captions.length_report; {heavy}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
-
-
 # What is refused.
 
 BUCKETS = r"LengthReport\(buckets=\.\.\.\) must be a tuple of ascending ints, >= 1"
 COUNTS = r"LengthReport\(token_counts=\.\.\., unknown_counts=\.\.\.\) must be two arrays \[n\]"
-UNKNOWN = r"LengthReport\(unknown_counts=\.\.\.\) must be from 0 to the tokens that are not special"
+UNKNOWN = r"LengthReport\(unknown_counts=\.\.\.\) must be from 0 to the tokens not special"
 
 
 @pytest.mark.parametrize(

@@ -205,18 +205,3 @@ def test_the_folder_that_is_meant_by_default(command: str) -> None:
     assert result.exit_code == 0
     assert str(user_cache() / "pixels") in result.output
     assert not (user_cache() / "pixels").exists()
-
-
-def test_tensorflow_is_not_imported(root: pathlib.Path) -> None:
-    code = """
-import sys
-from mmdata.cli import main
-main(["cache", "show", sys.argv[1]], standalone_mode=False)
-import mmdata.storage.row_store
-print(sorted({"tensorflow", "pandas"} & set(sys.modules)))
-"""
-    out = subprocess.run(
-        [sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True
-    ).stdout
-    assert out.endswith("[]\n")
-    assert "12 rows" in out

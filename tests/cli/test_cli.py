@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -237,9 +238,9 @@ def test_train_stops_at_a_mess(tmp_path: pathlib.Path) -> None:
 
 def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path) -> None:
     for kind in ("images", "captions"):
-        shutil.copytree(SAMPLES / kind / "night", tmp_path / kind)
-        for path in (tmp_path / kind).iterdir():
-            path.rename(path.with_stem(f"{path.stem}\x1b[2J"))
+        (tmp_path / kind).mkdir()
+        for path in sorted((SAMPLES / kind / "night").iterdir())[:40]:
+            shutil.copy(path, tmp_path / kind / f"{path.stem}\x1b[2J{path.suffix}")
     for path in (tmp_path / "captions").iterdir():
         path.write_text(f"\u202e\x9b31m {path.read_text('utf-8')}", "utf-8")
     table = (SAMPLES / "attributes.csv").read_text("utf-8").replace("night/", "")
@@ -253,8 +254,8 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
     assert result.exit_code == 0, result.output
     for words in ("BLEU-4", "all attributes right", "caption to image, recall@1", "baseline"):
         assert words in result.output
-    for words in (r"\x1b[2J.png", r"person: \u202e\x9b31m "):
-        assert words in result.output
+    assert re.search(r"\\x1b\[2J\.(jpg|png|webp)", result.output)
+    assert r"person: \u202e\x9b31m " in result.output
     assert hostile.obeyed(result.output) == set()
     assert not list((tmp_path / "runs").glob(".*"))
     written = sorted(path.name for path in (tmp_path / "runs").iterdir())

@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import mmdata
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>",
     '"><svg onload="window.hacked = 1"> {{ 7 * 7 }} </textarea></style>',

@@ -15,7 +15,7 @@ import mlcroissant
 import numpy as np
 import pytest
 from huggingface_hub import DatasetCard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -574,7 +574,6 @@ def test_no_text_breaks_a_card(tmp_path_factory: pytest.TempPathFactory) -> None
     write("a", "a", "a", "a", "a")
     plain = list(shape(path))
 
-    @settings(max_examples=60)
     @given(nasty.map("a{}".format), nasty, nasty, nasty, nasty)
     def check(name: str, split: str, column: str, image: str, detail: str) -> None:
         write(name, split, column, image, detail)

@@ -112,6 +112,7 @@ def trained(pairs: mmdata.Pairs, pixels: Pixels, tokenizer: Tokenizer) -> dict[s
 CASES = [("clip", "clip"), ("unit", "wordpiece")]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*cuts")
 def test_saved_model_gives_what_training_saw(
     pairs: mmdata.Pairs, rows: Array, tokenizers: dict[str, Tokenizer], tmp_path: pathlib.Path

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mmdata
@@ -189,7 +189,6 @@ def contents(draw: st.DrawFn) -> tuple[list[str], Rows, dict[str, Any]]:
 @linux
 @pytest.mark.parametrize("name", WRITE)
 @given(content=contents())
-@settings(max_examples=150)
 def test_written_pairs_read_back_or_are_not_there(
     name: str, content: tuple[list[str], Rows, dict[str, Any]]
 ) -> None:

@@ -554,7 +554,7 @@ byte = st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]) | st.integers(0, 255)
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of metadata that is damaged
 @given(st.sampled_from(FUZZED), st.lists(st.tuples(places, byte), max_size=12), places)
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings().max_examples)
 def test_mutated_bytes(content: bytes, changes: list[tuple[int, int]], cut: int) -> None:
     mutated = bytearray(content)
     for place, value in changes:
@@ -575,6 +575,6 @@ MAGICS += [b"\xff\x0a", boxes(), b"P6 ", b"II*\0", PILLOW["AVIF"][:32], PILLOW["
 @example(WEBP[:12] + b"VP8X", b"\xff" * 20 + b"EXIF\xff\xff\xff\xff")
 @example(b"GIF89a", b"\xff" * 7 + b"!\xff\1\0" * 60)
 @example(boxes(), b"\0\0\0\x08free" * 20)
-@settings(max_examples=500)
+@settings(max_examples=10 * settings().max_examples)
 def test_any_bytes(magic: bytes, rest: bytes) -> None:
     assert is_result_or_refusal(magic + rest)

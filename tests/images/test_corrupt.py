@@ -83,8 +83,7 @@ def test_the_error_names_the_first_bad_image(
     assert "premature end" in found[f"{cut[0]}.jpg"]
 
 
-@pytest.mark.parametrize("cut", [0, 6])
-@pytest.mark.parametrize("task", ["captioning", "retrieval"])
+@pytest.mark.parametrize(("cut", "task"), [(0, "retrieval"), (6, "captioning")])
 def test_also_shuffled_in_shards_and_later_epochs(
     cut: int, task: str, tmp_path: pathlib.Path
 ) -> None:

@@ -444,7 +444,7 @@ byte = st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]) | st.integers(0, 255)
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of metadata that is damaged
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(places, byte), max_size=8), places)
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings().max_examples)
 def test_mutated_bytes(content: bytes, changes: list[tuple[int, int]], cut: int) -> None:
     mutated = bytearray(content)
     for place, value in changes:

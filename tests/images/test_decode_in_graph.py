@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -277,7 +277,6 @@ SMALL_FILES = {
 }
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     name=st.sampled_from(sorted(SMALL_FILES)),
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=4),

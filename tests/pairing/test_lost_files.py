@@ -19,12 +19,13 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pytest
+from hypothesis import settings
 
 import mmdata
 from mmdata.pairs.findings import Finding, PairingError
 
-SEEDS = 20
-FEWER_SEEDS = 4
+SEEDS = settings().max_examples // 10
+FEWER_SEEDS = SEEDS // 2
 LOST = 10
 PLAIN = [f"folder {number}" for number in range(20)]
 ODD = [

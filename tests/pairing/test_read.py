@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mmdata
@@ -662,7 +662,6 @@ def test_of_many_files_with_one_name_captions_are_named_first(
 
 @linux
 @given(tree=trees, seed=st.integers(0, 99))
-@settings(max_examples=60)
 def test_no_file_gets_lost_whatever_the_order(
     write: Write, tree: dict[str, bytes], seed: int
 ) -> None:
@@ -697,7 +696,6 @@ captions = st.lists(st.tuples(ids, st.sampled_from(["one", "two", "\ud800"])), m
     listed=st.lists(st.tuples(ids, names.map(lambda name: name + ".jpg")), max_size=6),
     captions=captions,
 )
-@settings(max_examples=60)
 def test_no_annotation_gets_lost(
     write: Write, disk: set[str], listed: list[tuple[int, str]], captions: list[tuple[int, str]]
 ) -> None:

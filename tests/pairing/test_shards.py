@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdata.files.tar_headers import TarEntry, tar_entries
@@ -409,7 +409,6 @@ def test_fresh_shards_are_not_kept(tmp_path: pathlib.Path, monkeypatch: pytest.M
         assert read(shard).images == ["s.tar/a.jpg"]
 
 
-@settings(max_examples=200)
 @given(data=st.data())
 def test_mutated_shards(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "mutated-shard.tar"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mmdata
@@ -426,7 +426,6 @@ trees = st.dictionaries(st.tuples(names, ends).map("".join), st.sampled_from([""
 
 @linux
 @given(tree=trees, seed=st.integers(0, 99))
-@settings(max_examples=100)
 def test_order_of_folders_does_not_matter(write: Write, tree: dict[str, str], seed: int) -> None:
     listdir, shuffle = os.scandir, random.Random(seed).shuffle
 

@@ -63,7 +63,6 @@ def expected(task: Task, files: Files) -> list[list[int]]:
     return groups
 
 
-@settings(max_examples=60)
 @given(files=FILES)
 def test_visits_equal_a_slow_loop(files: Files) -> None:
     pairs, keys = pairs_of(files)

@@ -110,7 +110,6 @@ def oracle(text: str, lower: bool) -> str:
     return unicodedata.normalize("NFC", joined.lower() if lower else joined)
 
 
-@settings(deadline=None, max_examples=300)
 @given(texts=TEXTS, lower=st.booleans())
 @example(texts=["ΑΣ\0Β", "Σ\u0301", "İ\u0307"], lower=True)
 def test_equals_unicodedata_and_is_idempotent(texts: list[str], lower: bool) -> None:
@@ -119,7 +118,6 @@ def test_equals_unicodedata_and_is_idempotent(texts: list[str], lower: bool) -> 
     assert clean(cleaned, lower=lower) == cleaned
 
 
-@settings(deadline=None, max_examples=100)
 @given(contents=st.lists(st.binary(max_size=20), min_size=1, max_size=20), lower=st.booleans())
 @example(contents=[b"A\xff"], lower=False)
 def test_any_bytes_become_utf8_once(contents: list[bytes], lower: bool) -> None:
@@ -324,7 +322,6 @@ def cleaned_by(stage: Clean, texts: list[str]) -> list[str]:
     return [text.decode() for text in captions]
 
 
-@settings(deadline=None, max_examples=100)
 @given(stage=STAGES, texts=st.lists(PIECES, max_size=20))
 def test_any_fields_equal_a_slow_copy_and_are_idempotent(stage: Clean, texts: list[str]) -> None:
     cleaned = cleaned_by(stage, texts)
@@ -417,7 +414,7 @@ def as_compared(name: str, texts: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_equal_their_references(name: str) -> None:
-    @settings(deadline=None, max_examples=25)
+    @settings(max_examples=25)
     @given(texts=st.lists(PIECES, max_size=20))
     def run(texts: list[str]) -> None:
         texts = as_compared(name, texts)
@@ -479,7 +476,7 @@ def test_presets_in_any_shape(name: str) -> None:
     assert ds.element_spec == tf.TensorSpec([None], tf.string)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     contents=st.lists(st.binary(max_size=20), min_size=1, max_size=20),
     name=st.sampled_from(list(PRESETS)),

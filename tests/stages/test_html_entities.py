@@ -59,7 +59,7 @@ PARTS = st.sampled_from(
 TEXTS = st.lists(st.lists(PARTS, max_size=12).map("".join), max_size=20)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(texts=TEXTS)
 def test_equals_python_on_any_text(texts: list[str]) -> None:
     assert unescaped(texts) == [html.unescape(text) for text in texts]

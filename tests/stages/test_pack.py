@@ -134,7 +134,6 @@ def test_eager_equals_a_loop(stage: Pack) -> None:
     assert packed["padding_mask"].dtype == packed["response_mask"].dtype == tf.bool
 
 
-@settings(max_examples=60)
 @given(rows=ROWS, length=st.integers(3, 20))
 @example(rows=[[], [7], [7, 8], [0, 0, 0]], length=3)
 @example(rows=[[]], length=20)

@@ -217,7 +217,7 @@ def test_a_model_sees_each_caption_as_often_and_learns_the_same_again(twins: lis
 # Retrieval.
 
 
-@pytest.mark.parametrize("captions", ["random", "cycle", "first", "longest", "join"])
+@pytest.mark.parametrize("captions", ["random", "first"])
 def test_a_batch_larger_than_the_set_holds_each_image_once(pairs: Pairs, captions: Any) -> None:
     ds = build(pairs, Retrieval(captions=captions), batch_size=7)
     for _ in range(2):

@@ -128,7 +128,7 @@ def some_merges(draw: st.DrawFn) -> list[str]:
     return merges
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(merges=some_merges(), words=st.lists(st.text("ab", min_size=1, max_size=14), min_size=50))
 @example(merges=["b b", "a b", "ab b"], words=["abb", "babbb"])
 @example(merges=["b c", "a b", "ab c", "bc d", "abc d"], words=["abcd", "abcdabc"])

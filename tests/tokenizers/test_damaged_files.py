@@ -155,6 +155,7 @@ print(used() - before)
 """
 
 
+@pytest.mark.slow
 def test_what_a_small_file_unpacks_to_fills_no_memory(tmp_path: pathlib.Path) -> None:
     lines = b"a b\n" * 1_000_000
     folders = [tmp_path / name for name in ("packed", "plain")]

@@ -341,6 +341,7 @@ def test_pieces_that_no_text_becomes(kind: str, models: dict[str, bytes]) -> Non
     assert detokenized(tokenizer, rows) == peer.decode(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["unigram", "llama"])
 def test_damaged_models_are_refused_or_equal_sentencepiece(
     kind: str, models: dict[str, bytes], tmp_path: Path

@@ -119,7 +119,7 @@ def test_one_by_one_equals_batched(tokenizer: Tokenizer, captions: list[str]) ->
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=15), max_size=8)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(texts=TEXTS)
 @example(texts=FORGED)
 def test_no_text_makes_special_ids(tokenizers: dict[str, Tokenizer], texts: list[str]) -> None:
@@ -478,7 +478,6 @@ OLD = st.characters(max_codepoint=0x2FFFF, exclude_categories=["Cs"]).filter(
 CLOSE = st.text(OLD | st.sampled_from("ab12'’-.,!?() é\u0301"), max_size=20)  # noqa: RUF001
 
 
-@settings(deadline=None, max_examples=60)
 @given(texts=st.lists(CLOSE, min_size=1, max_size=8))
 @example(texts=["don't rock-n-roll, it’s 12.5 -- 'so' a-'b' x'"])  # noqa: RUF001
 def test_word_equals_oracle(texts: list[str]) -> None:
@@ -548,7 +547,7 @@ PIECE = st.text("abé", min_size=1, max_size=4)
 PIECES = st.lists(PIECE | PIECE.map("##".__add__), min_size=1, max_size=12, unique=True)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(pieces=PIECES, texts=st.lists(st.text("abé .-'", max_size=12), min_size=1, max_size=6))
 @example(pieces=["a", "ab", "##b", "##bab"], texts=["abab abb ba", "a-ab'a"])
 def test_wordpiece_equals_longest_match_first(pieces: list[str], texts: list[str]) -> None:
@@ -584,7 +583,7 @@ def test_wordpiece_keeps_words_of_a_hundred_bytes() -> None:
 # --- Byte -----------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(texts=TEXTS.filter(bool))
 @example(texts=["", "\0", "a\0\0", "é👩‍🚀", "[PAD]"])
 def test_byte_is_lossless(texts: list[str]) -> None:

@@ -160,6 +160,7 @@ def position_of(folder: pathlib.Path) -> int:
     return position
 
 
+@pytest.mark.slow
 class TestKilled:
     def test_same_as_uninterrupted(self, tmp_path: pathlib.Path) -> None:
         killing.compare(tmp_path, kills=2, every="2")

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -23,8 +23,6 @@ from mmdata.files.limits import MAX_PIXELS
 from mmdata.files.scan import scan
 from mmdata.pairing.layouts import Layout
 from mmdata.pairs.findings import Finding
-
-EXAMPLES = 100
 
 CAPTIONS = {"a.jpg": ["A cat.", "Two, cats"], "x/b.png": ["caf\u00e9 \U0001f600"], "c.gif": ["d"]}
 IMAGES = [*CAPTIONS, "000000000042.jpg", "x/A.jpg", "lonely.jpg"]
@@ -191,7 +189,6 @@ def test_whole(folder: pathlib.Path, name: str, layout: Layout, content: bytes) 
 @pytest.mark.parametrize(("name", "layout", "content"), SOURCES.values(), ids=SOURCES.keys())
 @pytest.mark.parametrize("options", [{}, {"encoding": "latin-1", "encoding_errors": "replace"}])
 @given(edits=EDITS)
-@settings(max_examples=EXAMPLES)
 def test_damaged(
     folder: pathlib.Path,
     name: str,
@@ -217,7 +214,6 @@ FILE_LAYOUTS: list[Layout] = ["coco", "karpathy", "flickr", "metadata"]
     content=st.sampled_from([content for _, _, content in SOURCES.values()])
     | st.binary(max_size=99),
 )
-@settings(max_examples=2 * EXAMPLES)
 def test_another_layout(folder: pathlib.Path, name: str, layout: str, content: bytes) -> None:
     put(folder, {name: content})
     pairs = read(folder, name, layout)
@@ -245,7 +241,6 @@ FORMATS = {
 
 @pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS.keys())
 @given(edits=EDITS)
-@settings(max_examples=EXAMPLES)
 def test_scan(
     folder: pathlib.Path, content: bytes, edits: list[tuple[str, float, float, bytes]]
 ) -> None:

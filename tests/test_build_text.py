@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from batches import assert_same, epoch_of, joined  # type: ignore[import-not-found]
 from PIL import Image
 
 import mmdata
@@ -179,13 +180,6 @@ def test_element_spec(bucketed: Any) -> None:
     assert weight == tf.TensorSpec([None, None], tf.float32)
 
 
-def equal(batches: list[Any], others: list[Any]) -> bool:
-    flat, other = (tf.nest.flatten(each) for each in (batches, others))
-    if [tensor.shape for tensor in flat] != [tensor.shape for tensor in other]:
-        return False
-    return all(bool(tf.reduce_all(a == b)) for a, b in zip(flat, other, strict=True))
-
-
 def test_the_same_batches_at_every_step_and_over_shards(pairs: mmdata.Pairs) -> None:
     options = {
         "pixels": Pixels(buckets=SIZES[:2]),
@@ -193,14 +187,10 @@ def test_the_same_batches_at_every_step_and_over_shards(pairs: mmdata.Pairs) -> 
         "text": Text(tokenizer="byte", length=LENGTH, buckets=(12,)),
     }
     ds = build(pairs, **options)
-    epoch = list(ds)
-    assert equal(list(ds.at(2)), epoch[2:])
-    parts = [list(build(pairs, **options, shard=(k, 2))) for k in range(2)]
-    joined = [
-        tf.nest.map_structure(lambda *slices: tf.concat(slices, 0), *batch)
-        for batch in zip(*parts, strict=True)
-    ]
-    assert equal(joined, epoch)
+    epoch = epoch_of(ds)
+    assert_same(epoch_of(ds.at(2)), epoch[2:])
+    shards = [epoch_of(build(pairs, **options, shard=(k, 2))) for k in range(2)]
+    assert_same(joined(shards), epoch)
 
 
 def test_a_model_fits_over_buckets(pairs: mmdata.Pairs) -> None:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from batches import assert_same, epoch_of, joined  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -235,13 +236,6 @@ def test_what_fills_up_plain_photos_is_no_finding(tmp_path: pathlib.Path, write:
     assert [f.path for f in ds.report.findings if f.kind == "corrupt"] == ["4.jpg"]
 
 
-def equal(batches: list[Any], others: list[Any]) -> bool:
-    flat, other = (tf.nest.flatten(each) for each in (batches, others))
-    if [tensor.shape for tensor in flat] != [tensor.shape for tensor in other]:
-        return False
-    return all(bool(tf.reduce_all(a == b)) for a, b in zip(flat, other, strict=True))
-
-
 def test_the_same_batches_in_every_run_at_every_step_and_over_shards(pairs: mmdata.Pairs) -> None:
     options = {
         "task": CLASSES,
@@ -250,19 +244,14 @@ def test_the_same_batches_in_every_run_at_every_step_and_over_shards(pairs: mmda
         "augment": (Flip(captions_aware=False), Color(hue=0.1)),
     }
     ds = build(pairs, **options)
-    epochs = [list(ds) for _ in range(2)]
-    assert not equal(*epochs)
+    first, second = epoch_of(ds), epoch_of(ds)
+    assert [array.tobytes() for array in first[0]] != [array.tobytes() for array in second[0]]
     later = build(pairs, **options).at(len(ds) + 3)
-    assert equal(list(later), epochs[1][3:])
+    assert_same(epoch_of(later), second[3:])
     one_thread = tf.data.Options()
     one_thread.threading.private_threadpool_size = 1
     shards = [build(pairs, **options, shard=(k, 2)).with_options(one_thread) for k in range(2)]
-    parts = [list(shard) for shard in shards]
-    joined = [
-        tf.nest.map_structure(lambda *slices: tf.concat(slices, 0), *batch)
-        for batch in zip(*parts, strict=True)
-    ]
-    assert equal(joined, epochs[0])
+    assert_same(joined(map(epoch_of, shards)), first)
 
 
 def test_a_model_fits_over_buckets(pairs: mmdata.Pairs) -> None:
@@ -298,8 +287,14 @@ def test_crops_at_most_a_quarter_into_buckets(
 # Formats that Pillow decodes.
 
 
-@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
-def test_formats_of_pillow_equal_a_png(fit: str, tmp_path: pathlib.Path, write: Write) -> None:
+@pytest.mark.parametrize(
+    ("fit", "fields"),
+    [("stretch", {"size": (40, 44)}), ("crop", {"buckets": SIZES}), ("pad", {"size": (40, 44)})],
+    ids=["stretch", "crop, buckets", "pad"],
+)
+def test_formats_of_pillow_equal_a_png(
+    fit: str, fields: dict[str, Any], tmp_path: pathlib.Path, write: Write
+) -> None:
     """Bit for bit what the same pixels give as a PNG, which TensorFlow decodes."""
     names = ["a.tiff", "b.avif", "c.bmp", "d.webp", "e.gif"]
     for name in names:
@@ -314,12 +309,11 @@ def test_formats_of_pillow_equal_a_png(fit: str, tmp_path: pathlib.Path, write: 
     ]
     write(tmp_path, {"metadata.jsonl": "\n".join(lines)})
     pairs = mmdata.read(tmp_path, caption_column=None)
-    for pixels in (pixels_of(fit, size=(40, 44)), pixels_of(fit, buckets=SIZES)):
-        images = images_of(pairs, pixels)  # by the name of each number, whatever that is here
-        for number, name in enumerate(names):
-            other = images[NAMES[number]]
-            np.testing.assert_array_equal(other, images[NAMES[number + 5]], name)
-            assert len(np.unique(other)) > 100
+    images = images_of(pairs, pixels_of(fit, **fields))  # the name of each number is any
+    for number, name in enumerate(names):
+        other = images[NAMES[number]]
+        np.testing.assert_array_equal(other, images[NAMES[number + 5]], name)
+        assert len(np.unique(other)) > 100
 
 
 # quality="fast".
@@ -500,7 +494,7 @@ def test_splits_that_are_not_augmented_are_not_loaded_larger(pairs: mmdata.Pairs
     options = {"split": ("train", "validation"), "pixels": pixels_of(size=(24, 24))}
     _, plain = build(split, task=CLASSES, shuffle=False, **options)
     _, other = build(split, task=CLASSES, shuffle=False, augment=(RandomCrop(),), **options)
-    assert equal(list(plain), list(other))
+    assert_same(epoch_of(plain), epoch_of(other))
 
 
 def test_captions_turn_with_their_pictures(tmp_path: pathlib.Path, write: Write) -> None:
