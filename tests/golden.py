@@ -1,4 +1,4 @@
-"""What pixels, text and order are, in numbers: `python tests/golden.py` writes them after a change.
+"""Golden values of pixels, text and order: `python tests/golden.py` writes them after a change.
 
 It refuses to write outputs that changed under a version that did not: see `mmdata.versions`.
 """

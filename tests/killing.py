@@ -1,4 +1,4 @@
-"""Kills a training again and again, and compares it with one that was never broken.
+"""Kills training many times, and compares it with training that was never stopped.
 
 python tests/killing.py --kills 10 --every 3
 """

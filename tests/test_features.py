@@ -1,4 +1,4 @@
-"""`mmdata.precompute_features`: outputs of a frozen encoder in the place of images."""
+"""`mmdata.precompute_features`: outputs of a frozen encoder instead of images."""
 
 import io
 import pathlib
@@ -156,9 +156,7 @@ def test_what_keras_has(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
     assert ds.pixels == plain.pixels
 
 
-def test_encoders_that_are_not_built_are_told_apart(
-    pairs: mmdata.Pairs, tmp_path: pathlib.Path
-) -> None:
+def test_unbuilt_encoders_are_not_confused(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
     plain = build(pairs, shuffle=False)
     for seed in range(2):
         keras.utils.set_random_seed(seed)

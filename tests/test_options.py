@@ -1,4 +1,4 @@
-"""The arguments of `build` that are values of their own, and what names stand for."""
+"""Option objects of `build`, and the meaning of names."""
 
 import dataclasses
 import functools
@@ -264,14 +264,14 @@ def test_tasks(task: Any, expected: Captioning | Retrieval) -> None:
 
 
 @pytest.mark.parametrize("size", [(224, 224), (8, 9)], ids=str)
-def test_size_said_twice(size: tuple[int, int]) -> None:
+def test_size_given_twice(size: tuple[int, int]) -> None:
     message = r"image_size=\(.*\) and pixels=Pixels\(size=\.\.\.\) set the same; pass one of them"
     with pytest.raises(ValueError, match=message):
         pixels_of(Pixels(), size)
 
 
 @pytest.mark.parametrize("length", [32, 9])
-def test_length_said_twice(length: int) -> None:
+def test_length_given_twice(length: int) -> None:
     message = rf"sequence_length={length} and text=Text\(length=\.\.\.\) set the same; pass one"
     with pytest.raises(ValueError, match=message):
         text_of(Text(), length)

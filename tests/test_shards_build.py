@@ -1,4 +1,4 @@
-"""From tar shards to batches: the same as from files, and no hang where a shard is damaged."""
+"""Batches from tar shards equal those from files; a damaged shard does not hang."""
 
 import io
 import json

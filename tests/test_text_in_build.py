@@ -1,4 +1,4 @@
-"""`mmdata.build`: buckets and padding of captions, and what is told of their lengths."""
+"""`mmdata.build`: buckets and padding of captions, and reports on their lengths."""
 
 import io
 import json
@@ -171,7 +171,7 @@ def test_buckets_waste_less(bucketed: Any, pairs: mmdata.Pairs) -> None:
     assert x["token_ids"] == y == tf.TensorSpec([None, LENGTH], tf.int32)
 
 
-def test_shapes_are_told(bucketed: Any) -> None:
+def test_element_spec_has_the_shapes(bucketed: Any) -> None:
     x, y, weight = bucketed.element_spec
     assert x["images"] == tf.TensorSpec([None, 2, 2, 3], tf.uint8)
     assert x["token_ids"] == y == tf.TensorSpec([None, None], tf.int32)
@@ -344,7 +344,7 @@ def test_tags_are_counted_as_they_are_shuffled(tmp_path: pathlib.Path) -> None:
     assert ds.length_report.longest == len("a, b, c, d, e") + 1
 
 
-def test_unknown_tokens_are_told(pairs: mmdata.Pairs) -> None:
+def test_unknown_tokens_are_reported(pairs: mmdata.Pairs) -> None:
     strange = Word((*SPECIAL_TOKENS, "犬"))
     with pytest.warns(
         UserWarning, match=r"^100\.0 % of the tokens .* are unknown to <Word"

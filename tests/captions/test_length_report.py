@@ -1,4 +1,4 @@
-"""How well a sequence length fits the captions: every figure against a loop, and the picture."""
+"""The report on caption lengths: every number against a loop, and the plot."""
 
 import html
 import itertools
@@ -223,7 +223,7 @@ def test_text() -> None:
     ("unknown", "said"),
     [(0, "0.0 %"), (1, "<0.1 %"), (4, "<0.1 %"), (5, "0.1 %"), (1249, "12.5 %"), (9999, "100.0 %")],
 )
-def test_shares_are_said_as_percent(unknown: int, said: str) -> None:
+def test_shares_are_shown_as_percent(unknown: int, said: str) -> None:
     report = report_of([10_001], 10_001, unknown=[unknown], special=1)
     assert f"; {said} unknown tokens\n" in str(report)
 
@@ -297,7 +297,7 @@ PICTURES = [
 
 
 @pytest.mark.parametrize(("histogram", "length", "buckets"), PICTURES)
-def test_every_caption_is_drawn_or_told(
+def test_every_caption_is_drawn_or_counted(
     histogram: dict[int, int], length: int, buckets: tuple[int, ...]
 ) -> None:
     report = of_histogram(histogram, length, buckets)
@@ -343,7 +343,7 @@ def test_title_and_legend() -> None:
     assert box.x1 <= figure.bbox.x1
 
 
-def test_legend_tells_of_what_is_there() -> None:
+def test_legend_names_only_what_is_drawn() -> None:
     for histogram, told in (({5: 9}, ["fits", "length 8"]), ({9: 9}, ["is cut", "length 8"])):
         legend = of_histogram(histogram).plot().get_legend()
         assert legend is not None

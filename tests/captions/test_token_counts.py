@@ -1,4 +1,4 @@
-"""How many tokens captions have: against a loop, and kept by fingerprint."""
+"""Token counts of captions: against a loop, and saved by fingerprint."""
 
 import dataclasses
 import pathlib
@@ -83,7 +83,7 @@ def test_counts_equal_a_loop(tokenizer: Tokenizer, clean: Clean | None, template
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_nothing_is_left_of() -> None:
+def test_captions_without_tokens() -> None:
     def emptied(tokenizer: Tokenizer, clean: Clean | None) -> list[str]:
         counted = counts_of(Strings.of(CAPTIONS), Text(clean=clean, tokenizer=tokenizer), tokenizer)
         return [text for text, is_empty in zip(CAPTIONS, counted.empty, strict=True) if is_empty]
@@ -143,7 +143,7 @@ def test_whatever_changes_the_counts_is_another_file(folder: pathlib.Path) -> No
 @pytest.mark.parametrize(
     "damage", ["cut", "empty", "text", "other arrays", "other length", "a folder"]
 )
-def test_damaged_file_is_counted_anew(folder: pathlib.Path, damage: str) -> None:
+def test_damaged_file_is_counted_again(folder: pathlib.Path, damage: str) -> None:
     captions = Strings.of(CAPTIONS)
     expected = lists_of(counts_of(captions, Text(), WORDS))
     (path,) = folder.iterdir()

@@ -68,7 +68,7 @@ def test_learns_from_clean_captions(name: str, kind: type[Word | WordPiece]) -> 
     assert tokenizer_for(text, pairs_of(CAPTIONS)) == expected
 
 
-def test_cleans_as_it_is_told() -> None:
+def test_cleans_as_requested() -> None:
     as_typed = tokenizer_for(Text(tokenizer="word", clean=None), pairs_of(["A\u00a0 red", "RED"]))
     assert set(as_typed.vocabulary[4:]) == {"A", "\u00a0", "red", "RED"}
     cased = Text(tokenizer="word", clean=Clean(lower=False))
@@ -168,7 +168,7 @@ def test_a_home_that_cannot_be_written(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LEARNED)
-def test_a_damaged_vocabulary_is_learned_anew(
+def test_a_damaged_vocabulary_is_learned_again(
     name: str, folder: Path, learned: list[list[str]]
 ) -> None:
     text = Text(tokenizer=name, vocabulary_size=400)

@@ -1,4 +1,4 @@
-"""`Pairs.to_croissant` and `Pairs.to_card`: others read of the pairs what they are."""
+"""`Pairs.to_croissant` and `Pairs.to_card`: other tools read the same pairs."""
 
 import dataclasses
 import json
@@ -255,7 +255,7 @@ def test_what_is_left_to_fill_in(tmp_path: Path) -> None:
     assert metadata.license == ["https://spdx.org/licenses/CC0-1.0"]
 
 
-def test_a_table_that_changed_is_told(tmp_path: Path) -> None:
+def test_a_changed_table_is_an_error(tmp_path: Path) -> None:
     pairs_of(tmp_path, {"a.png": ["x"]}).to_croissant(tmp_path / "c.json")
     table = tmp_path / "c.pairs.parquet"
     made = json.loads((tmp_path / "c.json").read_text())
@@ -279,7 +279,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, type[Exception], str]] = {
         {},
         "other/c.json",
         ValueError,
-        "in the folder of images or in one above",
+        "in the folder of images or above it",
     ),
     "a folder": ({}, "folder.json", IsADirectoryError, "writes a file; got the folder"),
     "no .json": ({}, "c.jsonld", ValueError, "ends in .json"),
@@ -338,7 +338,7 @@ def test_a_failure_leaves_all_as_it_was(
         WRITE[name](pairs, tmp_path / name)
 
 
-def test_a_table_of_another_export_is_noticed(
+def test_a_table_of_another_export_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = pairs_of(tmp_path, {"a.png": ["x"]})
@@ -381,7 +381,8 @@ def test_croissant_is_replaced(tmp_path: Path) -> None:
 def test_a_card_that_may_be_filled_in_is_never_replaced(tmp_path: Path) -> None:
     pairs = pairs_of(tmp_path, {"a.png": ["x"]})
     (tmp_path / "README.md").write_text("by hand")
-    with pytest.raises(FileExistsError, match=r"README\.md: there is a file, .* move it first"):
+    message = r"must not replace a file .*README\.md, which exists\. Move it first"
+    with pytest.raises(FileExistsError, match=message):
         pairs.to_card(tmp_path / "README.md")
     assert (tmp_path / "README.md").read_text() == "by hand"
 
@@ -445,15 +446,15 @@ def test_a_card_of_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         f"- Heights in pixels, upright: {spread(size[1] for size in sizes)}",
         f"- Widths in pixels, upright: {spread(size[0] for size in sizes)}",
         f"- Captions: {sum(counts):,}",
-        f"  - an image: {spread(map(len, rows))}",
+        f"  - per image: {spread(map(len, rows))}",
         f"  - words: {spread(len(each.split()) for row in rows for each in row)}",
         f"  - characters: {spread(len(each) for row in rows for each in row)}",
         "- Splits",
         f"  - `train`: 160 image(s), {counts[1]:,} caption(s)",
         f"  - `test`: 320 image(s), {counts[2] + counts[3]:,} caption(s)",
-        f"  - in none: 160 image(s), {counts[0]:,} caption(s)",
+        f"  - no split: 160 image(s), {counts[0]:,} caption(s)",
         "- Weight of an image in training: 0.5 to 1, median 0.5",
-        "- Further columns",
+        "- Other columns",
         "  - `place`: text",
         "  - `day`: whole numbers",
         "- Fingerprint of names, contents, captions, splits, weights and columns: "
@@ -481,13 +482,13 @@ def test_a_card_of_little(tmp_path: Path) -> None:
     assert "\n\n*All* of it.\n\n" in markdown
     assert "- Captions: 0\n" in markdown
     assert "(corrupt): 'a.png' (" in markdown
-    for word in ("Heights", "words", "Splits", "Weight of", "Further"):
+    for word in ("Heights", "words", "Splits", "Weight of", "Other columns"):
         assert word not in markdown
     whole = pairs_of(tmp_path / "images", {"a.png": ["x"]}, splits=["test"])
     (tmp_path / "README.md").unlink()
     whole.to_card(tmp_path / "README.md", description="\udcff")
     markdown = loaded(tmp_path / "README.md")[1]
-    assert "nothing else was noticed" in markdown
+    assert "nothing else was found" in markdown
     assert "\n\\udcff\n" in markdown
     (tmp_path / "README.md").unlink()
     whole.take(np.array([], np.int64)).to_card(tmp_path / "README.md")

@@ -1,4 +1,4 @@
-"""What is served, against what `mmdata.build` trains on: bit for bit."""
+"""Served inputs equal the training inputs of `mmdata.build`, bit for bit."""
 
 import dataclasses
 import functools
@@ -239,9 +239,7 @@ def formats(tmp_path_factory: pytest.TempPathFactory, write: Write) -> mmdata.Pa
 
 
 @pytest.mark.parametrize("name", PIXELS)
-def test_every_format_that_is_served_is_as_training_sees_it(
-    name: str, formats: mmdata.Pairs
-) -> None:
+def test_every_served_format_equals_training(name: str, formats: mmdata.Pairs) -> None:
     pixels = PIXELS[name]
     task = Classification(column="number")
     ds = mmdata.build(formats, task=task, pixels=pixels, shuffle=False, batch_size=len(FILES))
@@ -271,7 +269,7 @@ def test_images_in_a_dataset_and_a_model(convert: Any) -> None:
     np.testing.assert_array_equal(by_model, tf.reshape(expected, [len(contents), -1]))
 
 
-def test_says_which_image_is_none_and_why(convert: Any) -> None:
+def test_names_invalid_images_and_the_reason(convert: Any) -> None:
     good = FILES["1.jpg"]
     picture = made_picture(9, 9)
     webp = encoded(picture, "WEBP", save_all=True, append_images=[picture.rotate(90)])

@@ -1,4 +1,4 @@
-"""What scans keep for the next scan: nothing twice, nothing stale, nothing half-written."""
+"""Saved scans: nothing is read twice, stale or incomplete."""
 
 import io
 import os

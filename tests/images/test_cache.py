@@ -1,4 +1,4 @@
-"""`mmdata.build(cache=)`: the same batches, paid for once; and no wrong pixel, whatever happens."""
+"""`mmdata.build(cache=)`: the same batches, computed once, and never a wrong pixel."""
 
 import gc
 import io
@@ -153,7 +153,7 @@ def test_true_is_a_folder_of_the_user(
     }
 
 
-def test_splits_share_what_is_kept(images: pathlib.Path, kept: Any) -> None:
+def test_splits_share_a_cache(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     pairs = mmdata.read(images)
     build(pairs, folder)
@@ -167,7 +167,7 @@ def test_splits_share_what_is_kept(images: pathlib.Path, kept: Any) -> None:
     assert decoded() == COUNT
 
 
-def test_a_changed_image_is_decoded_anew_and_no_other(images: pathlib.Path, kept: Any) -> None:
+def test_only_a_changed_image_is_decoded_again(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     build(images, folder)
     decoded()
@@ -176,7 +176,7 @@ def test_a_changed_image_is_decoded_anew_and_no_other(images: pathlib.Path, kept
     assert decoded() == 1
 
 
-def test_also_if_it_changes_in_the_middle_alone(images: pathlib.Path, kept: Any) -> None:
+def test_also_if_only_its_middle_changes(images: pathlib.Path, kept: Any) -> None:
     """Of the same length, with the same first and last 4 KiB: the same content key."""
     folder, decoded = kept
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
@@ -274,7 +274,7 @@ def read_whole(monkeypatch: pytest.MonkeyPatch) -> Any:
     return count
 
 
-def test_images_that_begin_and_end_alike(squares: pathlib.Path, kept: Any) -> None:
+def test_images_with_the_same_first_and_last_bytes(squares: pathlib.Path, kept: Any) -> None:
     assert shades(build(squares, kept[0], **SQUARES)) == [50, 100, 150]
     assert kept[1]() == 3
 
@@ -342,7 +342,7 @@ def test_rows_are_known_without_the_scans_of_before(
 
 
 @pytest.mark.usefixtures("settled")
-def test_a_file_that_changes_behind_its_time_meanwhile_is_not_kept(
+def test_a_file_that_changes_with_an_unchanged_time_is_not_cached(
     squares: pathlib.Path, kept: Any, rewrite: Rewrite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, decoded = kept
@@ -373,7 +373,7 @@ def test_pairs_that_were_scanned_before_are_looked_at_again(
     assert decoded() == COUNT + 1
 
 
-def test_an_image_that_changes_meanwhile_is_not_kept(
+def test_an_image_that_changes_while_filling_is_not_cached(
     images: pathlib.Path, kept: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, decoded = kept
@@ -437,7 +437,7 @@ def test_an_iterator_keeps_what_it_reads(images: pathlib.Path, kept: Any) -> Non
     assert seen == 2 * COUNT
 
 
-def test_folders_that_are_none(images: pathlib.Path) -> None:
+def test_invalid_folders_are_refused(images: pathlib.Path) -> None:
     with pytest.raises(NotADirectoryError, match="must be a folder"):
         build(images, images / "1.txt")
     for cache in ("", images):
@@ -470,7 +470,7 @@ def test_corrupt_images_are_blank_and_asked_for_again(images: pathlib.Path, kept
     assert decoded() == 1
 
 
-def test_a_cut_shard_is_told_and_filled_again(images: pathlib.Path, kept: Any) -> None:
+def test_a_cut_shard_is_reported_and_filled_again(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     without = build(images)
     build(images, folder)
@@ -483,7 +483,7 @@ def test_a_cut_shard_is_told_and_filled_again(images: pathlib.Path, kept: Any) -
     assert_same(ds, without)
 
 
-def test_what_is_cleared_meanwhile_is_still_read(images: pathlib.Path, kept: Any) -> None:
+def test_rows_cleared_while_reading_are_still_read(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     ds = build(images, folder)
     clear(folder)

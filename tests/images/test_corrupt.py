@@ -1,4 +1,4 @@
-"""An image that fails while a strict pipeline runs: the error names it, wherever it stands."""
+"""The error of a strict pipeline names the image that failed, at any place in the order."""
 
 import io
 import pathlib

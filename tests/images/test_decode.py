@@ -1,4 +1,4 @@
-"""What Pillow decodes for us, against pixels that are known, and against arithmetic."""
+"""Decoding with Pillow, against known pixels and arithmetic."""
 
 import contextlib
 import io
@@ -268,7 +268,7 @@ def test_orientation(kind: str, turn: int) -> None:
     assert np.abs(found - turned[turn]).mean() < 9
 
 
-def test_exif_behind_the_pixels_of_a_png_is_none() -> None:
+def test_exif_after_the_pixels_of_a_png_is_ignored() -> None:
     def chunk(kind: bytes, content: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(kind + content))
         return struct.pack(">I", len(content)) + kind + content + checksum
@@ -280,7 +280,7 @@ def test_exif_behind_the_pixels_of_a_png_is_none() -> None:
     np.testing.assert_array_equal(decode(late), RGB)
 
 
-def test_background_is_white_unless_told() -> None:
+def test_background_is_white_by_default() -> None:
     content = encode("PNG", stacked(RGB, ALPHA))
     np.testing.assert_array_equal(decode(content), blended(RGB, ALPHA, (255, 255, 255)))
 

@@ -1,4 +1,4 @@
-"""Every format of image: decoded like Pillow, or refused with a reason. The README's table."""
+"""Every image format is decoded as by Pillow, or refused with a reason; see the README's table."""
 
 import io
 import pathlib

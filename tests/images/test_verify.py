@@ -1,4 +1,4 @@
-"""`mmdata.verify`: what cannot be decoded is named, kept, and forgotten once it is mended."""
+"""`mmdata.verify`: finds and remembers files that cannot be decoded, until they are fixed."""
 
 import io
 import os
@@ -141,7 +141,7 @@ def test_later_it_is_known_without_decoding(images: pathlib.Path) -> None:
     assert corrupt(read(images).take(part).scanned()[1]) == {"cut.jpg": found["cut.jpg"]}
 
 
-def test_what_is_mended_is_forgotten(images: pathlib.Path) -> None:
+def test_fixed_files_are_forgotten(images: pathlib.Path) -> None:
     verify(read(images))
     assert len(BAD["damaged.png"][0]) == len(PNG)
     for name in BAD:
@@ -175,7 +175,7 @@ def test_an_older_file_that_comes_back_is_not_blamed(images: pathlib.Path) -> No
     assert "0 good.png" not in corrupt(read(images).scanned()[1])
 
 
-def test_good_files_have_nothing_to_tell(images: pathlib.Path) -> None:
+def test_good_files_give_no_findings(images: pathlib.Path) -> None:
     pairs = read(images)
     good = verify(pairs.take(np.flatnonzero([name in GOOD for name in pairs.images])))
     assert corrupt(good) == {}

@@ -1,4 +1,4 @@
-"""Order: what every epoch, batch and shard holds."""
+"""Order: the contents of every epoch, batch and shard."""
 
 import collections
 import dataclasses
@@ -329,7 +329,7 @@ def test_an_epoch_reads_some_blocks_at_a_time(
     assert [len(inside) for inside in read[:-1]] == [window] * (len(read) - 1)
 
 
-def test_a_batch_lies_in_few_blocks() -> None:
+def test_a_batch_comes_from_few_blocks() -> None:
     blocks = tuple(np.random.default_rng(0).integers(20, 60, 50).tolist())
     order = Order(count=sum(blocks), batch_size=16, blocks=blocks, window=4, seed=1)
     touched = [len(set(block_of(order, indices))) for indices in epoch(order)]

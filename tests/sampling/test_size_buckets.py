@@ -1,4 +1,4 @@
-"""Which size each image becomes, what goes into a bucket, and ratios of decoding."""
+"""The size of each image, the contents of a bucket, and ratios of decoding."""
 
 import math
 from typing import Any
@@ -181,7 +181,7 @@ def test_orientation_counts_and_unknown_sizes_are_square() -> None:
 
 
 @given(shapes=st.lists(st.integers(0, 6), min_size=1, max_size=40))
-def test_what_has_one_shape_stands_together(shapes: list[int]) -> None:
+def test_equal_shapes_are_next_to_each_other(shapes: list[int]) -> None:
     buckets = Groups.of(np.array(shapes, np.int64))
     members = [[i for i, shape in enumerate(shapes) if shape == one] for one in range(7)]
     assert buckets.indices.dtype == np.int64

@@ -1,4 +1,4 @@
-"""ReadHeader says in the graph what a scan says, on every file and on damaged ones."""
+"""ReadHeader in the graph equals a scan, also on damaged files."""
 
 import io
 import pathlib

@@ -1,4 +1,4 @@
-"""Resume: a training that broke off goes on as if it had not."""
+"""Resume: stopped training continues as if it had not stopped."""
 
 import contextlib
 import dataclasses
@@ -161,7 +161,7 @@ def position_of(folder: pathlib.Path) -> int:
 
 
 class TestKilled:
-    def test_as_if_never_broken(self, tmp_path: pathlib.Path) -> None:
+    def test_resumed_training_equals_unbroken_training(self, tmp_path: pathlib.Path) -> None:
         killing.compare(tmp_path, kills=2, every="2")
 
     def test_under_a_distribution_strategy(self, tmp_path: pathlib.Path) -> None:
@@ -529,7 +529,7 @@ class TestRefuses:
             trainer.fit(made, Resume(tmp_path, dataset=ds), steps_per_epoch=4)
         assert not (tmp_path / "resume.npz").exists()
 
-    def test_a_folder_that_is_none(
+    def test_what_is_not_a_folder_is_refused(
         self, refused: Refused, ds: Dataset, tmp_path: pathlib.Path
     ) -> None:
         file = tmp_path / "file"
