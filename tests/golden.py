@@ -76,7 +76,7 @@ def text() -> dict[str, Any]:
 
 
 def order() -> dict[str, Any]:
-    """Indices of steps, random numbers, and what chance makes of an image and its caption."""
+    """Indices of steps, random numbers, and randomly augmented images and captions."""
     orders = {
         "plain": Order(count=23, batch_size=4, seed=3),
         "buckets": Order(count=23, batch_size=4, seed=3, buckets=(9, 14)),

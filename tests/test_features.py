@@ -203,7 +203,7 @@ def test_a_corrupt_image_has_zeros(tmp_path: pathlib.Path) -> None:
     assert [features.any() for features in x["images"].numpy()] == [True, False, True]
     assert [row.any() for row in weight.numpy()] == [True, False, True]
     assert [found.path for found in ds.report.findings] == ["1.png"]
-    (tmp_path / "1.png").touch()  # so that nobody remembers it
+    (tmp_path / "1.png").touch()  # so that no cache has it
     with pytest.raises(mmdata.PairingError, match=r"1\.png"):
         mmdata.precompute_features(build(mmdata.read(tmp_path)), Counting(), tmp_path / "others")
 

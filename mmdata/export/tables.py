@@ -243,7 +243,7 @@ def _checked(
 
 
 def _difference(ours: Pairs, back: Pairs) -> str | None:
-    """The first difference in the pairs that were read back; None if there is none."""
+    """The first difference in the pairs that were read back; or None."""
     names = [_member(back, row) for row in range(len(back))]
     wanted = [_member(ours, row) for row in range(len(ours))]
     for row, (mine, theirs) in enumerate(itertools.zip_longest(wanted, names)):

@@ -44,8 +44,8 @@ def pairs_of(root: Path, rows: Rows, **values: Any) -> Pairs:
     )
 
 
-def told(pairs: Pairs) -> dict[str, Any]:
-    """All that a file must keep, by the names of the images without those of shards."""
+def content_of(pairs: Pairs) -> dict[str, Any]:
+    """Everything that a file must keep; names of images are without the shard."""
     names = [image if pairs.blobs is None else image.partition("/")[2] for image in pairs.images]
     return {
         "images": names,
@@ -93,7 +93,7 @@ def held(pairs: Pairs, base: Path, name: str) -> bool:
         assert sorted(os.listdir(base)) == before
         return False
     assert os.listdir(path.parent) == [name]
-    assert told(read_back(pairs, path)) == told(pairs)
+    assert content_of(read_back(pairs, path)) == content_of(pairs)
     return True
 
 
@@ -230,8 +230,8 @@ def test_a_file_is_replaced_or_kept(tmp_path: Path, name: str) -> None:
         WRITE[name](pairs, tmp_path / "images" / name)
     with open(path) as opened:
         WRITE[name](pairs, tmp_path / f"link-{name}")
-        assert opened.read() == "old"  # whoever reads it meanwhile sees all of one or the other
-    assert told(read_back(pairs, path)) == told(pairs)
+        assert opened.read() == "old"  # other readers see the whole old or the whole new file
+    assert content_of(read_back(pairs, path)) == content_of(pairs)
     assert sorted(os.listdir(tmp_path)) == sorted(["images", name, f"link-{name}"])
 
 

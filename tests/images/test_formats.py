@@ -245,7 +245,7 @@ GOOD = flat(BY_TENSORFLOW) | flat(BY_PILLOW)
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory, write: Write) -> dict[tuple[str, str], str]:
-    """Where each file lies; its name says nothing of its format."""
+    """The path of each file; its name does not show the format."""
     everything = GOOD | flat(REFUSED)
     names = {key: f"{number}.jpg" for number, key in enumerate(everything)}
     folder = write(

@@ -379,9 +379,9 @@ def names_in(folder: pathlib.Path) -> list[str]:
 def test_two_processes_take_turns(tmp_path: pathlib.Path) -> None:
     code = """
     def step(name):
-        if len(calls) == 1 and not told:
-            told.append(print("computing", flush=True) or sys.stdin.readline())
-    told = []
+        if len(calls) == 1 and not answers:
+            answers.append(print("computing", flush=True) or sys.stdin.readline())
+    answers = []
     fill(pathlib.Path(sys.argv[1]))
     print(calls)
     """
@@ -444,9 +444,9 @@ def test_no_room_is_reported_beforehand(
                 fill(opened(tmp_path), identities, computer)
             assert (caught.value.errno, computer.asked) == (errno.ENOSPC, [])
             assert "keeping" not in capsys.readouterr().err
-    told = capsys.readouterr().err
-    assert "mmdata: keeping 20 rows, 0.00 GB, in " in told
-    assert told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert "mmdata: keeping 20 rows, 0.00 GB, in " in output
+    assert output.count("\n") == 1
     assert computer.asked == [*range(20)]
 
 
@@ -608,9 +608,9 @@ def test_damaged_shards_are_computed_again(tmp_path: pathlib.Path, damage: str) 
     name, change, why = DAMAGES[damage]
     folder, identities = filled(tmp_path)
     rewrite(folder / name, change, quietly=False)
-    with pytest.warns(UserWarning, match=why) as told:
+    with pytest.warns(UserWarning, match=why) as caught:
         assert refill(tmp_path, identities) == [*range(8, 16)]
-    (warning,) = (warning for warning in told if warning.category is UserWarning)
+    (warning,) = (warning for warning in caught if warning.category is UserWarning)
     assert f"{ROW}: " in str(warning.message)
     assert "its rows are computed again" in str(warning.message)
     assert warning.filename == __file__
@@ -759,7 +759,7 @@ def test_quiet_damage_is_found_by_verify(tmp_path: pathlib.Path) -> None:
     rewrite(folder / ROW, flip(-1), quietly=True)
     store = opened(tmp_path)
     rows = store.take(fill(store, identities, Computer(identities)))
-    assert np.count_nonzero(rows != oracle(identities)) == 1  # nothing tells of it
+    assert np.count_nonzero(rows != oracle(identities)) == 1  # nothing detects it
     (sentence,) = verify(tmp_path)
     assert sentence == f"{folder / ROW}: its rows are not what was written."
     assert read_manifest(folder).rows == 12
@@ -971,7 +971,7 @@ def test_arrays_in_use_are_never_reused() -> None:
         assert address not in {other.ctypes.data for other in others}
         del held, others
     free = {buffers.take((6, 2, 2), np.dtype(np.int32)).ctypes.data for _ in range(5)}
-    assert len(free) == 1  # and what nobody holds is given again
+    assert len(free) == 1  # and free memory is reused
 
 
 def test_buffers_are_aligned_and_of_the_asked_shape() -> None:
@@ -995,7 +995,7 @@ def test_no_more_buffers_are_kept_than_asked(monkeypatch: pytest.MonkeyPatch) ->
     assert len(buffers._owners) == 2
     del first
     assert buffers.take((100,), byte).ctypes.data == place
-    buffers.take((200,), byte)  # takes the place of one that nobody holds
+    buffers.take((200,), byte)  # replaces a free one
     assert sorted(owner.size for owner in buffers._owners) == [164, 264]
     del held
     monkeypatch.setattr(buffers_module, "_LARGEST", 300)
