@@ -1,4 +1,4 @@
-"""Whether counts are as even as chance makes them."""
+"""Tests whether counts are as even as random counts are."""
 
 from typing import Any
 

@@ -4,7 +4,7 @@ Run as a program, so that a crash ends this process and not the test:
 
     python damaged_models.py MODEL FIRST COUNT
 
-Writes a line before each step, so that the last line names who crashed, and on which damage.
+Prints a line before each step, so that the last line names the damage and the library that crashed.
 """
 
 import json

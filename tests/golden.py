@@ -1,4 +1,4 @@
-"""What pixels, text and order are, in numbers: `python tests/golden.py` writes them after a change.
+"""Golden values of pixels, text and order: `python tests/golden.py` writes them after a change.
 
 It refuses to write outputs that changed under a version that did not: see `mmdata.versions`.
 """
@@ -76,7 +76,7 @@ def text() -> dict[str, Any]:
 
 
 def order() -> dict[str, Any]:
-    """Indices of steps, random numbers, and what chance makes of an image and its caption."""
+    """Indices of steps, random numbers, and randomly augmented images and captions."""
     orders = {
         "plain": Order(count=23, batch_size=4, seed=3),
         "buckets": Order(count=23, batch_size=4, seed=3, buckets=(9, 14)),

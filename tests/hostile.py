@@ -1,4 +1,4 @@
-"""Texts that do something to a terminal or to a page, and what shows that they did."""
+"""Texts that attack a terminal or a page, and how to detect it."""
 
 import unicodedata
 

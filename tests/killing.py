@@ -1,4 +1,4 @@
-"""Kills a training again and again, and compares it with one that was never broken.
+"""Kills training many times, and compares it with training that was never stopped.
 
 python tests/killing.py --kills 10 --every 3
 """
@@ -31,20 +31,20 @@ MOMENTS = ("before", "after", "saving after")
 
 
 class Digest(keras.layers.Layer):
-    """Remembers a hash of the batch that it trains on."""
+    """Stores a hash of the batch that it trains on."""
 
     def build(self, _: Any) -> None:
         self.digest = self.add_weight(shape=(), dtype="int64", trainable=False)
 
     def call(self, batch: Any, training: bool = False) -> Any:
         if training:
-            said = [tf.io.serialize_tensor(tensor) for tensor in batch]
-            self.digest.assign(tf.strings.to_hash_bucket_fast(tf.strings.join(said), 2**62))
+            parts = [tf.io.serialize_tensor(tensor) for tensor in batch]
+            self.digest.assign(tf.strings.to_hash_bucket_fast(tf.strings.join(parts), 2**62))
         return batch
 
 
 def compare(folder: pathlib.Path, *, kills: int, every: str, seed: int = 0) -> None:
-    """Raises AssertionError where the killed training is not the unbroken one."""
+    """Raises AssertionError if killed training differs from unbroken training."""
     copy_pictures(folder / "pictures", STEPS * BATCH - 1)
     unbroken = _start(folder, "unbroken", every)
     between = STEPS if every == "epoch" else int(every)
@@ -95,10 +95,10 @@ def _log(folder: pathlib.Path, name: str) -> list[tuple[int, str]]:
 
 
 def train(folder: pathlib.Path, name: str, every: str, kill: str) -> None:
-    """One run of the training: from the beginning, or from where the last one was killed."""
+    """Runs training, from the beginning or from where the last run was killed."""
 
     class Log(keras.callbacks.Callback):
-        """Writes position and hash down; ends the process when it is told to."""
+        """Writes position and hash to a file; kills the process at the chosen moment."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -183,12 +183,12 @@ def _model(ds: mmdata.Dataset) -> Any:
 
 
 def _without_bools(x: Any, *rest: Any) -> Any:
-    """Keras' `fit` adds up a batch over the devices, which no one can with bools."""
+    """Keras' `fit` adds up a batch over the devices, which is impossible with bools."""
     return {**x, "padding_mask": tf.cast(x["padding_mask"], tf.int32)}, *rest
 
 
 def distribute(folder: pathlib.Path) -> None:
-    """Raises AssertionError where a training on two devices goes on otherwise than unbroken."""
+    """Raises AssertionError if resumed training on two devices differs from unbroken training."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
@@ -237,7 +237,7 @@ def distribute(folder: pathlib.Path) -> None:
 
 
 def main() -> None:
-    """Compares as many kills as are asked for."""
+    """Runs the comparison with the given number of kills."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--every", default="1", help='a number of batches, or "epoch"')

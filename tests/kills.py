@@ -50,7 +50,7 @@ CALLS: dict[str, Call] = {
 
 
 def run(call: Callable[[], object], folder: pathlib.Path, kill_at: int = 0) -> int:
-    """Runs a call in a process of its own.
+    """Runs a call in its own process.
 
     Args:
       call: What to run.
@@ -96,7 +96,7 @@ def _run_and_count(
 
 
 def contents(folder: pathlib.Path) -> dict[str, str | None]:
-    """What a folder holds, by path; None for a folder."""
+    """The content of a folder, by path; None for a subfolder."""
     return {
         str(path.relative_to(folder)): None if path.is_dir() else _digest(path)
         for path in folder.rglob("*")
@@ -126,7 +126,7 @@ def prepare(folder: pathlib.Path, name: str) -> Pairs:
 
 
 def require_own_table(folder: pathlib.Path) -> None:
-    """A Croissant file that is there describes the table that is there."""
+    """Checks that an existing Croissant file describes the existing table."""
     document = folder / "a.json"
     if document.exists():
         (table,) = (
@@ -136,7 +136,7 @@ def require_own_table(folder: pathlib.Path) -> None:
 
 
 def compare(root: pathlib.Path, name: str, kills: int, rng: random.Random) -> tuple[int, int]:
-    """Raises AssertionError where a killed export that is run again leaves something else.
+    """Raises AssertionError if a killed export leaves anything else when it is run again.
 
     Returns:
       How many kills there were, and how many left something that a run without a kill does not.
@@ -189,7 +189,7 @@ class Saves(Resume):
 
 
 def kill_saves(folder: pathlib.Path, count: int) -> None:
-    """Raises AssertionError where a killed save leaves what the next one does not remove."""
+    """Raises AssertionError if the next save does not remove what a killed one left."""
     resume, left = Saves(folder), 0
     changes = run(resume._save, folder)
     for point in np.linspace(2, changes, count, dtype=int).tolist():
@@ -203,7 +203,7 @@ def kill_saves(folder: pathlib.Path, count: int) -> None:
 
 
 def main() -> None:
-    """Compares all formats, or kills saves of a training and leaves something."""
+    """Compares all formats, or kills saves of training."""
     root, rng = pathlib.Path(sys.argv[1]), random.Random(0)
     if sys.argv[2:] == ["resume"]:
         kill_saves(root, 10)

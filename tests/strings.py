@@ -1,4 +1,4 @@
-"""Strings in which tokenizers go wrong, for tests against reference tokenizers."""
+"""Strings that are hard for tokenizers, for tests against reference tokenizers."""
 
 # ruff: noqa: RUF001
 

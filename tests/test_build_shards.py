@@ -1,4 +1,4 @@
-"""From tar shards to batches: the same as from files, and no hang where a shard is damaged."""
+"""Batches from tar shards equal those from files; a damaged shard does not hang."""
 
 import io
 import json
@@ -229,7 +229,7 @@ def test_shard_that_went_before_it_was_scanned(shards: pathlib.Path) -> None:
 
 
 @pytest.fixture
-def members(tmp_path: pathlib.Path) -> Blobs:
+def blobs(tmp_path: pathlib.Path) -> Blobs:
     """Members at odd places of two files; the last one ends behind its file."""
     (tmp_path / "x").write_bytes(b"0123456789\0\0")
     (tmp_path / "y").write_bytes(b"abcdef")

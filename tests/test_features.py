@@ -1,4 +1,4 @@
-"""`mmdata.precompute_features`: outputs of a frozen encoder in the place of images."""
+"""`mmdata.precompute_features`: outputs of a frozen encoder instead of images."""
 
 import io
 import pathlib
@@ -211,7 +211,7 @@ def test_a_corrupt_image_has_zeros(tmp_path: pathlib.Path) -> None:
     assert [features.any() for features in x["images"].numpy()] == [True, False, True]
     assert [row.any() for row in weight.numpy()] == [True, False, True]
     assert [found.path for found in ds.report.findings] == ["1.png"]
-    (tmp_path / "1.png").touch()  # so that nobody remembers it
+    (tmp_path / "1.png").touch()  # so that no cache has it
     with pytest.raises(mmdata.PairingError, match=r"1\.png"):
         mmdata.precompute_features(build(mmdata.read(tmp_path)), Counting(), tmp_path / "others")
 
@@ -244,7 +244,7 @@ def test_outputs_that_are_no_tensor_are_refused(
     with pytest.raises(ValueError, match="path"):
         mmdata.precompute_features(plain, Counting(), False)
     for ds, model in ((plain.take(1), Counting()), (plain, np.mean)):
-        with pytest.raises(TypeError, match="takes a Dataset"):
+        with pytest.raises(TypeError, match="takes what mmdata.build returns"):
             mmdata.precompute_features(ds, model, tmp_path)
     again = mmdata.precompute_features(plain, Counting(), tmp_path)
     with pytest.raises(ValueError, match="encoder="):

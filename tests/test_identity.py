@@ -1,4 +1,4 @@
-"""The same batches to the bit, whatever the threads, the shards, the cache and the beginning."""
+"""Batches are bit-exact for any number of threads and shards, with a cache, and after resuming."""
 
 import dataclasses
 import hashlib

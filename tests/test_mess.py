@@ -1,4 +1,4 @@
-"""A folder with corrupt files and bombs among good images: training goes on, within its memory."""
+"""Training on a folder with corrupt files and bombs goes on, within its memory."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The arguments of `build` that are values of their own, and what names stand for."""
+"""Option objects of `build`, and the meaning of names."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Text from files is printed without characters that a terminal obeys."""
+"""Text from files is printed without control characters."""
 
 import os
 import pathlib
@@ -137,7 +137,7 @@ def test_what_jupyter_shows(folder: pathlib.Path) -> None:
     assert r"<bdi>evil \u202egnp.exe</bdi>" in pairs._repr_html_()
 
 
-def test_settings_of_what_is_kept(tmp_path: pathlib.Path) -> None:
+def test_settings_of_caches(tmp_path: pathlib.Path) -> None:
     settings = {"st\x1b[2J": "ag\n\u202ee", "n": 5}
     store = Store(tmp_path, settings=settings, shape=(2,), dtype=np.dtype(np.uint8))
     row, files = np.zeros((1, 2), np.uint8), np.zeros((1, 2), np.int64)
@@ -147,7 +147,7 @@ def test_settings_of_what_is_kept(tmp_path: pathlib.Path) -> None:
     assert hostile.obeyed(result.output) == set()
 
 
-def test_what_is_kept_is_announced(
+def test_filling_a_cache_is_announced(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path / "\x1b[2J", settings={}, shape=(2,), dtype=np.dtype(np.uint8))

@@ -1,4 +1,4 @@
-"""Progress bars: in terminals and notebooks, after two seconds; nothing is written elsewhere."""
+"""Progress bars appear in terminals and notebooks, after two seconds, and nowhere else."""
 
 import io
 import itertools

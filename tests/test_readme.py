@@ -1,4 +1,4 @@
-"""The README says what works."""
+"""What the README says works."""
 
 import pathlib
 import re
@@ -26,7 +26,7 @@ def test_quickstart_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
     assert len(names["captions"]) > 0
 
 
-def test_command_prints_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_print_what_the_readme_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     ((words, output),) = re.findall(r"```\n\$ mmdata (.*?)\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(ROOT)
     assert CliRunner().invoke(main, words.split()).output == output

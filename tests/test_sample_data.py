@@ -1,4 +1,4 @@
-"""The sample pictures are what the README says of them."""
+"""The sample pictures match their README."""
 
 import pathlib
 

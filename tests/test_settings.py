@@ -1,4 +1,4 @@
-"""Options and stages as plain data: JSON holds it, and it differs where they do."""
+"""Options and stages as plain data: JSON can hold it, and different options give different data."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Outputs do not change without their version, and keys do not change with a release."""
+"""Outputs change only with their version; keys do not change with a release."""
 
 import importlib.metadata
 import json
@@ -27,7 +27,7 @@ def test_outputs_change_only_with_their_version(name: str) -> None:
     assert output.keys() == KNOWN[name]["output"].keys()
 
 
-def test_a_change_is_noticed() -> None:
+def test_a_change_is_detected() -> None:
     output = KNOWN["pixels"]["output"]
     key = next(iter(output))
     assert golden.same(output, output)

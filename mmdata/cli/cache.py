@@ -1,4 +1,4 @@
-"""`mmdata cache`: what is kept on disk."""
+"""`mmdata cache`: lists, checks and clears caches."""
 
 import json
 import pathlib
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def cache() -> None:
-    """See, check or clear what is kept on disk.
+    """List, check or clear caches on disk.
 
-    These are decoded images, and features of images. PATH is what `build(cache=PATH)` or
-    `precompute_features(path=PATH)` was given, or a folder in it; if it is left out, where `True`
-    keeps them.
+    Caches hold decoded images, and features of images. PATH is the folder that was passed to
+    `build(cache=PATH)` or `precompute_features(path=PATH)`, or a folder in it. By default, it is
+    the folder of `build(cache=True)`.
     """
 
 
@@ -32,40 +32,41 @@ def _pixels() -> pathlib.Path:
 
 
 _cached = click.argument("path", type=PATH, default=_pixels)
-"""The folder that holds what is kept."""
+"""The folder of caches."""
 
 
 @cache.command("show")
 @_cached
 @as_json
 def show_cache(path: pathlib.Path, as_json: bool) -> None:
-    """Print what is kept, what was used last first."""
+    """List caches, most recently used first."""
     from mmdata.storage.shards import contents
 
     found = contents(path)
     if as_json:
-        click.echo(json.dumps([kept.to_dict() for kept in found], indent=2))
+        click.echo(json.dumps([stored.to_dict() for stored in found], indent=2))
         return
-    echo("\n\n".join(map(_shown, found)) or f"{path}: nothing is kept there.")
+    echo("\n\n".join(map(_shown, found)) or f"{path}: no caches there.")
 
 
-def _shown(kept: "StoredSet") -> str:
-    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.used))
-    row = f"{kept.dtype} {list(kept.shape)}"
-    lines = [f"{kept.rows:,} rows of {row}, {kept.size / 1e9:,.2f} GB, last used {used}"]
-    for name, value in kept.settings.items():
+def _shown(stored: "StoredSet") -> str:
+    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.used))
+    row = f"{stored.dtype} {list(stored.shape)}"
+    lines = [f"{stored.rows:,} rows of {row}, {stored.size / 1e9:,.2f} GB, last used {used}"]
+    for name, value in stored.settings.items():
         lines.append(f"  {name}: {value if isinstance(value, str) else json.dumps(value)}")
-    if not kept.is_read:
-        lines.append("  kept by another version, and not read by this one")
-    return "\n".join(map(printable, [*lines, f"  in {kept.folder}"]))
+    if not stored.is_read:
+        lines.append("  written by another version; this version does not read it")
+    return "\n".join(map(printable, [*lines, f"  in {stored.folder}"]))
 
 
 @cache.command("verify")
 @_cached
 def verify_cache(path: pathlib.Path) -> None:
-    """Check all that is kept against its checksums. Exit status: 0; 1 if something was damaged.
+    """Check caches against their checksums. Exit status: 0; 1 if something was damaged.
 
-    What is damaged is removed, to be computed again. Waits for processes that are filling.
+    Damaged files are removed, and computed again at the next use. Waits for processes that are
+    filling a cache.
     """
     from mmdata.storage.row_store import verify as verify_stores
     from mmdata.storage.shards import contents
@@ -74,7 +75,7 @@ def verify_cache(path: pathlib.Path) -> None:
         damaged = verify_stores(path)
     for sentence in damaged:
         echo(sentence)
-    rows = sum(kept.rows for kept in contents(path) if kept.is_read)
+    rows = sum(stored.rows for stored in contents(path) if stored.is_read)
     echo(f"{path}: {len(damaged):,} damaged files removed; {rows:,} rows are right.")
     sys.exit(1 if damaged else 0)
 
@@ -83,7 +84,7 @@ def verify_cache(path: pathlib.Path) -> None:
 @_cached
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear_cache(path: pathlib.Path, yes: bool) -> None:
-    """Remove what is kept, and nothing else. Waits for processes that are filling."""
+    """Remove caches, and nothing else. Waits for processes that are filling a cache."""
     from mmdata.storage.row_store import clear
     from mmdata.storage.shards import contents
 

@@ -1,6 +1,6 @@
-"""Looks at what is there before it is trained on: plots of sizes, lengths, batches and results.
+"""Shows data before training, and results after it: plots of sizes, lengths, batches and searches.
 
-Nothing heavy is imported until it is used.
+Heavy libraries are imported only when they are used.
 """
 
 import importlib
@@ -20,7 +20,7 @@ __all__ = [
     "plot_sizes",
 ]
 
-_HOMES = {
+_MODULES = {
     "plot_augmentations": "mmdata.explore.augmentations",
     "plot_batch": "mmdata.explore.batches",
     "plot_lengths": "mmdata.explore.sizes",
@@ -30,8 +30,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(
         f"module 'mmdata.explore' has no attribute {name!r}; it has {', '.join(__all__)}."
     )

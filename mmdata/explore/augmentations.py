@@ -1,4 +1,4 @@
-"""What augmentation makes of images and of their captions."""
+"""Plots how augmentation changes images and their captions."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from mmdata.tasks import Retrieval
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_GROWTH = 4  # how many times as long as the longest a caption may become
+_GROWTH = 4  # by how much a caption may grow, relative to the longest
 _SPECIAL = 32
 
 
@@ -38,14 +38,14 @@ def plot_augmentations(
     seed: int = 0,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draws images as they are, and beside each what some epochs of augmentation make of it.
+    """Draws images, and beside each the augmented versions of some epochs.
 
-    The first caption is below an image, and again, in vermilion, where augmentation changed it.
+    The first caption is below an image. If augmentation changed it, the new one is in vermilion.
 
     Args:
-      pairs: What `mmdata.read` returns; images are taken from all over it.
+      pairs: What `mmdata.read` returns; images are evenly spread over it.
       augment: Stages, as `mmdata.build` takes them.
-      n: How many images, >= 1, a row each.
+      n: How many images, >= 1, one per row.
       draws: How many epochs, >= 1.
       image_size: (height, width) in pixels.
       seed: See `mmdata.build`.
@@ -64,7 +64,7 @@ def plot_augmentations(
     chosen = pairs.take(rows)
     options = {"image_size": image_size, "seed": seed}
     epochs = [*_epochs(chosen, (), 1, **options), *_epochs(chosen, augment, draws, **options)]
-    head = ["as it is", *(f"epoch {epoch}" for epoch in range(draws))]
+    head = ["original", *(f"epoch {epoch}" for epoch in range(draws))]
     cells: list[list[Cell]] = [[[words(text, color=GREY)] for text in head]]
     for (plain, caption), *drawn in zip(*epochs, strict=True):
         row: list[Cell] = [[*plain, words(caption)]]
@@ -72,7 +72,7 @@ def plot_augmentations(
             below = [words(changed, color=VERMILION)] if changed != caption else []
             row.append([*augmented, *below])
         cells.append(row)
-    return draw_sheet(cells, title="Augmented: captions where they change", ax=ax)
+    return draw_sheet(cells, title="Augmented images, with captions that changed", ax=ax)
 
 
 def _epochs(

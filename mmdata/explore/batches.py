@@ -1,4 +1,4 @@
-"""A batch, as the model gets it."""
+"""Plots a batch as the model gets it."""
 
 import itertools
 from collections.abc import Iterator
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.offsetbox import OffsetBox
 
-_CAPTIONS = 3  # of one image, that are drawn
+_CAPTIONS = 3  # drawn captions of one image
 
 
 def plot_batch(ds: Dataset, n: int = 16, *, step: int = 0, ax: "Axes | None" = None) -> "Axes":
     """Draws examples as a model gets them: pixels, caption, and each token in a box.
 
     Special tokens and a prompt are tinted, unknown tokens are vermilion; padding is counted.
-    Captions are the text of the tokens of the batch; without text, the class is in their place.
-    Does not touch the dataset's position.
+    Captions are decoded from the tokens of the batch; without text, the class is drawn instead.
+    Does not change the dataset's position.
 
     Args:
       ds: What `mmdata.build` returns.
-      n: How many examples, >= 1; those of further batches where one holds fewer. Fewer are drawn
-        where the epoch ends.
-      step: The batch that comes first, see `Dataset.at`.
+      n: How many examples, >= 1, from several batches if needed. Fewer are drawn if the epoch
+        ends.
+      step: The first batch, see `Dataset.at`.
       ax: Where to draw; None makes a figure.
 
     Returns:
@@ -55,12 +55,12 @@ def plot_batch(ds: Dataset, n: int = 16, *, step: int = 0, ax: "Axes | None" = N
     require_count("plot_batch(n=...)", n)
     if not isinstance(ds, Dataset):
         raise TypeError(
-            f"plot_batch(ds) takes what mmdata.build returns; got a {type(ds).__name__}."
+            f"plot_batch(ds) must be a dataset from mmdata.build; got a {type(ds).__name__}."
         )
     if ds.plan.normalize is None:
         raise ValueError(
-            "plot_batch(ds) takes a dataset of images; got features of an encoder, "
-            f"{ds.config.encoder!r}. Draw the dataset that mmdata.precompute_features was given."
+            "plot_batch(ds) must be a dataset of images; got features of an encoder, "
+            f"{ds.config.encoder!r}. Plot the dataset that mmdata.precompute_features was given."
         )
     drawn = itertools.chain.from_iterable(_cells(ds, batch) for batch in ds.at(step))
     cells = list(itertools.islice(drawn, n))
@@ -70,7 +70,7 @@ def plot_batch(ds: Dataset, n: int = 16, *, step: int = 0, ax: "Axes | None" = N
 
 
 def _cells(ds: Dataset, batch: Any) -> Iterator[Cell]:
-    """The examples of a batch, one after the other: only what is drawn is worked out."""
+    """The examples of a batch, one by one, so that only drawn examples are computed."""
     features, *rest = batch if isinstance(batch, tuple) else (batch,)
     if not isinstance(features, dict):
         features = {"images": features}
@@ -83,7 +83,7 @@ def _cells(ds: Dataset, batch: Any) -> Iterator[Cell]:
 
 
 def _weights(features: dict[str, Any], rest: list[Any]) -> Any:
-    """What is 0 or False, [b, ...], where an example does not count."""
+    """Weights or masks, [b, ...], all 0 or False for an example that does not count."""
     if len(rest) == 2:
         return rest[1]
     if "image_id" in features:  # retrieval has no weights
@@ -98,11 +98,11 @@ def _classes(ds: Dataset, labels: Any) -> Iterator[list["OffsetBox"]]:
 
 
 def _texts(tokenizer: Tokenizer, features: dict[str, Any]) -> Iterator[list["OffsetBox"]]:
-    """What is below each image: its captions, and what became of them."""
+    """The blocks below each image: its captions, and their tokens."""
     ids, mask = features["token_ids"], features["padding_mask"]
-    said = features.get("response_mask", mask)
+    response = features.get("response_mask", mask)
     texts = tokenizer.detokenize(ids)
-    for captions, *sequences in zip(texts, ids, mask, said, strict=True):
+    for captions, *sequences in zip(texts, ids, mask, response, strict=True):
         captions = np.reshape(captions, -1)
         rows = [np.reshape(part, [len(captions), -1]) for part in sequences]
         blocks: list[OffsetBox] = []
@@ -115,16 +115,19 @@ def _texts(tokenizer: Tokenizer, features: dict[str, Any]) -> Iterator[list["Off
 
 
 def _tokens(
-    tokenizer: Tokenizer, ids: NDArray[np.int32], mask: NDArray[np.bool_], said: NDArray[np.bool_]
+    tokenizer: Tokenizer,
+    ids: NDArray[np.int32],
+    mask: NDArray[np.bool_],
+    response: NDArray[np.bool_],
 ) -> "OffsetBox":
     special = (tokenizer.start_id, tokenizer.end_id)
     fills = [
         VERMILION
         if token == tokenizer.unknown_id
         else TINTED
-        if token in special or not is_said
+        if token in special or not is_response
         else PLAIN
-        for token, is_said in zip(ids[mask].tolist(), said[mask].tolist(), strict=True)
+        for token, is_response in zip(ids[mask].tolist(), response[mask].tolist(), strict=True)
     ]
     padding = int((~mask).sum())
     texts = [tokenizer.vocabulary[token] for token in ids[mask].tolist()]

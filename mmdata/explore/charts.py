@@ -1,4 +1,4 @@
-"""Numbers -> the geometry of small charts, which a page draws as SVG."""
+"""Computes the geometry of small charts, which a page draws as SVG."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 WIDTH, HEIGHT = 360, 150
-"""Of what is drawn, in units of the SVG; axes and their labels lie outside."""
+"""Of the drawing, in units of the SVG; axes and their labels are outside."""
 
 _BARS = 60
 _TICKS = 5
@@ -19,7 +19,7 @@ _OUTSIDE = 0.005
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A bar or a dot: a bar from (x, y), `width` by `height`; or a dot of `radius` around it."""
+    """A bar with its corner at (x, y), `width` by `height`; or a dot of `radius` around (x, y)."""
 
     x: float
     y: float
@@ -32,20 +32,20 @@ class Shape:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What a page needs to draw a chart.
+    """The data of a chart.
 
     Attributes:
       title: What is shown.
-      told: The same in a sentence, for who cannot see it; stands below the chart.
-      x_label, y_label: What the axes are, with units.
+      summary: The chart in a sentence, also for readers who cannot see it; shown below it.
+      x_label, y_label: Labels of the axes, with units.
       shapes: Bars or dots.
-      ticks: Places on the x axis, with their labels.
-      y_ticks: The same of the y axis.
-      lines: Places on the x axis at which a line stands, with their labels.
+      ticks: Positions on the x axis, with their labels.
+      y_ticks: Positions on the y axis, with their labels.
+      lines: Positions of vertical lines on the x axis, with their labels.
     """
 
     title: str
-    told: str
+    summary: str
     x_label: str
     y_label: str
     shapes: Sequence[Shape]
@@ -58,26 +58,26 @@ def histogram(
     values: ArrayLike,
     *,
     title: str,
-    told: str,
+    summary: str,
     x_label: str,
     y_label: str,
     whole: bool = False,
     limit: float | None = None,
     lines: Sequence[tuple[float, str]] = (),
 ) -> Chart:
-    """Bars: how many of the values lie in each of at most 60 equal intervals.
+    """Makes bars of the numbers of values in at most 60 equal intervals.
 
-    At most one value in 200, the largest, lies outside; the last bar holds these, too.
+    The largest values, at most one in 200, are outside; the last bar counts these, too.
 
     Args:
       values: Numbers [n], n >= 1.
-      title: See `Chart`, as for the three that follow.
-      told: What the chart says, in a sentence.
-      x_label: Of the values.
-      y_label: Of their numbers.
-      whole: Whether values are ints >= 0: bars begin at 0, and hold the same number of ints each.
-      limit: Bars of values above it are marked.
-      lines: Values at which a line stands, with their labels.
+      title: See `Chart`.
+      summary: See `Chart`.
+      x_label: Label of the values.
+      y_label: Label of their numbers.
+      whole: Whether values are ints >= 0: bars begin at 0, and each covers the same number of ints.
+      limit: Bars of larger values are marked.
+      lines: Values at which a vertical line is drawn, with their labels.
     """
     numbers = np.asarray(values, np.float64)
     low, high = float(numbers.min()), float(np.quantile(numbers, 1 - _OUTSIDE))
@@ -110,7 +110,7 @@ def histogram(
         )
     return Chart(
         title=title,
-        told=told,
+        summary=summary,
         x_label=x_label,
         y_label=y_label,
         shapes=shapes,
@@ -121,17 +121,17 @@ def histogram(
 
 
 def scatter(
-    heights: ArrayLike, widths: ArrayLike, *, title: str, told: str, x_label: str, y_label: str
+    heights: ArrayLike, widths: ArrayLike, *, title: str, summary: str, x_label: str, y_label: str
 ) -> Chart:
-    """Dots on logarithmic axes, whose areas say how many points lie there.
+    """Makes dots on logarithmic axes; the area of a dot is the number of points.
 
     Args:
       heights: Numbers [n] above 0, n >= 1, along y.
-      widths: As many, along x.
-      title: See `Chart`, as for the three that follow.
-      told: What the chart says, in a sentence.
-      x_label: Of the widths.
-      y_label: Of the heights.
+      widths: Numbers [n] above 0, along x.
+      title: See `Chart`.
+      summary: See `Chart`.
+      x_label: Label of the widths.
+      y_label: Label of the heights.
     """
     points = np.log2(np.stack([np.asarray(widths, float), np.asarray(heights, float)], 1))
     low, high = max(math.floor(points.min() - 0.1), 0), math.ceil(points.max() + 0.1)
@@ -158,7 +158,7 @@ def scatter(
     sides = sides[:: math.ceil(len(sides) / 6)]
     return Chart(
         title=title,
-        told=told,
+        summary=summary,
         x_label=x_label,
         y_label=y_label,
         shapes=shapes,
@@ -168,7 +168,7 @@ def scatter(
 
 
 def _ticks(low: float, high: float, whole: bool) -> list[float]:
-    """Round numbers between two others, about five."""
+    """About five round numbers between two numbers."""
     rough = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
@@ -185,7 +185,7 @@ def _number(value: float) -> str:
 def _interval(begin: float, end: float, whole: bool, *, last: bool) -> str:
     if whole:
         first, final = math.ceil(begin), math.floor(end)
-        told = f"{first:,}" if first == final else f"{first:,} to {final:,}"
+        text = f"{first:,}" if first == final else f"{first:,} to {final:,}"
     else:
-        told = f"{begin:.3g} to {end:.3g}"
-    return f"{told} and above" if last else told
+        text = f"{begin:.3g} to {end:.3g}"
+    return f"{text} and above" if last else text

@@ -1,4 +1,4 @@
-"""A survey -> the charts of a report."""
+"""Makes the charts of a report from a survey."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ from mmdata.explore.survey import Survey
 
 
 def drawings(survey: Survey, ds: Dataset | None) -> list[Chart]:
-    """All charts for which there is something to draw.
+    """Returns all charts that have data.
 
     Args:
       survey: The figures.
-      ds: What is made of the captions and the sizes; or None.
+      ds: The dataset that is built from the pairs, or None.
     """
     drawn = []
     if ds is not None and ds.task.has_text:
@@ -32,7 +32,7 @@ def _lengths(ds: Dataset) -> Chart:
     return histogram(
         fit.token_counts,
         title="Tokens of a caption",
-        told=f"{fit.mean:.1f} on average, special ones included; sequence_length="
+        summary=f"{fit.mean:.1f} on average, special ones included; sequence_length="
         f"{fit.sequence_length} cuts {fit.cut:,} of {fit.captions:,} captions "
         f"({100 * fit.cut_share:.1f} %).",
         x_label="tokens",
@@ -48,7 +48,7 @@ def _captions_an_image(survey: Survey) -> Chart:
     return histogram(
         counts,
         title="Captions of an image",
-        told=f"From {counts.min():,} to {counts.max():,}, {counts.mean():.1f} on average.",
+        summary=f"From {counts.min():,} to {counts.max():,}, {counts.mean():.1f} on average.",
         x_label="captions",
         y_label="images",
         whole=True,
@@ -62,7 +62,7 @@ def _sizes(survey: Survey) -> Chart:
         heights,
         widths,
         title="Sizes",
-        told=f"Sides from {least:,} to {most:,} pixels, upright. The area of a dot says how many.",
+        summary=f"Sides from {least:,} to {most:,} pixels, upright. Larger dots are more images.",
         x_label="width in pixels",
         y_label="height",
     )
@@ -72,14 +72,14 @@ def _aspects(survey: Survey, ds: Dataset | None) -> Chart:
     heights, widths = survey.sizes.T
     aspects = np.log2(widths / heights)
     buckets = () if ds is None else ds.pixels.buckets
-    told = (
-        f"{100 * np.mean(aspects > 0):.0f} % are wider than high, "
-        f"{100 * np.mean(aspects < 0):.0f} % higher than wide."
+    summary = (
+        f"{100 * np.mean(aspects > 0):.0f} % are wider than tall, "
+        f"{100 * np.mean(aspects < 0):.0f} % taller than wide."
     )
     return histogram(
         aspects,
         title="Aspect ratios",
-        told=f"{told} Lines: the {len(buckets)} buckets." if buckets else told,
+        summary=f"{summary} Lines: the {len(buckets)} buckets." if buckets else summary,
         x_label="log2(width / height): 0 is square, 1 twice as wide",
         y_label="images",
         lines=[(float(np.log2(width / height)), "") for height, width in buckets],
@@ -91,7 +91,7 @@ def _brightness(survey: Survey) -> Chart:
     return histogram(
         brightness,
         title="Brightness",
-        told=f"Of an image on average: 0 is black, 1 white. Median {np.median(brightness):.2f}.",
+        summary=f"Mean of an image: 0 is black, 1 white. Median {np.median(brightness):.2f}.",
         x_label="brightness",
         y_label="images",
     )

@@ -1,4 +1,4 @@
-"""What a model finds for captions."""
+"""Plots the images that a model finds for captions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,25 +25,25 @@ def plot_retrieval(
     n: int = 6,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draws captions, each beside the images that are nearest to it, best first.
+    """Draws captions, each beside the nearest images, best first.
 
-    The image that belongs to it is framed; its place among all is written below the caption.
-    The number below an image is the dot product of its embedding with that of the caption. As in
-    `recall_at_k`, ties never count in favour.
+    The right image is framed; its rank among all images is written below the caption. The number
+    below an image is the dot product of its embedding and the caption's. As in `recall_at_k`, ties
+    count as misses.
 
     Args:
       queries: float [q, d], embeddings of the captions, as `DualEncoder.encode_text` gives them.
       gallery: float [g, d], embeddings of the images, as `DualEncoder.encode_images` does.
-      query_ids: int [q]; ids that no image has, e.g. -1, for captions that belong to none.
-      gallery_ids: int [g]; an image belongs to a caption where their ids are equal.
+      query_ids: int [q]; an id that no image has, e.g. -1, if no image is right.
+      gallery_ids: int [g]; an image is right for a caption if their ids are equal.
       captions: [q], the text of each query.
       images: [g, H, W, 3], float from 0 to 1 or uint8.
-      k: How many images a caption gets, >= 1.
-      n: How many captions are drawn, >= 1, from all over them.
+      k: How many images are drawn per caption, >= 1.
+      n: How many captions are drawn, >= 1, evenly spread.
       ax: Where to draw; None makes a figure.
 
     Returns:
-      The axes; its title has the recall at k of all captions, where any has a right image.
+      The axes; the title has the recall at k of all captions, if any has a right image.
 
     Raises:
       ImportError: matplotlib is not installed.
@@ -64,9 +64,8 @@ def plot_retrieval(
         rows.append(_found(captions[row], right, scores, images, k))
     title = f"The nearest of {len(gallery):,} images"
     if np.isin(query_ids, gallery_ids).any():
-        title += (
-            f"; framed: the right one; recall@{k} {100 * recall:.1f} % of {len(queries):,} captions"
-        )
+        share = f"recall@{k} {100 * recall:.1f} % of {len(queries):,} captions"
+        title += f"; the right one is framed; {share}"
     return draw_sheet(rows, title=title, ax=ax)
 
 
@@ -78,10 +77,10 @@ def _found(
     k: int,
 ) -> list[Cell]:
     """A caption, and the k images with the highest scores."""
-    best = np.lexsort((right, -scores))  # of equal scores, those that are right come last
+    best = np.lexsort((right, -scores))  # of equal scores, right images come last
     asked = [words(caption, size=10)]
     if right.any():
-        asked.append(words(f"right one: place {int(right[best].argmax()) + 1:,}", color=GREY))
+        asked.append(words(f"right image: rank {int(right[best].argmax()) + 1:,}", color=GREY))
     found = [
         [
             picture(images[i], frame=BLUE if right[i] else None),
@@ -97,17 +96,17 @@ def _require_shown(
 ) -> None:
     if len(captions) != queries:
         raise ValueError(
-            f"plot_retrieval(captions=...) must be a text a query, {queries:,}; got "
+            f"plot_retrieval(captions=...) must be one text per query, {queries:,}; got "
             f"{len(captions):,}."
         )
     if images.ndim != 4 or images.shape[0] != gallery or images.shape[3] != 3:
         raise ValueError(
-            f"plot_retrieval(images=...) must have the shape [{gallery}, H, W, 3]; got "
+            f"plot_retrieval(images=...) must have shape [{gallery}, H, W, 3]; got "
             f"{list(images.shape)}."
         )
     low, high = images.min(), images.max()
     if images.dtype != np.uint8 and not (low >= 0 and high <= 1):
         raise ValueError(
-            'plot_retrieval(images=...) must be uint8, or float from 0 to 1 as pixels="unit" has '
+            'plot_retrieval(images=...) must be uint8, or float from 0 to 1 as pixels="unit" gives '
             f"them; got {low} to {high}."
         )

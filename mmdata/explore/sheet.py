@@ -1,4 +1,4 @@
-"""Pictures with text around them, in rows and columns, on one Axes."""
+"""Draws pictures with text in rows and columns, on one Axes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.offsetbox import OffsetBox
 
 BLUE, VERMILION = "#0072B2", "#D55E00"
-"""People of any colour vision can tell them apart.
+"""Distinct also for people with a colour vision deficiency.
 
 Source: Okabe and Ito 2008, "Color Universal Design".
 """
@@ -24,7 +24,7 @@ Source: Okabe and Ito 2008, "Color Universal Design".
 GREY = "#606060"
 PLAIN, TINTED = "#EBEBEB", "#BFDDEE"
 
-_COLUMN = 150.0  # points, as are all lengths here
+_COLUMN = 150.0  # all lengths are in points
 _GAP = 14.0
 _SPACE = 4.0
 _MARGIN = 10.0
@@ -44,7 +44,7 @@ Cell = Sequence["OffsetBox"]
 
 
 def picture(image: NDArray[Any], *, frame: str | None = None) -> "OffsetBox":
-    """An image, whole, as large as a square of its column's width holds it.
+    """A whole image, scaled to fit a square as wide as the column.
 
     Args:
       image: [H, W, 3], float from 0 to 1 or uint8.
@@ -60,17 +60,17 @@ def picture(image: NDArray[Any], *, frame: str | None = None) -> "OffsetBox":
 
 
 def noted(image: NDArray[Any], note: str) -> Cell:
-    """An image, and a note in vermilion below it unless that is empty."""
+    """An image, and a note in vermilion below it, unless the note is empty."""
     return [picture(image), *([words(note, color=VERMILION)] if note else [])]
 
 
 def words(text: str, *, size: float = 9, color: str = "black") -> "OffsetBox":
-    """Text in at most six lines; what does not fit is left out."""
+    """Text in at most six lines; the rest is left out."""
     return _text("\n".join(wrap(drawable(text), _COLUMN, size, 6)), size, color)
 
 
 def tokens(texts: Sequence[str], fills: Sequence[str], note: str = "") -> "OffsetBox":
-    """A box a token, side by side; those that are left out are counted.
+    """Tokens in boxes, side by side; tokens that do not fit are counted.
 
     Args:
       texts: Each token.
@@ -115,8 +115,8 @@ def draw_sheet(
     Args:
       rows: The cells of each row.
       title: Above them.
-      ax: Where to draw: all is as large as fits into it. None draws into `figure`.
-      figure: An empty figure, which gets the size that is needed; None makes one.
+      ax: Where to draw: the cells are scaled to fit. None draws into `figure`.
+      figure: An empty figure, which is resized to the cells; None makes one.
 
     Returns:
       The axes.
@@ -137,12 +137,12 @@ def draw_sheet(
 
 
 def _fitting(whole: "OffsetBox") -> "OffsetBox":
-    """A box in the upper left corner of its axes, whenever it is drawn as large as these."""
+    """A box in the upper left corner of its axes, which scales to fit them at each drawing."""
 
     class Fitting(_boxes().AnchoredOffsetbox):  # type: ignore[misc]
         def draw(self, renderer: "RendererBase") -> None:
             room = self.axes.bbox
-            for _ in range(2):  # hinted letters are not exactly proportional to their size
+            for _ in range(2):  # widths of hinted letters are not exactly proportional to the size
                 box = whole.get_bbox(renderer)
                 scale = min(room.width / box.width, room.height / box.height)
                 if abs(scale - 1) > _TOLERANCE:
@@ -155,7 +155,7 @@ def _fitting(whole: "OffsetBox") -> "OffsetBox":
 
 
 def _fit_figure(ax: "Axes", whole: "OffsetBox", title: str) -> None:
-    """Makes the figure of an Axes as large as what is drawn."""
+    """Resizes the figure of an Axes to its content."""
     dpi = ax.figure.dpi
     agg = require("matplotlib.backends.backend_agg", extra="plot")
     box = whole.get_bbox(agg.RendererAgg(1, 1, dpi))
@@ -193,14 +193,14 @@ def _set_title(ax: "Axes", title: str, room: float) -> int:
 
 def _room(ax: "Axes") -> float:
     """Width of an Axes in points."""
-    figure = ax.figure.canvas.figure  # of a subfigure, too, the one that holds all
+    figure = ax.figure.canvas.figure  # the outermost figure, also for a subfigure
     if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()  # only now all have their places
+        figure.draw_without_rendering()  # which computes the layout
     return 72 * ax.get_window_extent().width / figure.dpi
 
 
 def _text(text: str, size: float, color: str) -> "OffsetBox":
-    """Text as it is: neither mathematics nor TeX."""
+    """Plain text, without mathematics or TeX."""
     style = {"fontsize": size, "color": color, "parse_math": False, "usetex": False}
     return _boxes().TextArea(text, textprops=style)  # type: ignore[no-any-return]
 
@@ -214,7 +214,7 @@ def _column(boxes: Sequence["OffsetBox"], space: float, align: str = "left") -> 
 
 
 def _strut() -> "OffsetBox":
-    """Nothing, as wide as a column."""
+    """An empty box as wide as a column."""
     return _boxes().DrawingArea(_COLUMN, 0)  # type: ignore[no-any-return]
 
 
@@ -228,7 +228,7 @@ def rows_of(cells: Sequence[Cell]) -> list[Sequence[Cell]]:
 
 
 def require_count(what: str, value: object) -> None:
-    """Raises a ValueError, about the argument `what`, unless `value` is an int of at least 1."""
+    """Raises a ValueError for the argument `what`, unless `value` is an int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{what} must be an int of at least 1; got {value!r}.")
 
@@ -245,11 +245,11 @@ def caption_sheet(
     Args:
       images: float32 [b, H, W, 3], RGB, 0-1.
       captions: The generated caption of each image.
-      references: A caption that a person gave each image.
+      references: A human caption for each image.
       title: Above the sheet.
 
     Returns:
-      A figure that pyplot does not know, so nobody has to close it.
+      A figure that is not registered with pyplot, so it need not be closed.
 
     Raises:
       ImportError: matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""Lengths of captions, and sizes of images."""
+"""Plots lengths of captions, and sizes of images."""
 
 import math
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from mmdata.stages.resize import Size, require_size
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BINS = 80  # a side
+_BINS = 80  # per side
 _AREA = 500.0  # of the largest dot, in square points
-_LEAST_AREA = 2.0  # which is still seen
-_NAMED = 0.4  # of the way along a line, where dots are few
+_LEAST_AREA = 2.0  # still visible
+_NAMED = 0.4  # position of the label along a line, where dots are few
 _MOST = 0.99  # share of the images that the axes must hold
 
 
 def plot_lengths(ds: Dataset | LengthReport, *, ax: "Axes | None" = None) -> "Axes":
-    """Draws how many captions have how many tokens, and what is cut; see `LengthReport.plot`.
+    """Draws a histogram of tokens per caption, and how many are cut; see `LengthReport.plot`.
 
     Args:
-      ds: What `mmdata.build` returns, or the `length_report` of it.
+      ds: What `mmdata.build` returns, or its `length_report`.
       ax: Where to draw; None makes a figure.
 
     Returns:
@@ -46,14 +46,14 @@ def plot_lengths(ds: Dataset | LengthReport, *, ax: "Axes | None" = None) -> "Ax
 def plot_sizes(
     pairs: Pairs | Dataset, *, buckets: Sequence[Size] = (), ax: "Axes | None" = None
 ) -> "Axes":
-    """Draws how wide and how high images are, upright: dots whose areas say how many they are.
+    """Draws widths and heights of upright images: the area of a dot shows how many there are.
 
-    Reads headers, and decodes nothing. At most 1 % of the images, the largest, lie outside; how
-    many is then said below the axis. Smallest dots are larger than they should be, to be seen.
+    Reads headers, and decodes nothing. The largest images, at most 1 %, are not drawn; their number
+    is then below the axis. The smallest dots are enlarged, to be visible.
 
     Args:
       pairs: What `mmdata.read` returns, or `mmdata.build`.
-      buckets: Sizes (height, width), of whose aspect ratio a line is drawn each; where it is empty
+      buckets: Sizes (height, width); a line is drawn for the aspect ratio of each. If it is empty
         and `pairs` is a dataset, those of its `pixels`.
       ax: Where to draw; None makes a figure.
 
@@ -62,7 +62,7 @@ def plot_sizes(
 
     Raises:
       ImportError: matplotlib is not installed.
-      ValueError: A bucket is no size, or the size of no image is known.
+      ValueError: A bucket is not a size, or no size of an image is known.
     """
     if isinstance(pairs, Dataset):
         buckets = buckets or pairs.pixels.buckets
@@ -89,7 +89,7 @@ def plot_sizes(
 
 
 def _draw_dots(ax: "Axes", sizes: NDArray[np.int32]) -> None:
-    """Draws a dot where sizes, int32 [n, 2], are near to each other, at the middle of these."""
+    """Draws a dot for each group of close sizes, int32 [n, 2], at their mean."""
     step = sizes.max() / _BINS
     cells = (sizes / step).astype(np.int64) @ [2 * _BINS, 1]
     _, cells, counts = np.unique(cells, return_inverse=True, return_counts=True)
@@ -99,7 +99,7 @@ def _draw_dots(ax: "Axes", sizes: NDArray[np.int32]) -> None:
 
 
 def _draw_aspect(ax: "Axes", size: Size, end: float) -> None:
-    """Draws a line of one aspect ratio from the corner to the edge, and says along it which."""
+    """Draws a labelled line of one aspect ratio, from the corner to the edge."""
     height, width = (end * side / max(size) for side in size)
     ax.plot([0, width], [0, height], color=VERMILION, linewidth=1)
     ax.text(

@@ -1,4 +1,4 @@
-"""`Pairs` -> what others read of them: Croissant metadata, and a card for the Hugging Face Hub."""
+"""Describes `Pairs` for others: Croissant metadata, and a card for the Hugging Face Hub."""
 
 import functools
 import hashlib
@@ -34,7 +34,7 @@ _TEMPLATE = importlib.resources.files("mmdata.export") / "templates" / "card.md"
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 _UPRIGHT = 4
-"""EXIF orientations above it lay an image on its side."""
+"""EXIF orientations above it turn an image on its side."""
 
 _TABLE, _FILES = "table", "files"
 _IMAGES, _ROWS, _PAIRS = "images", "captions", "pairs"
@@ -50,15 +50,15 @@ def to_croissant(
     if pairs.blobs is not None:
         raise ValueError(
             "Pairs.to_croissant(...) describes image files; got images in shards. Unpack the "
-            "shards, and read what was in them."
+            "shards, and read their files."
         )
     if _PICTURE in pairs.columns:
         raise ValueError(
-            f"Pairs.to_croissant(...) calls the pictures {_PICTURE!r}; got a column of that name. "
-            f"Pairs.drop({_PICTURE!r}) takes it away."
+            f"Pairs.to_croissant(...) names the images {_PICTURE!r}; got a column of that name. "
+            f"Pairs.drop({_PICTURE!r}) removes it."
         )
     prefix = _prefix(pairs.root, target)
-    table = target.with_suffix(".pairs.parquet")  # unlike any name of the user's own tables
+    table = target.with_suffix(".pairs.parquet")  # a name that no table of the user has
     if table.is_dir():
         raise IsADirectoryError(f"Pairs.to_croissant(...) writes {table}; got a folder there.")
     with replacing(target) as document, replacing(table) as new_table:
@@ -75,8 +75,8 @@ def to_croissant(
         )
         document.write_text(json.dumps(metadata.to_json(), indent=2) + "\n", "ascii")
         digest = _sha256(new_table)
-        # Next the table is renamed, then the document. A kill in between leaves no document, where
-        # the old one would describe another table.
+        # Next the table is renamed, then the document. A kill in between must leave no document,
+        # since the old one would describe another table.
         target.unlink(missing_ok=True)
     if _sha256(table) != digest:
         target.unlink(missing_ok=True)
@@ -94,7 +94,8 @@ def to_card(
     sweep(target.parent)
     if target.is_file():
         raise FileExistsError(
-            f"{target}: there is a file, which may have been filled in by hand; move it first."
+            f"Pairs.to_card(...) must not replace a file that may have been filled in; "
+            f"got {target}, which exists. Move it first."
         )
     scan, pairs = pairs.scanned()
     seen = (scan.heights > 0) & (scan.widths > 0)
@@ -130,7 +131,7 @@ def to_card(
 
 
 def _target(path: "StrPath", suffix: str, method: str) -> pathlib.Path:
-    """The file to write, behind all symbolic links."""
+    """The file to write, with all symbolic links followed."""
     target = pathlib.Path(os.path.realpath(path))
     if target.suffix.lower() != suffix:
         raise ValueError(
@@ -152,7 +153,7 @@ def _description(pairs: Pairs) -> str:
 
 
 def _suffixes(pairs: Pairs) -> list[tuple[str, int]]:
-    """The extensions of the images, and how many have each, the most frequent first."""
+    """The extensions of the images with their counts, the most frequent first."""
     return Counter(os.path.splitext(image)[1] for image in pairs.images).most_common()
 
 
@@ -160,11 +161,11 @@ def _suffixes(pairs: Pairs) -> list[tuple[str, int]]:
 
 
 def _prefix(root: str, target: pathlib.Path) -> str:
-    """What leads from the folder of `target` to that of the images: "", or it ends in `/`."""
+    """The path from the folder of `target` to the images: "", or it ends in `/`."""
     images = pathlib.Path(os.path.realpath(root))
     if not images.is_relative_to(target.parent):
         raise ValueError(
-            "Pairs.to_croissant(...) takes a path in the folder of images or in one above it, as "
+            "Pairs.to_croissant(...) takes a path in the folder of images or above it, as "
             f"Croissant's paths start there; got {str(target)!r}, and the images are in "
             f"{str(images)!r}."
         )
@@ -173,7 +174,7 @@ def _prefix(root: str, target: pathlib.Path) -> str:
 
 
 def _distribution(croissant: Any, pairs: Pairs, table: pathlib.Path, prefix: str) -> list[Any]:
-    """The table, which is Parquet as pandas takes a text "007" for 7 in others; and the images."""
+    """The table, and the images. Parquet keeps a text "007"; pandas reads 7 from other formats."""
     return [
         croissant.FileObject(
             id=_TABLE,
@@ -193,7 +194,7 @@ def _distribution(croissant: Any, pairs: Pairs, table: pathlib.Path, prefix: str
 
 
 def _includes(pairs: Pairs, prefix: str) -> list[str]:
-    """Patterns of the images' paths; each by its name where a pattern would match other files."""
+    """Patterns that match the images; their paths if a pattern would match other files, too."""
     suffixes = {suffix for suffix, _ in _suffixes(pairs)}
     images = set(pairs.images)
     root = pathlib.Path(pairs.root)
@@ -224,7 +225,7 @@ def _sha256(path: pathlib.Path) -> str:
 
 
 def _record_sets(croissant: Any, pairs: Pairs, prefix: str) -> list[Any]:
-    """The files' pictures, the rows of the table, and the rows with their pictures."""
+    """The image files, the rows of the table, and the rows with their images."""
 
     def file(file_property: Any, transforms: Sequence[Any] = ()) -> Any:
         extract = croissant.Extract(file_property=file_property)
@@ -261,7 +262,7 @@ def _record_sets(croissant: Any, pairs: Pairs, prefix: str) -> list[Any]:
 
 
 def _data_types(types: Any, pairs: Pairs) -> dict[str, Any]:
-    """What each column of the table holds; of `captions`, each of them."""
+    """The type of each column of the table; for `captions`, of each caption."""
     kinds = {"b": types.BOOL, "i": types.INTEGER, "f": types.FLOAT}
     named = {"file_name": types.TEXT}
     if pairs.pair_count:
@@ -286,7 +287,7 @@ def _id(record_set: str, name: str) -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    """The card's text. Whatever no filter marks is shown, and never read, as Markdown or HTML."""
+    """The card's template. Values are escaped, unless a filter returns `Markup`."""
     environment = jinja2.Environment(
         finalize=_shown,
         keep_trailing_newline=True,
@@ -305,7 +306,7 @@ def _template() -> jinja2.Template:
 
 
 def _shown(value: Any) -> str:
-    """A value of the template as Markdown: numbers with separators, texts in code spans."""
+    """A value of the template as Markdown: numbers with separators, strings in code spans."""
     if isinstance(value, Markup):
         return value
     if not isinstance(value, str):
@@ -331,7 +332,7 @@ def _line(text: str) -> str:
 
 
 def _yaml(text: str) -> str:
-    """A text as YAML: JSON's strings are YAML's, but for characters that YAML does not print."""
+    """A string as YAML: JSON strings are YAML, except for characters that YAML forbids."""
     return Markup(json.dumps(printable(text), ensure_ascii=False))
 
 
@@ -344,7 +345,7 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _size_category(count: int) -> str:
-    """The Hub's word for a number of examples.
+    """The Hub's name for a number of examples.
 
     Source: https://huggingface.co/docs/hub/datasets-cards, `size_categories`.
     """
@@ -359,13 +360,13 @@ def _kind(column: Column) -> str:
 
 
 def _splits(pairs: Pairs) -> list[tuple[str, int, int]]:
-    """Each split, its images and its captions; then those in none, if there are any."""
+    """Each split with its numbers of images and captions; last, images without a split."""
     if pairs.split_of is None:
         return []
     counts = np.diff(pairs.offsets)
     parts = [(name, pairs.split_of == place) for place, name in enumerate(pairs.split_names)]
     if (pairs.split_of < 0).any():
-        parts.append((Markup("in none"), pairs.split_of < 0))
+        parts.append((Markup("no split"), pairs.split_of < 0))
     return [(name, int(rows.sum()), int(counts[rows].sum())) for name, rows in parts]
 
 
@@ -374,6 +375,6 @@ def _code(pairs: Pairs) -> list[str]:
     return [
         "import mmdata",
         "",
-        f"pairs = mmdata.read({source})  # where your copy of images and captions lies",
+        f"pairs = mmdata.read({source})  # the folders of your copy",
         "ds = mmdata.build(pairs)",
     ]

@@ -1,4 +1,4 @@
-"""`Pairs` -> files that read back as the same pairs, or an error instead of a file."""
+"""Writes `Pairs` to files that read back as the same pairs; raises if a format cannot hold them."""
 
 import contextlib
 import csv
@@ -78,12 +78,12 @@ def to_sidecar(pairs: Pairs, folder: "StrPath", *, lines: Literal["each", "one"]
     """See `Pairs.to_sidecar`."""
     if lines not in ("each", "one"):
         raise ValueError(f'Pairs.to_sidecar(lines=...) must be "each" or "one"; got {lines!r}.')
-    rest = [name for name in _rest(pairs) if name != "weight"]  # folders may say the weight
+    rest = [name for name in _rest(pairs) if name != "weight"]  # folder names may hold the weight
     if rest or pairs.blobs is not None:
         what = f"the columns {rest}" if rest else "images in shards"
         raise ValueError(
             f"Pairs.to_sidecar(...) writes captions beside image files; got {what}. "
-            "Pairs.drop(...) takes columns away; to_webdataset keeps all."
+            "Pairs.drop(...) removes columns; to_webdataset writes all."
         )
 
     def write(target: str) -> None:
@@ -132,11 +132,11 @@ def to_webdataset(pairs: Pairs, folder: "StrPath", *, images_per_shard: int) -> 
 
 
 def _add(tar: tarfile.TarFile, pairs: Pairs, row: int, rest: dict[str, list[Any]]) -> None:
-    """Adds an image, its captions a line each, and whatever lines cannot hold as JSON."""
+    """Adds an image, its captions as lines, and as JSON what lines cannot hold."""
     name, captions = _member(pairs, row), pairs.captions_of(row)
     if pairs.blobs is None:
         target = Boundary(pairs.root, pairs.links).outside(pairs.path(row))
-        if target is not None:  # it was not when the pairs were read
+        if target is not None:  # the file became a link after the pairs were read
             raise ValueError(f"{pairs.path(row)}: not copied, {outside_detail(target)}.")
     record: dict[str, Any] = {name: values[row] for name, values in rest.items()}
     with pairs.open(row) as file:
@@ -154,7 +154,7 @@ def _add(tar: tarfile.TarFile, pairs: Pairs, row: int, rest: dict[str, list[Any]
 
 
 def _member(pairs: Pairs, row: int) -> str:
-    """The name of an image inside of a shard: its path, without the shard that it lies in."""
+    """The name of an image in a shard: its path without the name of the shard."""
     if pairs.blobs is None:
         return pairs.images[row]
     shard = os.path.basename(pairs.blobs.shards[pairs.blobs.shard[row]])
@@ -162,7 +162,7 @@ def _member(pairs: Pairs, row: int) -> str:
 
 
 def _rest(pairs: Pairs) -> dict[str, list[Any]]:
-    """Split, weight and further columns, as plain values."""
+    """Split, weight and other columns, as plain values."""
     rest: dict[str, list[Any]] = {}
     if pairs.split_of is not None:
         rest["split"] = list(pairs.split_labels)
@@ -210,16 +210,16 @@ def _write_table(pairs: Pairs, path: "StrPath", suffix: str, write: Callable[[st
 
 
 def _weight_column(pairs: Pairs) -> Literal["auto"] | None:
-    """How the weights read back: a column that is called "weight" may not be one of weights."""
+    """How to read weights back: without weights, a column named "weight" holds something else."""
     return None if pairs.weights is None else "auto"
 
 
 @contextlib.contextmanager
 def _new_folder(path: str) -> Iterator[str]:
-    """An empty folder that takes the place of `path` at the end, if nothing failed."""
+    """Yields an empty folder, which replaces `path` at the end if nothing failed."""
     sweep(pathlib.Path(os.path.realpath(path)).parent)
     if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
-        raise FileExistsError(f"a folder to write must be new or empty; got {path!r}.")
+        raise FileExistsError(f"The folder to write must be new or empty; got {path!r}.")
     with replacing(path) as target:
         target.mkdir()
         yield os.fspath(target)
@@ -232,7 +232,7 @@ def _checked(
     write: Callable[[str], None],
     read_back: Callable[[str], Pairs],
 ) -> None:
-    """Writes, reads back as a user will, and raises unless both are the same."""
+    """Writes pairs, reads them back as a user would, and raises unless they are the same."""
     try:
         write(target)
         why = _difference(pairs, read_back(target))
@@ -243,13 +243,13 @@ def _checked(
 
 
 def _difference(ours: Pairs, back: Pairs) -> str | None:
-    """What is different in the pairs that were read back; None where nothing is."""
+    """The first difference in the pairs that were read back; or None."""
     names = [_member(back, row) for row in range(len(back))]
     wanted = [_member(ours, row) for row in range(len(ours))]
     for row, (mine, theirs) in enumerate(itertools.zip_longest(wanted, names)):
         if mine != theirs:
-            told = "".join(f"\n{line}" for line in describe(back.report.problems))
-            return f"the image {mine!r} comes back as {theirs!r}.{told}"
+            problems = "".join(f"\n{line}" for line in describe(back.report.problems))
+            return f"the image {mine!r} comes back as {theirs!r}.{problems}"
         if ours.captions_of(row) != back.captions_of(row):
             return f"{mine!r}: {ours.captions_of(row)!r} comes back as {back.captions_of(row)!r}."
     left, right = _rest(ours), _rest(back)

@@ -1,4 +1,4 @@
-"""Reference models for captioning and retrieval, in Keras 3 and on any of its backends."""
+"""Reference models for captioning and retrieval, in Keras 3, on any backend."""
 
 from mmdata.models.captioner import Captioner
 from mmdata.models.dual_encoder import DualEncoder

@@ -1,4 +1,4 @@
-"""Beam search as one graph: fixed shapes, all images and beams at once."""
+"""Beam search as one graph, with fixed shapes, for all images and beams at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras import ops
 
 from mmdata.models.image_encoder import Tensor
 
-# Stands for the logarithm of 0: minus infinity would turn into NaN where it is subtracted.
+# Used as the logarithm of 0: minus infinity would become NaN when it is subtracted.
 _NEVER = -1e9
 
 
@@ -29,20 +29,20 @@ def beam_search(
 ) -> Tensor:
     """Finds the caption with the best length-normalized score.
 
-    Each step takes the best `beams` continuations of all live captions by log probability. Those
-    that end leave the beam, the best of them is remembered, and the rest live on. Stops once no
-    live caption can still win, which changes no result. Does not return scores.
+    Each step takes the `beams` best continuations of all unfinished captions by log probability.
+    Captions that end leave the beam, and the best of them is kept. Stops when no unfinished caption
+    can still win, which does not change the result. Does not return scores.
 
     Args:
       step: from token_ids int32 [b, k], position int32 [] and `past` to logits float32 [b, k, v]
-        of the next token and the longer `past`.
-      past: [b, k, ...], what `step` remembers of each beam.
+        of the next token, and the updated `past`.
+      past: [b, k, ...], the state of each beam for `step`.
       beams: k, >= 1.
       length: tokens of a caption with its end token, >= 1.
-      start_id: the token read first; never written, unless it is `end_id` as well.
-      end_id: the token that ends a caption; the only one that may stand at the last place.
-      pad_id: what follows the end; never written before it, unless it is `end_id` as well.
-      length_penalty: exponent of ((5 + n) / 6), n the tokens of a caption with its end token.
+      start_id: the first input token; never in a caption, unless it is also `end_id`.
+      end_id: the token that ends a caption; the only one allowed at the last position.
+      pad_id: fills up after the end; never before it, unless it is also `end_id`.
+      length_penalty: exponent of ((5 + n) / 6), where n counts tokens with the end token.
 
     Returns:
       int32 [b, length].
@@ -51,7 +51,7 @@ def beam_search(
     """
     search = _Search(step, beams, length, start_id, end_id, pad_id, length_penalty)
     images = ops.shape(past)[0]
-    # All beams start alike; only the first may continue, or they would stay alike.
+    # All beams start equal; only the first may continue, or they would stay equal.
     first = ops.where(ops.arange(beams) == 0, 0.0, _NEVER)
     state = (
         ops.zeros((), dtype="int32"),
@@ -82,9 +82,9 @@ class _Search:
     length_penalty: float
 
     def continues(self, position: Tensor, newest: Tensor, scores: Tensor, *state: Tensor) -> Tensor:
-        """Whether a live caption can still win."""
+        """Whether an unfinished caption can still win."""
         del newest
-        # A live score can only fall, so at best it is divided by the largest penalty.
+        # A score can only fall; at best it is divided by the largest penalty.
         best = ops.max(scores, axis=1)
         may_win = ops.logical_and(best > _NEVER / 2, best / self._penalty(self.length) > state[1])
         return ops.logical_and(position < self.length, ops.any(may_win))
@@ -99,7 +99,7 @@ class _Search:
         winner: Tensor,
         past: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Writes one token more of each live caption."""
+        """Adds one token to each unfinished caption."""
         logits, past = self.step(newest, position, past)
         scores, picked = ops.top_k(self._totals(logits, position, scores), self.beams)
         picked, vocabulary = ops.cast(picked, "int32"), logits.shape[-1]
@@ -133,7 +133,7 @@ class _Search:
         won: Tensor,
         winner: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """The score and tokens of the best caption that has ended, this one or one before."""
+        """The score and tokens of the best caption that ended, now or before."""
         ends = ops.logical_and(newest == self.end_id, scores > _NEVER / 2)
         final = ops.where(ends, scores / self._penalty(position + 1), 2 * _NEVER)
         best = ops.cast(ops.argmax(final, axis=1), "int32")
@@ -147,7 +147,7 @@ class _Search:
 
 
 def _follow(values: Tensor, origin: Tensor) -> Tensor:
-    """Returns `values` [b, k, ...] with each beam in the place of the one it came from [b, n]."""
+    """Gathers `values` [b, k, ...] of the beam `origin` [b, n] that each new beam continues."""
     images, beams = ops.shape(values)[0], values.shape[1]
     rows = ops.reshape(ops.arange(images, dtype="int32") * beams, (-1, 1)) + origin
     flat = ops.reshape(values, (-1, *values.shape[2:]))

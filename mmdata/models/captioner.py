@@ -1,4 +1,4 @@
-"""A small captioning model: a grid of image features, and a decoder that looks at it."""
+"""A small captioning model: a grid of image features, and a decoder that attends to it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _FEATURES = ("images", "token_ids", "padding_mask")
 class Captioner(keras.Model):
     """Predicts the next token of a caption from the image and the tokens before it.
 
-    images [b, H, W, 3], as `normalize` has it; token_ids int32 [b, t]; padding_mask bool [b, t]
+    images [b, H, W, 3], see `normalize`; token_ids int32 [b, t]; padding_mask bool [b, t]
       ->  logits float32 [b, t, vocabulary_size]
 
-    `from_dataset` makes one that is ready to fit; the constructor does not compile it. Does not
+    `from_dataset` returns a compiled model; the constructor does not compile it. Does not
     download weights: the model starts from scratch and suits small sets and CPUs. `.keras` files
     hold all arguments, so no tokenizer is needed to load one.
 
@@ -39,15 +39,15 @@ class Captioner(keras.Model):
       pad_id: the token that fills up the rest.
       image_size: (height, width) in pixels, both >= 32.
       sequence_length: longest caption in tokens, start and end included, >= 2.
-      normalize: how pixels are scaled, as `mmdata.Pixels(normalize=...)` has it.
-      decoder: "gru" or "transformer"; of some hundred images a GRU learns more in the same time.
+      normalize: how pixels are scaled, as in `mmdata.Pixels(normalize=...)`.
+      decoder: "gru" or "transformer"; with a few hundred images, a GRU learns faster.
       width: features of a grid cell and of a token, a multiple of `heads`.
       depth: blocks of the transformer, >= 1; the GRU has one layer and ignores it.
       heads: attention heads, >= 1.
       dropout: share of features dropped in training, 0 <= dropout < 1.
-      jitter: how far images move and grow or shrink in training, as a share of their side,
+      jitter: how far images are shifted and zoomed in training, as a share of their side,
         0 <= jitter < 0.5.
-      **kwargs: those of `keras.Model`.
+      **kwargs: passed to `keras.Model`.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -131,9 +131,9 @@ class Captioner(keras.Model):
     ) -> Captioner:
         """Makes a captioner for the images and captions of a dataset, compiled and ready to fit.
 
-        Tokenizer, sequence length, image size and the scale of pixels are those of `ds`. Compiled
+        Takes tokenizer, sequence length, image size and normalization from `ds`. Compiled
         with AdamW, cross-entropy averaged over the tokens whose weight is not 0, and `accuracy`,
-        the share of those tokens that are right; call `compile` again for anything else.
+        the share of those tokens that are right; call `compile` again to change this.
 
         Args:
           ds: what `mmdata.build(..., task="captioning")` returns for the training split.
@@ -160,7 +160,7 @@ class Captioner(keras.Model):
         )
         model.compile(
             optimizer=optimizer,
-            # The plain mean would count padding as tokens without loss.
+            # The plain mean would count padding as tokens with a loss of 0.
             loss=keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, reduction="mean_with_sample_weight"
             ),
@@ -201,24 +201,23 @@ class Captioner(keras.Model):
     ) -> npt.NDArray[np.int32]:
         """Writes a caption for each image, by beam search.
 
-        Of all captions found the one with the best score wins: its log probability divided by
-        ((5 + n) / 6) ** length_penalty, n its tokens with the end token. Never writes `pad_id` or
-        `start_id` inside a caption. A caption that reaches `max_length` is ended there. Does not
-        sample: the same images give the same captions.
+        The caption with the best score wins: its log probability divided by
+        ((5 + n) / 6) ** length_penalty, where n counts its tokens with the end token. Never writes
+        `pad_id` or `start_id` inside a caption. A caption ends at `max_length` at the latest. Does
+        not sample: the same images give the same captions.
 
         Args:
           images: [b, H, W, 3], scaled as in training, numpy or any tensor.
-          beam_size: captions kept at each step, >= 1; 1 takes the likeliest token each time.
-          max_length: tokens of a caption with its end token, 1 to `sequence_length`, which is
-            also the default.
-          length_penalty: >= 0; 0 compares log probabilities as they are, which favours short
-            captions.
+          beam_size: captions kept at each step, >= 1; 1 takes the most likely token each time.
+          max_length: tokens of a caption with its end token, 1 to `sequence_length`; None is
+            `sequence_length`.
+          length_penalty: >= 0; 0 compares plain log probabilities, which favours short captions.
 
         Returns:
           int32 [b, max_length]: the tokens after `start_id`, then `end_id`, then `pad_id`.
 
         Raises:
-          ValueError: an argument is out of its range, or `images` of another shape or type.
+          ValueError: an argument is out of its range, or `images` has another shape or type.
 
         Source: Wu et al. 2016 (arXiv:1609.08144), equation 14 without its coverage term.
         """
@@ -279,7 +278,7 @@ class Captioner(keras.Model):
         }
 
     def _embedded(self, token_ids: Tensor) -> Tensor:
-        # One matrix for reading and writing words; the factor keeps both at unit scale
+        # One matrix embeds and predicts tokens; the factor keeps both at unit scale
         # (Vaswani et al. 2017, section 3.4).
         return self.embedding(token_ids) * self.width**0.5
 

@@ -1,4 +1,4 @@
-"""Checks of what users pass to the models, one kind of argument each."""
+"""Checks arguments of the models, one function for each kind."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def tokens(
 
 
 def inputs(who: str, value: Any, names: tuple[str, ...], sequence_length: int) -> None:
-    """Checks that `value` is a dict with these features, its captions not too long."""
+    """Checks that `value` is a dict with these features, and that captions are not too long."""
     if not isinstance(value, dict) or any(name not in value for name in names):
         got = sorted(value)[:5] if isinstance(value, dict) else type(value).__name__
         raise ValueError(f"{who} takes a dict with {', '.join(names)}; got {got!r}.")
@@ -102,9 +102,9 @@ def inputs(who: str, value: Any, names: tuple[str, ...], sequence_length: int) -
 
 
 def _length(who: str, token_ids: Any, sequence_length: int) -> None:
-    length = token_ids.shape[1]  # None where a graph does not know it
+    length = token_ids.shape[1]  # None if a graph does not know it
     if length is not None and length > sequence_length:
         raise ValueError(
-            f"{who}(token_ids=...) must hold at most sequence_length={sequence_length} tokens a "
+            f"{who}(token_ids=...) must have at most sequence_length={sequence_length} tokens per "
             f"caption; got {length}. Build the model with sequence_length={length}."
         )

@@ -11,8 +11,8 @@ from keras import ops
 
 from mmdata.models.image_encoder import Tensor
 
-# XLA on a CPU compiles longer than it saves here (measured: convolutions run 0-45 % slower), and
-# TensorFlow's graph is compiled enough; JAX has nothing between XLA and single operations.
+# XLA does not pay off on a CPU: it compiles long, and convolutions ran 0-45 % slower (measured).
+# TensorFlow's graphs are fast enough without it. JAX has only XLA or single operations.
 JIT: bool | str = False if keras.backend.backend() == "tensorflow" else "auto"
 
 _LARGEST_CHUNK = 64
@@ -21,8 +21,8 @@ _LARGEST_CHUNK = 64
 class Compiled(keras.Model):
     """Holds `function`, a method of `owner`, so that `predict_on_batch` compiles it.
 
-    Keras compiles train, test and predict steps only; this makes any method a predict step. It is
-    not meant to be saved: it borrows the weights of `owner`.
+    Keras compiles only train, test and predict steps; this makes any method a predict step. Do not
+    save it: the weights belong to `owner`.
 
     Attributes:
       owner: the model whose weights are used.
@@ -30,7 +30,7 @@ class Compiled(keras.Model):
     """
 
     def __init__(self, owner: keras.Model, function: Callable[..., Tensor]) -> None:
-        """Remembers both; compiles at the first call."""
+        """Stores both; compiles at the first call."""
         super().__init__()
         self.owner = owner
         self.function = function
@@ -45,13 +45,13 @@ class Compiled(keras.Model):
 def run(owner: keras.Model, key: str, function: Callable[..., Tensor], *arrays: Any) -> Any:
     """Runs a method of a model over arrays in chunks of fixed shape.
 
-    A chunk is a power of two, 64 at most, and the last one is filled up with copies of its last
-    row, so a method is traced for seven shapes at most, whatever it is given.
+    A chunk has a power of two of rows, at most 64. The last chunk is filled up with copies of its
+    last row. So a method is traced for at most seven shapes, for any number of rows.
 
     Args:
-      owner: the model; it keeps what was compiled, but not among its layers.
-      key: name of the method and of whatever else changes its graph.
-      function: from tensors [b, ...] to one tensor [b, ...], each row for itself.
+      owner: the model; it keeps the compiled functions, but not as layers.
+      key: name of the method, and of everything else that changes its graph.
+      function: from tensors [b, ...] to one tensor [b, ...], each row independently.
       *arrays: numpy arrays [b, ...] of the same b >= 1.
 
     Returns:
@@ -59,16 +59,16 @@ def run(owner: keras.Model, key: str, function: Callable[..., Tensor], *arrays: 
     """
     rows = len(arrays[0])
     chunk = min(_LARGEST_CHUNK, 1 << (rows - 1).bit_length())
-    # Plain attribute assignment would make it a sublayer, and the model a part of its own part.
-    kept = vars(owner).setdefault("_compiled_methods", {})
+    # Assigning an attribute would make it a sublayer, and the model would contain itself.
+    functions = vars(owner).setdefault("_compiled_methods", {})
     name = f"{key} of {chunk}"
-    if name not in kept:
-        kept[name] = Compiled(owner, function)
+    if name not in functions:
+        functions[name] = Compiled(owner, function)
     results = []
     for start in range(0, rows, chunk):
         parts = [array[start : start + chunk] for array in arrays]
         missing = chunk - len(parts[0])
         if missing:
             parts = [np.concatenate([part, np.repeat(part[-1:], missing, 0)]) for part in parts]
-        results.append(ops.convert_to_numpy(kept[name].predict_on_batch(tuple(parts))))
+        results.append(ops.convert_to_numpy(functions[name].predict_on_batch(tuple(parts))))
     return np.concatenate(results)[:rows]

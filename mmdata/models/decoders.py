@@ -1,4 +1,4 @@
-"""Decoders: what turns the words so far and the grid of an image into the next word's features."""
+"""Decoders: from the tokens so far and the grid of an image to features of the next token."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from keras import layers, ops
 from mmdata.models.image_encoder import Tensor
 from mmdata.models.transformer import Attention, Block
 
-# Both decoders answer to the same three calls, so that the beam search need not know them apart:
+# Both decoders have the same three calls, so that beam search works with either:
 #   decoder(x, memory, padding_mask)            whole captions at once, for training
 #   decoder.begin(memory, beams, length)        -> (crossed, past), before the first token
 #   decoder.step(x, position, past, crossed)    -> (features, past), one more token of each beam
-# `crossed` belongs to an image and stays; `past` is one tensor [b, k, ...] that follows its beam.
+# `crossed` is constant for an image; `past` is one tensor [b, k, ...], the state of each beam.
 
 
 @keras.saving.register_keras_serializable(package="mmdata")
@@ -24,7 +24,7 @@ class TransformerDecoder(layers.Layer):
     x: float [b, t, width], memory: float [b, s, width], padding_mask: bool [b, t]
       ->  float [b, t, width]
 
-    Positions are learned, so `length` is the longest caption it can read or write.
+    Positions are learned, so no caption can be longer than `length`.
 
     Attributes:
       width: features, a multiple of `heads`.
@@ -76,7 +76,7 @@ class TransformerDecoder(layers.Layer):
         x = self.drop(x + ops.take(self.positions, steps, axis=0), training=training)
         causal = ops.expand_dims(steps, 1) >= steps
         itself = ops.expand_dims(steps, 1) == steps
-        # A padded token sees itself only: softmax over nothing would be NaN on some backends.
+        # A padded token sees only itself: softmax over nothing is NaN on some backends.
         mask = ops.logical_or(ops.logical_and(causal, padding_mask[:, None, None, :]), itself)
         for block in self.blocks:
             x = block(x, mask, memory, training=training)
@@ -89,7 +89,7 @@ class TransformerDecoder(layers.Layer):
         return crossed, ops.zeros(shape, dtype=memory.dtype)
 
     def step(self, x: Tensor, position: Tensor, past: Tensor, crossed: Any) -> tuple[Tensor, Any]:
-        """Returns the features of each beam's next token [b, k, width], and the longer past."""
+        """Returns the features of each beam's next token [b, k, width], and the updated past."""
         x = x + ops.take(self.positions, position, axis=0)
         pasts = []
         for i, block in enumerate(self.blocks):
@@ -104,14 +104,14 @@ class TransformerDecoder(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="mmdata")
 class GruDecoder(layers.Layer):
-    """Decodes with a GRU whose every state then looks at the grid.
+    """Decodes with a GRU, and then attends to the grid from every state.
 
     x: float [b, t, width], memory: float [b, s, width], padding_mask: bool [b, t]
       ->  float [b, t, width]
 
-    The mean of the grid sets the first state. What the attention gathers does not flow back into
-    the GRU, so a whole caption needs one attention instead of one for each token. Reads captions
-    of any length.
+    The mean of the grid sets the first state. The result of the attention does not go back into
+    the GRU, so a whole caption needs one call of attention, not one per token. Reads captions of
+    any length.
 
     Attributes:
       width: features, a multiple of `heads`.
@@ -148,19 +148,19 @@ class GruDecoder(layers.Layer):
         """Returns the features of each next token."""
         x = self.drop(x, training=training)
         first = self.first(ops.mean(memory, axis=1))
-        # A padded token leaves the state as it is, so padding on either side has no influence.
+        # A padded token does not change the state, so padding has no effect on either side.
         h = self.gru(x, initial_state=first, mask=padding_mask, training=training)
         return self._merged(h, self.attention.attend(h, *self.attention.project(memory)), training)
 
     def begin(self, memory: Tensor, beams: int, length: int) -> tuple[Any, Tensor]:
         """Returns keys and values of the grid, and the first state of each beam."""
-        del length  # A state has one size, however long the caption.
+        del length  # The size of a state does not depend on the length.
         first = ops.expand_dims(self.first(ops.mean(memory, axis=1)), 1)
         return self.attention.project(memory), ops.repeat(first, beams, axis=1)
 
     def step(self, x: Tensor, position: Tensor, past: Tensor, crossed: Any) -> tuple[Tensor, Any]:
         """Returns the features of each beam's next token [b, k, width], and the new states."""
-        del position  # The state knows it.
+        del position  # The state holds it.
         flat = (-1, self.width)
         h, _ = self.gru.cell(ops.reshape(x, flat), [ops.reshape(past, flat)], training=False)
         h = ops.reshape(h, (-1, past.shape[1], self.width))

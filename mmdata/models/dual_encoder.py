@@ -1,4 +1,4 @@
-"""A small retrieval model: images and captions side by side in one space."""
+"""A small retrieval model: images and captions in one embedding space."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ if TYPE_CHECKING:
 
 _FEATURES = ("images", "token_ids", "padding_mask", "image_id")
 _FIRST_TEMPERATURE = 0.07  # Radford et al. 2021, section 2.5.
-_NEVER = -1e9  # Stands for the logarithm of 0; a row of nothing else must not become NaN.
+_NEVER = -1e9  # Used as the logarithm of 0; a row of only this must not become NaN.
 
 
 @keras.saving.register_keras_serializable(package="mmdata")
 class DualEncoder(keras.Model):
     """Embeds images and captions so that those of one pair are close.
 
-    images [b, H, W, 3], as `normalize` has it; token_ids int32 [b, t]; padding_mask bool [b, t];
+    images [b, H, W, 3], see `normalize`; token_ids int32 [b, t]; padding_mask bool [b, t];
     image_id int64 [b]  ->  image_embedding and text_embedding, each float32 [b, width], norm 1
 
     The loss is contrastive and symmetric: each image should find its caption among those of the
-    batch, and each caption its image. Rows with an equal `image_id` are no negatives of each
-    other. A row whose `padding_mask` is all False (a corrupt image that keeps its place) takes no
-    part. Fits on the dict alone, without targets.
+    batch, and each caption its image. Rows with an equal `image_id` are not negatives of each
+    other. A row with no True in `padding_mask` (a corrupt image that keeps its place) does not
+    count. Fits on the dict alone, without targets.
 
-    `from_dataset` makes one that is ready to fit; the constructor does not compile it. Does not
+    `from_dataset` returns a compiled model; the constructor does not compile it. Does not
     download weights: the model starts from scratch and suits small sets and CPUs.
 
     Args:
       vocabulary_size: tokens of the tokenizer, special ones included.
       image_size: (height, width) in pixels, both >= 32.
       sequence_length: longest caption in tokens, >= 1.
-      normalize: how pixels are scaled, as `mmdata.Pixels(normalize=...)` has it.
+      normalize: how pixels are scaled, as in `mmdata.Pixels(normalize=...)`.
       width: features of a grid cell, a token and an embedding, a multiple of `heads`.
       depth: blocks of the text transformer, >= 1.
       heads: attention heads, >= 1.
       dropout: share of features dropped in training, 0 <= dropout < 1.
-      jitter: how far images move and grow or shrink in training, as a share of their side,
+      jitter: how far images are shifted and zoomed in training, as a share of their side,
         0 <= jitter < 0.5.
-      **kwargs: those of `keras.Model`.
+      **kwargs: passed to `keras.Model`.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -96,7 +96,7 @@ class DualEncoder(keras.Model):
             name="encoder",
         )
         sizes: dict[str, Any] = {"width": self.width, "heads": self.heads, "dropout": self.dropout}
-        # Lets cells compare notes before they are averaged: how many, and where, is in no cell.
+        # Mixes cells before they are averaged: no single cell knows how many things are where.
         self.image_block = Block(**sizes, name="image_block")
         self.image_norm = layers.LayerNormalization(epsilon=1e-5, name="image_norm")
         self.embedding = layers.Embedding(self.vocabulary_size, self.width, name="embedding")
@@ -119,8 +119,8 @@ class DualEncoder(keras.Model):
     ) -> DualEncoder:
         """Makes a retrieval model for the images and captions of a dataset, ready to fit.
 
-        Tokenizer, sequence length, image size and the scale of pixels are those of `ds`. Compiled
-        with AdamW; shows `loss` and `recall_at_1`, the share of the batch's images and captions
+        Takes tokenizer, sequence length, image size and normalization from `ds`. Compiled with
+        AdamW; shows `loss` and `recall_at_1`, the share of the batch's images and captions
         that find each other first.
 
         Args:
@@ -190,7 +190,7 @@ class DualEncoder(keras.Model):
         steps = ops.arange(ops.shape(token_ids)[1], dtype="int32")
         x = self.embedding(token_ids) + ops.take(self.positions, steps, axis=0)
         x = self.drop(x, training=training)
-        # A padded token sees itself only: softmax over nothing would be NaN on some backends.
+        # A padded token sees only itself: softmax over nothing is NaN on some backends.
         mask = ops.logical_or(real[:, None, None, :], ops.expand_dims(steps, 1) == steps)
         for block in self.blocks:
             x = block(x, mask, training=training)
@@ -199,7 +199,7 @@ class DualEncoder(keras.Model):
         return _unit(self.text_project(ops.sum(self.text_norm(x) * weights, axis=1) / total))
 
     def encode_images(self, images: Any) -> npt.NDArray[np.float32]:
-        """Embeds images, in batches of its own.
+        """Embeds images, in batches.
 
         Args:
           images: [b, H, W, 3], scaled as in training, numpy or any tensor.
@@ -214,7 +214,7 @@ class DualEncoder(keras.Model):
         return self._encoded("images", self.embed_images, pixels)
 
     def encode_text(self, token_ids: Any, padding_mask: Any) -> npt.NDArray[np.float32]:
-        """Embeds captions, in batches of its own.
+        """Embeds captions, in batches.
 
         Args:
           token_ids: int32 [b, t], t <= sequence_length, numpy or any tensor.
@@ -233,7 +233,7 @@ class DualEncoder(keras.Model):
 
     def similarities(self, outputs: dict[str, Tensor]) -> Tensor:
         """Returns the scaled cosines [b images, b captions] of a batch's embeddings."""
-        # CLIP keeps the scale at 100 at most, lest training become unstable (section 2.5).
+        # CLIP limits the scale to 100, since training becomes unstable above (section 2.5).
         scale = ops.exp(ops.minimum(self.log_scale, math.log(100.0)))
         captions = ops.transpose(outputs["text_embedding"])
         return ops.matmul(outputs["image_embedding"], captions) * ops.cast(scale, "float32")
@@ -246,29 +246,29 @@ class DualEncoder(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        """Returns the contrastive loss of a batch, a scalar; 0 where no row takes part.
+        """Returns the contrastive loss of a batch, a scalar; 0 if no row counts.
 
         The mean of two cross-entropies, image to caption and caption to image, each averaged over
-        the rows that take part. Does not use `y` and `sample_weight`.
+        the rows that count. Does not use `y` and `sample_weight`.
 
         Source: Radford et al. 2021 (arXiv:2103.00020), figure 3.
         """
-        rivals, valid = _rivals(x)
+        negatives, valid = _negatives(x)
         itself = ops.eye(ops.shape(valid)[0], dtype="bool")
         logits = self.similarities(y_pred)
         loss = 0.0
         for scores in (logits, ops.transpose(logits)):
-            scores = ops.where(ops.logical_or(rivals, itself), scores, _NEVER)
+            scores = ops.where(ops.logical_or(negatives, itself), scores, _NEVER)
             loss = loss - ops.diagonal(ops.log_softmax(scores, axis=1)) / 2
         weights = ops.cast(valid, "float32")
         return ops.sum(loss * weights) / ops.maximum(ops.sum(weights), 1.0)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Updates `recall_at_1` and returns every metric by name; ties count as misses."""
-        rivals, valid = _rivals(x)
+        negatives, valid = _negatives(x)
         logits = self.similarities(y_pred)
         for scores in (logits, ops.transpose(logits)):
-            best = ops.max(ops.where(rivals, scores, _NEVER), axis=1)
+            best = ops.max(ops.where(negatives, scores, _NEVER), axis=1)
             found = ops.cast(ops.diagonal(scores) > best, "float32")
             self.recall.update_state(found, ops.cast(valid, "float32"))
         return self.get_metrics_result()
@@ -294,10 +294,10 @@ class DualEncoder(keras.Model):
         return np.asarray(compiled.run(self, key, function, *arrays), np.float32)
 
 
-def _rivals(x: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Returns who is a negative of whom, bool [b, b], and which rows take part, bool [b]."""
+def _negatives(x: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Returns which rows are negatives of each other, bool [b, b], and which count, bool [b]."""
     valid = ops.any(ops.cast(x["padding_mask"], "bool"), axis=1)
-    # Compared as the integers they are: float32 tells no two ids of 64 bits apart.
+    # Compared as integers: float32 would round ids of 64 bits.
     ids = ops.reshape(x["image_id"], (-1,))
     return ops.logical_and(ops.expand_dims(ids, 1) != ids, valid), valid
 

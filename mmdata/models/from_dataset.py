@@ -1,4 +1,4 @@
-"""What `from_dataset` of both models does alike: arguments from a dataset, and an optimizer."""
+"""What `from_dataset` of both models shares: arguments from a dataset, and an optimizer."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def arguments_of(who: str, ds: Dataset, task: str) -> dict[str, Any]:
     """
     if not all(hasattr(ds, name) for name in _ATTRIBUTES):
         raise TypeError(
-            f"{who}(ds) takes a dataset as mmdata.build returns it; got {type(ds).__name__}. Pass "
-            "the dataset before map(), take() and the like, and one dataset of several splits."
+            f"{who}(ds) takes a dataset from mmdata.build; got {type(ds).__name__}. Pass "
+            "one dataset, as mmdata.build returned it: without map(), take() and the like."
         )
     got, name = type(ds.task).__name__, task.lower()
     if not hasattr(ds, "tokenizer"):
@@ -56,7 +56,7 @@ def arguments_of(who: str, ds: Dataset, task: str) -> dict[str, Any]:
     if not images.shape[1:].is_compatible_with([*image_size, 3]):
         raise ValueError(
             f"{who}(ds) needs images [b, {image_size[0]}, {image_size[1]}, 3]; got features "
-            f"{images.shape}. Pass the dataset from before precompute_features."
+            f"{images.shape}. Pass the dataset that precompute_features was given."
         )
     return {
         "image_size": image_size,

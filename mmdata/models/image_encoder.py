@@ -1,4 +1,4 @@
-"""Turns images into a small grid of features: a convolutional network with positions."""
+"""Encodes images as a small grid of features: a convolutional network with positions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-Tensor = Any  # A tensor of whichever backend Keras runs on; Keras ships no types.
+Tensor = Any  # A tensor of any Keras backend; Keras has no type for it.
 
-_GRID_SIDE = 7  # Cells along the shorter side that an encoder aims at, whatever the image size.
+_GRID_SIDE = 7  # Target number of cells along the shorter side, for any image size.
 _STEM_FILTERS = 32
 
 _SCALES = {
@@ -22,18 +22,18 @@ _SCALES = {
     "imagenet": (0.5, 0.0),
     "clip": (0.5, 0.0),
 }
-"""Factor and offset that bring pixels near -1 to 1, by how they are scaled before."""
+"""Factor and offset that bring pixels near -1 to 1, by how they were scaled."""
 
 NORMALIZATIONS = tuple(_SCALES)
-"""How pixels may be scaled, as `mmdata.Pixels(normalize=...)` names it."""
+"""How pixels may be scaled: the names of `mmdata.Pixels(normalize=...)`."""
 
 
 @keras.saving.register_keras_serializable(package="mmdata")
 class ImageEncoder(layers.Layer):
-    """Encodes `images` as a grid of features that know where they are.
+    """Encodes `images` as a grid of features with positions.
 
     images: float32 or uint8 [b, H, W, 3], scaled as `normalize` says
-      ->  float [b, h * w, width], rows of the grid in turn
+      ->  float [b, h * w, width], row by row
 
     Every block halves the grid, until about seven cells are left along the shorter side (96x96
     gives 6x6, 224x224 gives 7x7), and doubles the filters up to `width`. A learned position is
@@ -43,8 +43,8 @@ class ImageEncoder(layers.Layer):
       image_size: (height, width) in pixels, both >= 32.
       width: features of a cell, >= 1.
       normalize: how pixels are scaled, one of `NORMALIZATIONS`.
-      jitter: how far the pixels move in training, as a share of the image, 0 <= jitter < 0.5;
-        0 leaves them alone. Never flips, since captions say left and right.
+      jitter: how far images are shifted and zoomed in training, as a share of the image,
+        0 <= jitter < 0.5; 0 is off. Never flips, since captions say left and right.
       dropout: share of features dropped in training, 0 <= dropout < 1.
 
     Source: residual blocks, He et al. 2016 (arXiv:1512.03385), section 3.2; batch normalization,
@@ -72,14 +72,13 @@ class ImageEncoder(layers.Layer):
         self.grid_size = tuple(-(-side // 2**halvings) for side in self.image_size)
 
         self.rescale = layers.Rescaling(*_SCALES[normalize], name="rescale")
-        # The colour of things is what captions name, so only place and size move, never the hue.
+        # Captions name colours, so only position and size change, never the hue.
         self.jitters = (
             [layers.RandomTranslation(jitter, jitter), layers.RandomZoom(jitter)] if jitter else []
         )
         filters = [min(_STEM_FILTERS * 2**i, width) for i in range(halvings)]
         self.halvings = [_conv_block(n, stride=2, name=f"halve_{i}") for i, n in enumerate(filters)]
-        # The first stage sees half of all pixels; a second convolution there costs more than it
-        # brings.
+        # The first stage is the largest; a second convolution there costs more than it gains.
         self.residuals = [
             _conv_block(n, stride=1, name=f"residual_{i}") for i, n in enumerate(filters[1:], 1)
         ]
@@ -145,7 +144,7 @@ def _conv_block(filters: int, *, stride: int, name: str) -> Any:
                 data_format="channels_last",
                 kernel_initializer="he_normal",
             ),
-            # Short trainings see few batches; 0.99 would still remember the first ones.
+            # Short training has few batches; 0.99 would keep too much of the first ones.
             layers.BatchNormalization(axis=-1, momentum=0.9),
             layers.ReLU(),
         ],

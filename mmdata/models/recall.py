@@ -19,13 +19,13 @@ def recall_at_k(
 ) -> float:
     """Measures the share of queries that find a row of their own id among their k nearest.
 
-    Nearest is the largest dot product. Ties never count in favour: a row of another id that is as
-    near as the best of the own id stands before it, and so does a NaN. A query whose id is not in
-    the gallery is a miss. Does not normalize; `DualEncoder` gives rows of norm 1.
+    The nearest row has the largest dot product. Ties count as misses: a row of another id that is
+    as near as the best row of the own id ranks before it, and so does a NaN. A query whose id is
+    not in the gallery is a miss. Does not normalize; `DualEncoder` gives rows of norm 1.
 
     Args:
       queries: float [q, d], q >= 1.
-      gallery: float [g, d], g >= 1; may be `queries` seen from the other side.
+      gallery: float [g, d], g >= 1; may swap roles with `queries`.
       query_ids: int [q].
       gallery_ids: int [g].
       k: how many of the nearest rows count, >= 1.
@@ -46,7 +46,7 @@ def recall_at_k(
     """
     who = "recall_at_k"
     k = checks.count(who, "k", k)
-    # Sums of float32 depend on the order of adding, and would break ties by chance.
+    # float32 sums depend on the order of addition, which would break ties by chance.
     queries, gallery = np.asarray(queries, np.float64), np.asarray(gallery, np.float64)
     query_ids, gallery_ids = np.asarray(query_ids), np.asarray(gallery_ids)
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
@@ -60,7 +60,7 @@ def recall_at_k(
     ):
         if ids.shape != rows.shape[:1] or not len(ids) or not np.issubdtype(ids.dtype, np.integer):
             raise ValueError(
-                f"{who}({name}=...) must be one int a row, {len(rows)} and at least 1; "
+                f"{who}({name}=...) must be one int per row, {len(rows)} and at least 1; "
                 f"got {ids.dtype} of shape {list(ids.shape)}."
             )
     largest = np.linalg.norm(gallery, axis=1).max()

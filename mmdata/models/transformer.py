@@ -12,12 +12,12 @@ from mmdata.models.image_encoder import Tensor
 
 @keras.saving.register_keras_serializable(package="mmdata")
 class Attention(layers.Layer):
-    """Lets every query look at a memory, with several heads.
+    """Attends to a memory from every query, with several heads.
 
     x: float [b, t, width], memory: float [b, s, width]  ->  float [b, t, width]
 
-    Keys and values can be computed once (`project`) and used many times (`attend`), which is what
-    writing a caption token by token needs. Does not normalize and adds no residual.
+    Keys and values can be computed once (`project`) and used many times (`attend`), to write a
+    caption token by token. Does not normalize, and adds no residual.
 
     Attributes:
       width: features of queries, memory and result; a multiple of `heads`.
@@ -47,7 +47,7 @@ class Attention(layers.Layer):
         return self._split(self.key(memory)), self._split(self.value(memory))
 
     def attend(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Returns what each row of `x` gathers; `mask` [b or 1, 1, t, s], True = may look."""
+        """Returns the result for each row of `x`; `mask` [b or 1, 1, t, s], True = attends."""
         mixed = ops.dot_product_attention(self._split(self.query(x)), keys, values, mask=mask)
         return self.output_(ops.reshape(mixed, (-1, ops.shape(mixed)[1], self.width)))
 
@@ -69,8 +69,8 @@ class Block(layers.Layer):
 
     x: float [b, t, width]  ->  float [b, t, width]
 
-    Normalizes before each part, so no warm-up is needed to train it. Does not normalize its
-    result, and masks nothing by itself.
+    Normalizes before each part, so training needs no warm-up. Does not normalize its result, and
+    adds no mask.
 
     Attributes:
       width: features, a multiple of `heads`.
@@ -119,7 +119,7 @@ class Block(layers.Layer):
         memory: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        """Returns `x` after the block; `mask` [b or 1, 1, t, t], True = may look."""
+        """Returns `x` after the block; `mask` [b or 1, 1, t, t], True = attends."""
         h = self.self_norm(x)
         x = x + self.drop(self.self_attention(h, h, mask), training=training)
         if self.crossed:
@@ -134,7 +134,7 @@ class Block(layers.Layer):
 
         Args:
           x: float [b, k, width], the newest token of k beams.
-          position: int32 [], where it stands.
+          position: int32 [], its position.
           past: float [b, k, 2, T, width], keys and values so far.
           crossed: keys and values of the memory, see `Attention.project`; the beams of an image
             share them.

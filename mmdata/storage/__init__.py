@@ -1,1 +1,1 @@
-"""What mmdata writes for itself: rows by key, in one form."""
+"""What mmdata saves for itself: rows by key, in one format."""

@@ -1,13 +1,13 @@
-"""Writes files and folders whole or not at all, and removes what a killed process left.
+"""Writes files and folders completely or not at all, and removes what killed processes left.
 
-Each is written in a hidden folder beside its target, and renamed at the end:
+Each is written in a hidden folder beside its target, and moved to the target at the end:
 
     .mmdata-0123abcd/lock        locked while the process that writes is alive
     .mmdata-0123abcd/new/<name>  what is written
-    .mmdata-0123abcd/old/<name>  what was at the target, where a folder is replaced
+    .mmdata-0123abcd/old/<name>  the old folder, if one is replaced
 
 When a process is killed, the system frees its lock. The next write in the same place removes every
-such folder whose lock is free. What is under `old` goes back if its place is empty: the process was
+such folder with a free lock. An `old` folder moves back if the target is missing: the process was
 killed between two renames.
 """
 
@@ -32,18 +32,18 @@ _ADVICE = {
     errno.EDQUOT: "Remove some of your files there, or write to another folder.",
     errno.EFBIG: "Raise the limit on the size of a file (ulimit -f), or write to another folder.",
 }
-"""What to do about errors that mean: there is no room."""
+"""What to do about errors that mean that there is no room."""
 
 
 class Replacement:
-    """A file or folder that is written beside its target, and takes its place when it is whole.
+    """A file or folder that is written beside its target, and replaces it when it is complete.
 
-    Makes the folders above the target where they are missing.
+    Makes missing folders above the target.
 
     Args:
-      target: The file or folder to write; a symbolic link stays, and what it leads to is written.
-      replace_folder: Whether a folder, or a file by a folder, may be replaced. Otherwise only a
-        file by a file, and an empty folder by a folder.
+      target: The file or folder to write; a symbolic link stays, and its target is written.
+      replace_folder: Whether it may also replace a folder, or a file by a folder. Otherwise it
+        replaces only a file by a file, or an empty folder by a folder.
 
     Attributes:
       path: Where to write. Nothing is there yet.
@@ -68,10 +68,10 @@ class Replacement:
         self.path = self._folder / "new" / self._target.name
 
     def commit(self) -> None:
-        """Puts it in the place of the target.
+        """Replaces the target.
 
         Raises:
-          OSError: That is not possible; then the target is what it was.
+          OSError: That is not possible; then the target is unchanged.
         """
         if self.path.is_file():
             with open(self.path, "r+b") as file:
@@ -85,12 +85,12 @@ class Replacement:
         self._made.clear()
 
     def discard(self) -> None:
-        """Removes all that is not in its place: all that was written, unless it was committed."""
+        """Removes what was written and the folders made for it, unless it was committed."""
         _remove(self._folder, self._lock)
         self._remove_parents()
 
     def size(self) -> int:
-        """Bytes that are written so far."""
+        """Bytes written so far."""
         files = (path for path in self.path.parent.rglob("*") if path.is_file())
         return sum(path.stat().st_size for path in files)
 
@@ -104,17 +104,17 @@ class Replacement:
 def replacing(
     path: "StrPath", *, replace_folder: bool = False, size: int | None = None
 ) -> Iterator[pathlib.Path]:
-    """Gives a path to write a file or folder to, which takes the place of `path` at the end.
+    """Yields a path to write a file or folder to, which replaces `path` at the end.
 
-    On an exception, nothing is left, and what was at `path` stays.
+    On an exception, nothing is left, and `path` is unchanged.
 
     Args:
       path: The file or folder to write, see `Replacement`.
       replace_folder: Whether a folder may be replaced, see `Replacement`.
-      size: How many bytes it needs, where that is known.
+      size: How many bytes it needs, if that is known.
 
     Raises:
-      OSError: It cannot be written. Where there is no room: how much is needed, and what to do.
+      OSError: It cannot be written. If there is no room, the message says how much is needed.
     """
     replacement = None
     try:
@@ -137,7 +137,7 @@ def replacing(
 
 
 def write(path: "StrPath", content: bytes) -> None:
-    """Writes a file in one step, and the folders above it.
+    """Writes a file in one step; makes missing folders above it.
 
     Raises:
       OSError: See `replacing`.
@@ -147,7 +147,7 @@ def write(path: "StrPath", content: bytes) -> None:
 
 
 def require_writable(folder: pathlib.Path) -> None:
-    """Makes a folder, removes what killed processes left in it, and raises if it is read-only.
+    """Makes a folder, removes what killed processes left in it, and checks that it is writable.
 
     Raises:
       OSError: Nothing can be written there.
@@ -164,7 +164,7 @@ def sweep(folder: pathlib.Path) -> None:
     except FileNotFoundError:
         return
     for name in filter(_TEMPORARY.fullmatch, names):
-        with contextlib.suppress(OSError):  # it is being written, or another one removes it
+        with contextlib.suppress(OSError):  # another process writes or removes it
             lock = _open_lock(folder / name)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -175,14 +175,14 @@ def sweep(folder: pathlib.Path) -> None:
 
 
 def _temporary_folder(parent: pathlib.Path) -> tuple[pathlib.Path, int]:
-    """A new folder that no other process removes, and the descriptor of its lock."""
+    """Makes a folder that no other process removes; returns it and the descriptor of its lock."""
     while True:
         folder = parent / f".mmdata-{secrets.token_hex(4)}"
         try:
             folder.mkdir(0o700)
         except FileExistsError:
             continue
-        with contextlib.suppress(FileNotFoundError):  # another one removed it before it was locked
+        with contextlib.suppress(FileNotFoundError):  # another process removed it first
             lock = _open_lock(folder)
             try:
                 if _locks(lock):
@@ -199,18 +199,18 @@ def _open_lock(folder: pathlib.Path) -> int:
 
 
 def _locks(lock: int) -> bool:
-    """Locks a file of ours; False where another one has locked it, to remove it."""
+    """Takes a lock; False if another process has it, to remove the folder."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks: there, what a kill leaves is never removed
+    except OSError:  # a file system without locks: leftovers of kills stay there
         return True
     return True
 
 
 def _remove(folder: pathlib.Path, lock: int) -> None:
-    """Removes a temporary folder, and puts back what it was to replace and did not."""
+    """Removes a temporary folder; moves the old folder back if it was not replaced."""
     old = folder / "old"
     try:
         for path in old.iterdir() if old.is_dir() else ():

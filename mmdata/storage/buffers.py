@@ -1,4 +1,4 @@
-"""Memory for batches that is used again."""
+"""Reuses memory for batches."""
 
 import sys
 import threading
@@ -13,9 +13,9 @@ _ALIGNMENT = 64
 
 
 class Buffers:
-    """Arrays that are used again once nobody holds them, since fresh memory costs page faults.
+    """Arrays that are reused when nothing refers to them, since new memory costs page faults.
 
-    They are aligned to 64 bytes: TensorFlow then shares them, where it would copy others.
+    They are aligned to 64 bytes: TensorFlow shares such arrays, and copies others.
     """
 
     def __init__(self, most: int = _POOLED) -> None:
@@ -24,7 +24,7 @@ class Buffers:
         self._lock = threading.Lock()
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array of any content that nobody else holds."""
+        """Returns an array of arbitrary content that nothing else refers to."""
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         with self._lock:
             owner = self._owner(size + _ALIGNMENT)
@@ -32,8 +32,8 @@ class Buffers:
             return owner[begin : begin + size].view(dtype).reshape(shape)
 
     def _owner(self, size: int) -> NDArray[np.uint8]:
-        # Every view holds the array that owns its memory, so its references tell of all of them.
-        # Two: the list's, and the argument's.
+        # Every view refers to the array that owns its memory. So the owner is free if only the list
+        # and the argument of `getrefcount` refer to it.
         owners = self._owners
         free = [i for i in range(len(owners)) if sys.getrefcount(owners[i]) == 2]
         for i in free:

@@ -1,9 +1,9 @@
-"""`manifest.json`: what a folder of rows holds, as plain data that any language can read.
+"""`manifest.json`: what a folder of rows contains, as plain data that any language can read.
 
     {
       "format": "mmdata rows",
       "version": 3,
-      "fingerprint": "b2f8...",       of version, settings and columns; the name of the folder
+      "fingerprint": "b2f8...",       hash of version, settings and columns; the folder's name
       "settings": {...},              what the rows depend on
       "columns": {
         "row": {"kind": "fixed", "dtype": "|u1", "shape": [224, 224, 3]},
@@ -13,12 +13,12 @@
       "shards": [
         {
           "rows": 1783,
-          "files": {                  one of each column
+          "files": {                  one for each column
             "row": {
               "file": "00000.row.npy",
               "bytes": 268395136,     of the whole file
-              "crc32": 2774881,       of its numbers: all bytes behind the header
-              "modified": "17645..."  nanoseconds since 1970: at another time, compare it again
+              "crc32": 2774881,       of its numbers: all bytes after the header
+              "modified": "17645..."  nanoseconds since 1970; if it differs, check crc32
             },
             "identity": {...}
           }
@@ -27,14 +27,14 @@
     }
 
 Row r of a column is row r of its files, in the order of the shards. Files that no shard names are
-not a part of the set: they were left half-written.
+incomplete, and do not count.
 
-The kind of a column says how its rows are kept. `fixed`: `.npy`, version 1.0, C order and
+The kind of a column says how its rows are stored. `fixed`: `.npy`, version 1.0, C order and
 little-endian, all rows of one shape. This version reads no other kind; `blob`, `ragged` and
 `sprite` are reserved.
 
 No number here is above 2**53, so that JavaScript reads all of them exactly. 64-bit columns are in
-`.npy`: `BigInt64Array`, or two `Uint32` a number, the low one first.
+`.npy`: `BigInt64Array`, or two `Uint32` per number, the low one first.
 """
 
 import hashlib
@@ -50,14 +50,14 @@ from mmdata.storage.atomic import write
 
 MANIFEST = "manifest.json"
 VERSION = 3
-"""Goes up when rows of before must not be read."""
+"""Goes up when older rows must not be read."""
 
 _LARGEST = 2**53
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
 
 
 class AnyColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """What is shown of a column of any version.
+    """A column of any version.
 
     Attributes:
       dtype: The dtype of its numbers.
@@ -69,7 +69,7 @@ class AnyColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Column(AnyColumn, frozen=True, kw_only=True):
-    """How the rows of a column are kept.
+    """How the rows of a column are stored.
 
     Attributes:
       kind: Only "fixed" is read.
@@ -114,9 +114,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What the manifests of all versions have.
 
     Attributes:
-      format: What it is.
-      version: Of the form.
-      fingerprint: The name of the folder.
+      format: Always the same.
+      version: Of the format.
+      fingerprint: The folder's name.
       settings: What the rows depend on.
       columns: By name.
       rows: How many.
@@ -131,10 +131,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(Head, frozen=True, kw_only=True):
-    """What a folder of this version holds.
+    """The manifest of this version.
 
     Attributes:
-      columns: How each is kept, by name.
+      columns: How each is stored, by name.
       shards: Oldest first.
     """
 
@@ -146,7 +146,7 @@ class Manifest(Head, frozen=True, kw_only=True):
         """The manifest of a folder without rows.
 
         Raises:
-          TypeError: JSON cannot hold the settings as they are.
+          TypeError: JSON cannot hold the settings exactly.
         """
         plain = require_plain(settings, "Store(settings=...)")
         known = {"version": VERSION, "settings": plain, "columns": msgspec.to_builtins(columns)}
@@ -173,7 +173,7 @@ class Manifest(Head, frozen=True, kw_only=True):
 
 
 def read_head(folder: pathlib.Path) -> Head | None:
-    """What a folder of any version holds; None if mmdata keeps nothing there."""
+    """Reads a manifest of any version; None if the folder has no valid one."""
     try:
         head = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Head)
     except (OSError, ValueError, RecursionError):
@@ -182,7 +182,7 @@ def read_head(folder: pathlib.Path) -> Head | None:
 
 
 def read_manifest(folder: pathlib.Path) -> Manifest:
-    """Reads what a folder of this version holds.
+    """Reads a manifest of this version.
 
     Raises:
       FileNotFoundError: There is no manifest.
@@ -192,7 +192,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
     try:
         head = msgspec.json.decode(content, type=Head)
         if head.version != VERSION:
-            raise ValueError(f"is of version {head.version}, and only {VERSION} is read")
+            raise ValueError(f"has version {head.version}; only version {VERSION} is read")
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
         raise ValueError(f"is not a manifest of rows ({err})") from err
@@ -202,22 +202,22 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
                 f'has the column {name!r} of kind {column.kind!r}; only "fixed" is read'
             )
     if Manifest.of(manifest.settings, manifest.columns).fingerprint != folder.name:
-        raise ValueError("is of rows with other settings")
+        raise ValueError("is for rows with other settings")
     complete = all(shard.files.keys() == manifest.columns.keys() for shard in manifest.shards)
     if not complete or manifest.rows != sum(shard.rows for shard in manifest.shards):
-        raise ValueError("does not have the rows that it names")
+        raise ValueError("does not match its own shards")
     return manifest
 
 
 def require_plain(value: Any, where: str) -> Any:
-    """What JSON makes of a value, if it holds it exactly and JavaScript does too.
+    """Returns a value as plain data that JSON and JavaScript hold exactly.
 
     Args:
-      value: None, bools, numbers, texts, and lists and dicts of them; tuples become lists.
-      where: What the value is, for the message.
+      value: None, bools, numbers, strings, and lists and dicts of them; tuples become lists.
+      where: Name of the value, for the message.
 
     Raises:
-      TypeError: It is, or holds, anything else: an int above 2**53, NaN, a key that is no text.
+      TypeError: It is or contains anything else: an int above 2**53, NaN, a key of another type.
     """
     if isinstance(value, Mapping) and all(type(key) is str for key in value):
         return {key: require_plain(each, f"{where}[{key!r}]") for key, each in value.items()}
@@ -228,6 +228,6 @@ def require_plain(value: Any, where: str) -> Any:
     if value is None or is_int or is_float or type(value) in (bool, str):
         return value
     raise TypeError(
-        f"{where} must be plain data: None, bools, texts, finite numbers up to 2**53, lists and "
-        f"dicts with texts as keys; got {value!r}."
+        f"{where} must be plain data: None, bools, strings, finite numbers up to 2**53, "
+        f"lists, and dicts with strings as keys; got {value!r}."
     )

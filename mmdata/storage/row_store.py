@@ -1,4 +1,4 @@
-"""Rows of numbers that are expensive to compute, kept on disk by key, and checked before use."""
+"""Rows of numbers that are expensive to compute, stored on disk by key, and checked before use."""
 
 import contextlib
 import dataclasses
@@ -38,19 +38,19 @@ _Version = tuple[int, int, int, int]
 
 _LOCK = "lock"
 _SHARD = 2**28
-"""Bytes of a shard, at most: as much as is lost when a process is killed."""
+"""Bytes of a shard, at most: so much is lost when a process is killed."""
 
 _AT_ONCE = 1024
 """Files that are compared between two steps of the progress bar."""
 
-_STAMP, _CHECKSUM = 1, 2  # columns of an identity, behind its key
+_STAMP, _CHECKSUM = 1, 2  # columns of an identity, after its key
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 divided by the golden ratio: spreads numbers that lie close together."""
+"""2^64 divided by the golden ratio: spreads numbers that are close together."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Known:
-    """A shard that was opened: the version of its file, its slots; no shard where it is damaged."""
+    """A shard that was opened: the version of its file, its slots; None if it is damaged."""
 
     version: _Version
     shard: Shard | None
@@ -58,30 +58,30 @@ class _Known:
 
 
 class Store:
-    """Rows of one shape and dtype, each made of a file, kept on disk.
+    """Rows of one shape and dtype, each computed from a file, stored on disk.
 
-    A row is known again by the key of its file, together with its stamp, or else with its checksum:
+    A stored row is found by the key of its file and its stamp, or else its checksum:
 
-    - key and stamp are equal: the file was not touched, and is not read.
-    - the key alone is equal: the file was touched, copied or changed. Its checksum is asked for,
-      and the row is used if that is equal, too.
+    - Key and stamp are equal: the file did not change, and is not read.
+    - Only the key is equal: the file was touched, copied or changed. Its checksum is computed, and
+      the row is used if the checksum is equal.
 
     `take` may be called from many threads at once, also while `fill` runs. Nothing is written
-    before `fill` has to compute: a complete store may be where nothing can be written.
+    before `fill` has to compute: a complete store may be in a read-only folder.
 
     Shards are checked when they are opened: sizes, headers, and all bytes if the file's time of
-    modification is not the one in the manifest. A damaged one is left out with a warning. Bytes
-    that changed behind an unchanged time are found by `mmdata cache verify` alone.
+    modification is not the one in the manifest. A damaged shard is left out with a warning. If
+    bytes change and the time does not, only `mmdata cache verify` finds it.
 
     Args:
-      root: A folder of such stores; it need not exist yet.
+      root: A folder of such stores; it may not exist yet.
       settings: What the rows depend on, as plain data.
       shape: The shape of a row, of positive ints.
       dtype: The dtype of its numbers, little-endian.
 
     Raises:
       TypeError: JSON cannot hold the settings.
-      ValueError: A row would hold nothing, or no numbers.
+      ValueError: A row would be empty, or not of numbers.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Store:
         self._begins = np.zeros(1, np.int64)
         self._identities = np.zeros((0, 3), np.int64)
         if self._refresh():
-            # Where nothing can be written, and while others write, the next one compares them, too.
+            # In a read-only folder, or while others write, the next store compares them again.
             with contextlib.suppress(OSError), locked(self.folder, wait=False):
                 self._refresh()
                 self._manifest.write(self.folder)
@@ -116,28 +116,28 @@ class Store:
         *,
         what: str,
     ) -> NDArray[np.int64]:
-        """Computes the rows that are missing, and keeps them.
+        """Computes the missing rows, and saves them.
 
-        Two processes that fill the same store take turns; the second finds what the first kept.
+        Two processes that fill the same store take turns; the second finds what the first saved.
 
         Args:
-          identities: int64 [n, 2], key and stamp of each file: files of one name and content have
-            one key; a file whose content changes gets another stamp, but may keep its key. Equal
-            ones are one row.
+          identities: int64 [n, 2], key and stamp of each file. Files with the same name and content
+            have the same key. A file that changes gets another stamp, but may keep its key. Equal
+            identities are one row.
           compute: Takes the places of missing rows in `identities`, int64 [m], ascending, each
             identity once; yields places, int64 [b], and their rows, [b, *shape], in any groups.
-            Those that it leaves out are asked for again at the next call.
-          checksums: Takes places, int64 [m]; gives the checksums of their files, int64 [m], 0 where
-            a file has changed since the identities were taken. Called behind `compute`, whose rows
-            of changed files are not kept, and where a key is known and its stamp is not.
-          what: What happens, for the progress bar.
+            Rows that it leaves out are asked for again at the next call.
+          checksums: Takes places, int64 [m]; returns the checksums of their files, int64 [m], 0 if
+            a file has changed since the identities were taken. Called after `compute`, as rows of
+            changed files are not saved; and for files with a known key and an unknown stamp.
+          what: The text of the progress bar.
 
         Returns:
-          int64 [n], the slots of the rows for `take`; -1 where there is none.
+          int64 [n], the slots of the rows for `take`; -1 for a missing row.
 
         Raises:
-          OSError: There is no room for the rows, or they cannot be written. Whole shards are kept.
-          ValueError: `identities` or what `compute` yields is not as it must be.
+          OSError: There is no room for the rows, or they cannot be written. Complete shards stay.
+          ValueError: `identities`, or what `compute` yields, is invalid.
         """
         identities = np.asarray(identities)
         if identities.dtype != np.int64 or identities.shape[1:] != (2,):
@@ -159,7 +159,7 @@ class Store:
                 self._refresh()
                 self._compute(identities, compute, checksums, what)
             slots = self._find(identities, checksums)
-        with contextlib.suppress(OSError):  # says when it was last used
+        with contextlib.suppress(OSError):  # records when it was last used
             os.utime(self.folder / MANIFEST)
         return slots
 
@@ -170,12 +170,12 @@ class Store:
           slots: int64 [b], as `fill` returned them, none of them -1.
 
         Returns:
-          [b, *shape], memory that nobody else holds.
+          [b, *shape], in memory that nothing else uses.
 
         Raises:
-          IndexError: A slot is not one of this store's.
+          IndexError: A slot is not of this store.
         """
-        begins = self._begins  # before the rows: whatever it tells of is there, too
+        begins = self._begins  # read before the rows: all rows that it counts exist
         slots = np.asarray(slots)
         if slots.dtype.kind != "i" or slots.ndim != 1:
             raise IndexError(
@@ -184,19 +184,19 @@ class Store:
         wrong = (slots < 0) | (slots >= begins[-1])
         if wrong.any():
             raise IndexError(
-                f"Store.take(slots) must be slots that fill() gave, below {begins[-1]:,}; "
+                f"Store.take(slots) must be slots from fill(), below {begins[-1]:,}; "
                 f"got {slots[wrong][:5].tolist()!r}."
             )
         shards = np.searchsorted(begins, slots, "right") - 1
         places = slots - begins[shards]
         out = self._buffers.take((len(slots), *self.shape), self.dtype)
-        # Faster than a gather by shard, which would have to copy each row twice.
+        # Faster than a gather by shard, which copies each row twice.
         for i, (shard, place) in enumerate(zip(shards.tolist(), places.tolist(), strict=True)):
             out[i] = self._rows[shard][place]
         return out
 
     def checksums(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The checksums of the files that rows were made of, int64 [b]; 0 where a slot is -1."""
+        """The checksums of the files of rows, int64 [b]; 0 where a slot is -1."""
         found = np.zeros(len(slots), np.int64)
         found[slots >= 0] = self._identities[slots[slots >= 0], _CHECKSUM]
         return found
@@ -227,13 +227,13 @@ class Store:
         return np.where((self._identities[found][:, [0, column]] == wanted).all(1), found, -1)
 
     def _refresh(self) -> bool:
-        """Opens what is new or has changed in the folder, and forgets what is gone.
+        """Opens shards that are new or have changed, and forgets shards that were removed.
 
-        Slots stay what they are: what was opened before remains mapped.
+        Slots stay valid: shards that were opened before stay mapped.
 
         Returns:
-          Whether `self._manifest` has other times of modification than the file, as the shards were
-          compared in whole.
+          Whether all bytes of a shard were compared, so that `self._manifest` has another time of
+          modification than the file.
         """
         manifest = self._read_manifest()
         known: dict[str, _Known] = {}
@@ -263,7 +263,7 @@ class Store:
         return any(shard not in manifest.shards for shard in self._manifest.shards)
 
     def _read_manifest(self) -> Manifest:
-        """What the folder holds; nothing where its manifest is missing, or damaged."""
+        """The manifest of the folder; one without rows if it is missing or damaged."""
         try:
             return read_manifest(self.folder)
         except FileNotFoundError:
@@ -275,7 +275,7 @@ class Store:
             return self._row_type.manifest
 
     def _version(self, shard: Shard) -> _Version:
-        """What differs when a shard is another one, or was written into."""
+        """A value that changes when a shard is replaced or written to."""
         crc = shard.files["row"].crc32
         with contextlib.suppress(FileNotFoundError):
             status = os.stat(self.folder / row_file(shard))
@@ -305,8 +305,8 @@ class Store:
         self._refresh()
 
     def _sweep(self) -> None:
-        """Removes what others left half-written, and what is damaged."""
-        self._manifest.write(self.folder)  # which removes what killed processes left
+        """Removes incomplete and damaged files."""
+        self._manifest.write(self.folder)  # also removes what killed processes left
         _remove_others(self.folder, self._manifest.shards)
 
     def _missing(self, identities: NDArray[np.int64], checksums: Checksums) -> NDArray[np.int64]:
@@ -318,7 +318,7 @@ class Store:
         return np.sort(order[first])
 
     def _require_room(self, count: int) -> None:
-        """Says what will be written, unless there is no room for it."""
+        """Prints what will be written; raises if there is no room for it."""
         needed, free = count * self._row_type.row_bytes, shutil.disk_usage(self.folder).free
         text = f"{count:,} rows, {needed / 1e9:,.2f} GB"
         if needed > free:
@@ -349,7 +349,7 @@ class Store:
 class _Writer:
     """Writes rows into shards, and finishes each in a thread while the next ones are computed.
 
-    Leaving it keeps the rows so far, also when an exception passes through.
+    On exit, the rows so far are saved, also after an exception.
     """
 
     def __init__(
@@ -370,16 +370,16 @@ class _Writer:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with self._thread, self._telling():
+        with self._thread, self._reporting_progress():
             self._finish()
             self._wait()
 
     def add(self, identities: NDArray[np.int64], rows: NDArray[Any]) -> None:
-        """Writes some more rows."""
+        """Writes more rows."""
         row_bytes = self._row_type.row_bytes
         flat = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), row_bytes)
         most = max(_SHARD // row_bytes, 1)
-        with self._telling():
+        with self._reporting_progress():
             while len(flat):
                 if self._shard is None:
                     self._shard = ShardWriter(self._folder, self._number, self._row_type)
@@ -397,7 +397,7 @@ class _Writer:
             self._shard = None
 
     def _keep(self, writer: ShardWriter) -> None:
-        """Finishes a shard, and brings it into the manifest: from then on, it is there."""
+        """Finishes a shard, and adds it to the manifest: from then on, it counts."""
         shard = writer.finish()
         if shard is None:
             return
@@ -415,8 +415,8 @@ class _Writer:
             finishing.result()
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Says what is kept when something cannot be written."""
+    def _reporting_progress(self) -> Iterator[None]:
+        """Adds to an error of writing how many rows are saved."""
         try:
             yield
         except OSError as err:
@@ -425,17 +425,17 @@ class _Writer:
                 self._shard = None
             with contextlib.suppress(OSError):
                 self._wait()
-            kept = self._manifest.rows - self._before
+            saved = self._manifest.rows - self._before
             why = os.strerror(err.errno) if err.errno else err
             raise OSError(
                 err.errno,
-                f"{self._folder}: cannot be written ({why}); {kept:,} of {self._total:,} rows are "
-                "kept there for the next time. Make room, or pass another folder.",
+                f"{self._folder}: cannot be written ({why}); {saved:,} of {self._total:,} rows are "
+                "saved there for the next run. Make room, or pass another folder.",
             ) from err
 
 
 def verify(root: pathlib.Path) -> list[str]:
-    """Compares all that is kept under `root` with what was written, and removes what is damaged.
+    """Checks all rows under `root` against their checksums, and removes damaged shards.
 
     Waits for processes that are filling.
 
@@ -443,10 +443,10 @@ def verify(root: pathlib.Path) -> list[str]:
       A sentence for each shard or manifest that was damaged.
     """
     damaged = []
-    for kept in contents(root):
-        if kept.is_read:
-            with locked(kept.folder):
-                damaged += _verify(kept.folder)
+    for stored in contents(root):
+        if stored.is_read:
+            with locked(stored.folder):
+                damaged += _verify(stored.folder)
     return damaged
 
 
@@ -471,16 +471,16 @@ def _verify(folder: pathlib.Path) -> list[str]:
 
 
 def clear(root: pathlib.Path) -> None:
-    """Removes what mmdata keeps under `root`, and nothing else.
+    """Removes all stores under `root`, and nothing else.
 
-    Waits for processes that are filling. Those that are reading go on.
+    Waits for processes that are filling. Processes that are reading continue.
     """
-    for kept in contents(root):
-        with locked(kept.folder):
-            _clear(kept.folder)
-            (kept.folder / _LOCK).unlink()
+    for stored in contents(root):
+        with locked(stored.folder):
+            _clear(stored.folder)
+            (stored.folder / _LOCK).unlink()
             with contextlib.suppress(OSError):  # others have put files there
-                kept.folder.rmdir()
+                stored.folder.rmdir()
 
 
 def _clear(folder: pathlib.Path) -> None:
@@ -500,13 +500,13 @@ def _remove_others(folder: pathlib.Path, shards: Iterable[Shard]) -> None:
 def open_shards(
     folder: pathlib.Path, shards: Iterable[Shard], row_type: RowType, *, check: bool = False
 ) -> dict[str, OpenShard | ValueError]:
-    """Opens shards, or says what is wrong with them; by the names of their files.
+    """Opens shards; returns each, or the error, by the name of its file.
 
     Args:
       folder: Where they are.
-      shards: What the manifest says of them.
+      shards: Their entries in the manifest.
       row_type: What their rows must be.
-      check: Whether to compare all of them in whole, not only those that seem to have changed.
+      check: Whether to compare all bytes of all shards, not only of those that seem changed.
     """
     found: dict[str, OpenShard | ValueError] = {}
     for shard in shards:
@@ -528,24 +528,24 @@ def open_shards(
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path, *, wait: bool = True) -> Iterator[None]:
-    """Makes a folder, and keeps other processes from writing there; says so if it has to wait.
+    """Makes a folder, and locks it for writing; prints a message if it has to wait.
 
     Raises:
-      TimeoutError: Another process writes there, and `wait` is not set.
+      TimeoutError: Another process writes there, and `wait` is False.
     """
     lock = filelock.FileLock(folder / _LOCK)
-    patience = 0
+    timeout = 0
     while not lock.is_locked:
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # it was cleared just now
+        with contextlib.suppress(FileNotFoundError):  # another process has just cleared it
             try:
-                lock.acquire(timeout=patience)
+                lock.acquire(timeout=timeout)
             except filelock.Timeout:
                 if not wait:
                     raise
                 message = f"mmdata: waiting for another process, in {folder}"
                 print(printable(message), file=sys.stderr)
-                patience = -1
+                timeout = -1
     try:
         yield
     finally:
@@ -558,6 +558,6 @@ def _warn(path: pathlib.Path, err: Exception, stacklevel: int = 4) -> None:
 
 
 def _hashes(identities: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """One number for two. Pairs of the same number are as rare as files of the same key."""
+    """One number for each pair. Two pairs with one number are as rare as two files with one key."""
     numbers = identities.view(np.uint64)
     return numbers[:, 0] + numbers[:, 1] * _MIX

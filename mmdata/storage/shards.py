@@ -1,6 +1,6 @@
 """Shards of rows: what all rows have in common, and how shards are written, opened and compared.
 
-See `manifest` for the form. Who writes must hold the lock of the folder, see `row_store`.
+See `manifest` for the format. A writer must hold the lock of the folder, see `row_store`.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class RowType:
 
     Raises:
       TypeError: JSON cannot hold the settings.
-      ValueError: A row would hold nothing, or no numbers.
+      ValueError: A row would be empty, or not of numbers.
     """
 
     settings: Mapping[str, Any]
@@ -59,7 +59,7 @@ class RowType:
         known = self.dtype.kind in "biufc" and self.dtype.str[0] in "<|"
         if not known or min(self.shape, default=1) < 1:
             raise ValueError(
-                "Store(shape=..., dtype=...) must be of at least one number a row, little-endian; "
+                "Store(shape=..., dtype=...) must be at least one number per row, little-endian; "
                 f"got shape={self.shape!r}, dtype={self.dtype.str!r}."
             )
 
@@ -75,7 +75,7 @@ class RowType:
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def header(self, count: int) -> bytes:
-        """The header of a file of `count` rows; as long as that of any other number of rows."""
+        """The header of a file of `count` rows; its length does not depend on `count`."""
         return _header(self.dtype.str, (count, *self.shape))
 
 
@@ -92,14 +92,14 @@ def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class StoredSet:
-    """What a folder holds.
+    """A folder of rows.
 
     Attributes:
       folder: Its path.
       settings: What its rows depend on.
       shape: The shape of a row.
       dtype: The name of the dtype of its numbers.
-      format: The version of the form in which they are kept.
+      format: The version of the format.
       rows: How many there are.
       size: Bytes of all files.
       used: When it was last filled or found complete, in seconds since 1970.
@@ -116,7 +116,7 @@ class StoredSet:
 
     @property
     def is_read(self) -> bool:
-        """Whether this version reads rows of that form; it lists and clears all."""
+        """Whether this version of mmdata reads the rows; it lists and clears every format."""
         return self.format == VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,10 +125,10 @@ class StoredSet:
 
 
 def contents(root: pathlib.Path) -> list[StoredSet]:
-    """What is kept under `root`, what was used last first; opens no shard."""
+    """The stores under `root`, most recently used first; opens no shard."""
     folders = [root, *sorted(root.iterdir())] if root.is_dir() else []
     found = filter(None, map(_stored_set, folders))
-    return sorted(found, key=lambda kept: -kept.used)
+    return sorted(found, key=lambda stored: -stored.used)
 
 
 def _stored_set(folder: pathlib.Path) -> StoredSet | None:
@@ -155,19 +155,19 @@ def _stored_set(folder: pathlib.Path) -> StoredSet | None:
 def _dtype_name(dtype: str) -> str:
     try:
         return np.dtype(dtype).name
-    except TypeError:  # another version may know more of them
+    except TypeError:  # another version may know more dtypes
         return dtype
 
 
 def own_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The files of all shards, also of those that are in no manifest."""
+    """The files of all shards, also of shards that no manifest names."""
     with contextlib.suppress(FileNotFoundError):
         return [folder / name for name in sorted(filter(_OWN.fullmatch, os.listdir(folder)))]
     return []
 
 
 def row_file(shard: Shard) -> str:
-    """The name of the file that has the rows of a shard."""
+    """The name of the file with the rows of a shard."""
     return shard.files[_ROW].file
 
 
@@ -182,11 +182,11 @@ class OpenShard:
     """A shard of n rows whose sizes, headers and identities are right.
 
     Attributes:
-      known: What the manifest says.
+      known: Its entry in the manifest.
       path: The file of its rows.
       rows: [n, *shape], mapped.
-      identities: int64 [n, 3], key, stamp and checksum of the file that each row was made of.
-      modified: The time of modification that the file has now.
+      identities: int64 [n, 3], key, stamp and checksum of the file that each row was computed from.
+      modified: The current time of modification of the file.
     """
 
     known: Shard
@@ -197,24 +197,24 @@ class OpenShard:
 
     @property
     def changed(self) -> bool:
-        """Whether that is another time than the one in the manifest."""
+        """Whether that time differs from the one in the manifest."""
         return self.modified != self.known.files[_ROW].modified
 
-    def compare(self, tell: Callable[[], object]) -> "OpenShard":
-        """Compares all bytes with what was written, and calls `tell` behind each row.
+    def compare(self, update: Callable[[], object]) -> "OpenShard":
+        """Compares all bytes with their checksum, and calls `update` after each row.
 
         Returns:
-          The same, known by its present time of modification.
+          The same shard, with its current time of modification.
 
         Raises:
-          ValueError: They are not what was written.
+          ValueError: The bytes are not what was written.
         """
         crc, size = 0, self.rows[0].nbytes
-        with _reading(self.path) as file:  # a bad sector that is mapped would end the process
+        with _reading(self.path) as file:  # a bad sector in mapped memory would kill the process
             file.seek(self.known.files[_ROW].bytes - self.rows.nbytes)
             for _ in range(len(self.rows)):
                 crc = zlib.crc32(file.read(size), crc)
-                tell()
+                update()
         row = self.known.files[_ROW]
         if crc != row.crc32:
             raise ValueError("its rows are not what was written")
@@ -224,10 +224,10 @@ class OpenShard:
 
 
 def open_shard(folder: pathlib.Path, shard: Shard, row_type: RowType) -> OpenShard:
-    """Opens a shard, without a look at its rows.
+    """Opens a shard, without reading its rows.
 
     Raises:
-      ValueError: It is not what was written, as far as sizes, headers and identities show it.
+      ValueError: Its sizes, headers or identities are not what was written.
     """
     path, header = folder / row_file(shard), row_type.header(shard.rows)
     identities = _read_identities(folder, shard)
@@ -239,7 +239,7 @@ def open_shard(folder: pathlib.Path, shard: Shard, row_type: RowType) -> OpenSha
         if file.read(len(header)) != header or size != len(header) + shard.rows * (
             row_type.row_bytes
         ):
-            raise ValueError("has the header of other rows")
+            raise ValueError("its header is not what was written")
         memory = _map(file.fileno(), size)
     rows = np.frombuffer(memory, row_type.dtype, offset=len(header))
     rows = rows.reshape(shard.rows, *row_type.shape)
@@ -268,7 +268,7 @@ def _reading(path: pathlib.Path) -> Any:
 
 
 class ShardWriter:
-    """A shard that is being written; others see it once it is in the manifest."""
+    """Writes a shard; other processes see it when it is in the manifest."""
 
     def __init__(self, folder: pathlib.Path, number: int, row_type: RowType) -> None:
         self.count = 0
@@ -285,14 +285,14 @@ class ShardWriter:
             raise
 
     def add(self, identities: NDArray[np.int64], flat: NDArray[np.uint8]) -> None:
-        """Writes rows, uint8 [n, bytes], behind those that are there."""
+        """Appends rows, uint8 [n, bytes]."""
         self._write(flat.reshape(-1), self._begin + self.count * self._row_type.row_bytes)
         crc = zlib.crc32(flat.data, self._added[-1][1] if self._added else 0)
-        self._added.append((identities, crc))  # what an interrupt leaves out is cut off
+        self._added.append((identities, crc))  # rows that are not in it are cut off
         self.count += len(flat)
 
     def finish(self) -> Shard | None:
-        """Puts its files in their places; None if it has no rows."""
+        """Moves its files into place; returns None if it has no rows."""
         try:
             return self._finish() if self._added else None
         finally:
@@ -311,8 +311,8 @@ class ShardWriter:
             return Shard(
                 count,
                 {
-                    _ROW: _described(self._folder / f"{self._name}.{_ROW}.npy", crc),
-                    _IDENTITY: _described(path, zlib.crc32(numbers)),
+                    _ROW: _shard_file(self._folder / f"{self._name}.{_ROW}.npy", crc),
+                    _IDENTITY: _shard_file(path, zlib.crc32(numbers)),
                 },
             )
         except BaseException:
@@ -321,18 +321,18 @@ class ShardWriter:
             raise
 
     def discard(self) -> None:
-        """Removes what was written and is not in its place."""
+        """Removes what was written, unless it was finished."""
         self._file.close()
         self._replacement.discard()
 
     def _write(self, data: NDArray[np.uint8], begin: int) -> None:
         rest = memoryview(data.data)
-        while rest:  # a disk that is nearly full takes a part of it
+        while rest:  # a nearly full disk may take only a part
             written = os.pwrite(self._file.fileno(), rest, begin)
             begin, rest = begin + written, rest[written:]
 
 
-def _described(path: pathlib.Path, crc: int) -> ShardFile:
+def _shard_file(path: pathlib.Path, crc: int) -> ShardFile:
     status = os.stat(path)
     return ShardFile(
         file=path.name, bytes=status.st_size, crc32=crc, modified=str(status.st_mtime_ns)
@@ -349,14 +349,14 @@ _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 def _map(file: int, size: int) -> Any:
-    """Maps a file for reading, as long as somebody holds what this returns.
+    """Maps a file for reading, until nothing refers to the result.
 
-    Python's `mmap` would keep a descriptor open for each; many systems allow a process 1,024.
+    Python's `mmap` would keep one descriptor open per file; many systems allow only 1,024.
     """
     address = _libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, file, 0)
     if address == ctypes.c_void_p(-1).value:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     memory = (ctypes.c_ubyte * size).from_address(address)
-    # Not when Python ends: other threads may be reading then.
+    # Not when Python exits: other threads may still be reading.
     weakref.finalize(memory, _libc.munmap, address, size).atexit = False
     return memory

@@ -1,4 +1,4 @@
-"""How mmdata and peers with caches or augmentation go through an epoch; see `image_peers`."""
+"""Epochs of mmdata, and of peers with caches or augmentation; see `image_peers`."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ from tests.benchmarks.measuring import Epoch
 
 
 def copy_batches(work: Work, *, dtype: str) -> Epoch:
-    """Copies one batch into another, again and again."""
+    """Copies one batch into another, repeatedly."""
     batch = np.ones((BATCH, *work.size, 3), dtype)
     copy = np.empty_like(batch)
 
@@ -41,12 +41,12 @@ def ours(
 
     Args:
       work: The files.
-      start: The batch that an epoch begins with.
-      task: Name of one that has text; None has images alone.
-      normalize: What pixels are scaled to.
+      start: The first batch of an epoch.
+      task: Name of a task with text; None is images only.
+      normalize: How pixels are scaled.
       quality: How photos are resized.
-      augmented: Whether images are cropped and mirrored at random.
-      cached: Whether images come from a cache, which is filled here where needed.
+      augmented: Whether images are randomly cropped and mirrored.
+      cached: Whether images come from a cache, which is filled here if needed.
     """
     ds = _build(
         work,
@@ -60,7 +60,7 @@ def ours(
 
 
 def ours_filling(work: Work) -> Epoch:
-    """`mmdata.build` with an empty cache: what it takes to fill it."""
+    """`mmdata.build` with an empty cache, to time the filling."""
     folder = pathlib.Path(work.scratch, "filling")
 
     def epoch() -> list[range]:
@@ -101,7 +101,7 @@ def _images(batch: Any) -> Any:
 
 
 def tf_augmented(work: Work, start: int = 0, *, antialias: bool = False) -> Epoch:
-    """Crops a random box while decoding, resizes it, mirrors at random.
+    """Crops a random box while decoding, resizes it, mirrors it randomly.
 
     Source: the training of ResNet in github.com/tensorflow/tpu, resnet_preprocessing.py.
     """
@@ -127,7 +127,7 @@ def tf_augmented(work: Work, start: int = 0, *, antialias: bool = False) -> Epoc
 
 
 def tf_cached_bytes(work: Work, start: int = 0) -> Epoch:
-    """`cache(file)` of images that were cast to uint8 before: a quarter of what tutorials keep."""
+    """`cache(file)` of images that were cast to uint8: a quarter of the size in tutorials."""
     import tensorflow as tf
 
     images = image_peers.tf_tutorial_images(work).map(lambda image: tf.cast(image, tf.uint8))
@@ -135,7 +135,7 @@ def tf_cached_bytes(work: Work, start: int = 0) -> Epoch:
 
 
 def tf_cached_floats(work: Work, start: int = 0) -> Epoch:
-    """`cache(file)` as in tutorials, which shuffle behind it.
+    """`cache(file)` as in tutorials, which shuffle after it.
 
     Source: tensorflow.org/tutorials/load_data/images, "Configure dataset for performance".
     """
@@ -144,7 +144,7 @@ def tf_cached_floats(work: Work, start: int = 0) -> Epoch:
 
 
 def _tf_cached(images: Any, work: Work, name: str) -> Any:
-    """The images behind a cache that is filled by now."""
+    """The images from a cache; fills it first if needed."""
     file = os.path.join(work.scratch, f"tf-data-{name}")
     cached = images.cache(file)
     if not os.path.exists(f"{file}.index"):
@@ -154,7 +154,7 @@ def _tf_cached(images: Any, work: Work, name: str) -> Any:
 
 
 def torch_augmented(work: Work, start: int = 0) -> Epoch:
-    """PyTorch's DataLoader with torchvision's transforms, in processes of its own."""
+    """PyTorch's DataLoader with torchvision's transforms, in worker processes."""
     import torch
     from torchvision.transforms import v2
 
@@ -178,7 +178,7 @@ def _transformed(transform: Callable[[Any], Any], path: str) -> Any:
 
 
 def hugging_face(work: Work, start: int = 0) -> Epoch:
-    """A Dataset of files that PyTorch's DataLoader goes through, in processes of its own."""
+    """A Dataset of files, read by PyTorch's DataLoader in worker processes."""
     import datasets
     from torch.utils.data import DataLoader
 
@@ -199,7 +199,7 @@ def _resized(loader: PillowLoader, rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def web_dataset(work: Work) -> Epoch:
-    """WebDataset, from tar files, in processes of its own."""
+    """WebDataset, from tar files, in worker processes."""
     import webdataset
 
     ds = webdataset.WebDataset(list(work.shards), shardshuffle=False).decode("pil")
@@ -209,7 +209,7 @@ def web_dataset(work: Work) -> Epoch:
 
 
 def grain(work: Work, start: int = 0) -> Epoch:
-    """Grain with Pillow, in threads of its own."""
+    """Grain with Pillow, in its own threads."""
     from grain import MapDataset, ReadOptions
 
     images = MapDataset.source(work.files).shuffle(seed=0).map(PillowLoader(work.size))

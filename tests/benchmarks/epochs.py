@@ -1,10 +1,10 @@
-"""Times an epoch as a training sees it: from JPEG files with captions to batches.
+"""Times an epoch of training data: from JPEG files with captions to batches.
 
     python -m tests.benchmarks.epochs IMAGES CAPTIONS [--images 2048] [--rounds 5] [--plot PNG]
 
-IMAGES is a folder of JPEG files, of which copies are read. CAPTIONS is COCO's caption file, or a
-.txt file of one caption a line; which image a caption belongs to does not matter. Takes minutes, 2
-MB of disk an image for the caches, and some 10 GB of memory, since all peers live as long.
+IMAGES is a folder of JPEG files, which are copied and read. CAPTIONS is COCO's caption file, or a
+.txt file with one caption per line; captions need not match the images. Takes minutes, 2 MB of disk
+per image for the caches, and about 10 GB of memory, since all peers stay alive until the end.
 """
 
 import argparse
@@ -119,14 +119,14 @@ _COLORS = {FLOORS: "#a8a8a8", MMDATA: "#1b6ca8", OTHERS: "#d98c3f"}
 
 
 def draw(results: Sequence[Result]) -> Any:
-    """A figure with a bar of images a second, on a logarithmic axis, for each that has any."""
+    """Draws bars of images per second, on a logarithmic axis, for peers that did not fail."""
     drawn = [result for result in results if not result.failure]
     names = [result.peer.name for result in drawn]
     rates = [statistics.median(sample.rate for sample in result.samples) for result in drawn]
     figure = require("matplotlib.figure", extra="plot").Figure(
         figsize=(9, 1.5 + 0.3 * len(drawn)), layout="constrained"
     )
-    axes = figure.add_subplot(title="Images a second, from JPEG files to batches", xscale="log")
+    axes = figure.add_subplot(title="Images per second, from JPEG files to batches", xscale="log")
     colors = {peer: color for peers, color in _COLORS.items() for peer in peers}
     bars = axes.barh(names, rates, color=[colors[result.peer] for result in drawn])
     notes = [f" {rate:,.0f}   {one.peer.note}" for rate, one in zip(rates, drawn, strict=True)]

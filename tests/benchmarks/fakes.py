@@ -1,4 +1,4 @@
-"""Peers that fail, or whose cost is known."""
+"""Peers that fail, or have a known cost."""
 
 import itertools
 import multiprocessing
@@ -26,7 +26,7 @@ def broken(_: object) -> Epoch:
 
 
 def failing(_: object) -> Epoch:
-    """Fails in the second round that counts."""
+    """Fails in the second measured round."""
     rounds = itertools.count()
 
     def epoch() -> Any:
@@ -37,7 +37,7 @@ def failing(_: object) -> Epoch:
     return epoch
 
 
-def forgetful(_: object) -> Epoch:
+def incomplete(_: object) -> Epoch:
     return lambda: [range(7)]
 
 
@@ -49,12 +49,12 @@ def dying(_: object) -> Epoch:
     return epoch
 
 
-def telling(_: object) -> Epoch:
+def start_method(_: object) -> Epoch:
     raise ValueError(multiprocessing.get_start_method())
 
 
 def busy(_: object) -> Epoch:
-    """Has a process of its own do the work, which holds 200 MB."""
+    """Works in a child process, which holds 200 MB."""
 
     def epoch() -> Any:
         command = "import time\nheld = b'1' * 200_000_000\nwhile time.process_time() < 0.3: pass"
@@ -65,7 +65,7 @@ def busy(_: object) -> Epoch:
 
 
 def heavy(_: object, start: int = 0) -> Epoch:
-    """Needs 300 MB to begin late, which are none of an epoch's."""
+    """Needs 300 MB to resume, which must not count for the epochs."""
     if start:
         np.ones(300_000_000, np.uint8)
     return lambda: [range(8)]
@@ -73,5 +73,5 @@ def heavy(_: object, start: int = 0) -> Epoch:
 
 def failing_late(_: object, start: int = 0) -> Epoch:
     if start:
-        raise ValueError(f"cannot begin with {start}")
+        raise ValueError(f"cannot start at batch {start}")
     return lambda: [range(8)]

@@ -1,8 +1,8 @@
-"""How peers go from JPEG files to batches of images of one size.
+"""Peers that make batches of images of one size from JPEG files.
 
-Each function here prepares one of them, and imports what it needs; what it returns goes through the
-files once, each time it is called. Each is written as its own documentation has it. Where one takes
-`start`, an epoch begins with that batch, by means of its own.
+Each function here imports and prepares one peer, and returns a function that goes through the files
+once per call. Each peer is used as in its own documentation. If one takes `start`, its epochs begin
+with that batch, by the peer's own method.
 """
 
 import dataclasses
@@ -24,12 +24,12 @@ _Image = NDArray[np.uint8]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Work:
-    """What each peer reads, and makes of it.
+    """The input of each peer, and the required output.
 
     Attributes:
       files: Paths of JPEG files, a multiple of `BATCH`.
-      folder: The folder that holds them, and nothing else.
-      captions: A caption a file.
+      folder: The folder that contains only these files.
+      captions: One caption per file.
       shards: Paths of tar files that hold the same files, in the same order.
       scratch: A folder for caches.
       size: (height, width) to resize to, in pixels.
@@ -46,9 +46,9 @@ class Work:
 
 
 def decode_only(work: Work) -> Epoch:
-    """libjpeg-turbo alone, exact: accurate DCT and smooth chroma, as all others decode.
+    """Only libjpeg-turbo, exact: accurate DCT and smooth chroma, as all peers decode.
 
-    Each thread writes over its image with the next: fresh memory for each would cost, too.
+    Each thread reuses its buffer, since new memory for each image would cost time, too.
     """
     import simplejpeg
 
@@ -70,7 +70,7 @@ def decode_only(work: Work) -> Epoch:
 
 
 def tf_two_passes(work: Work) -> Epoch:
-    """The method of `mmdata.stages.resize`, with nothing around it."""
+    """Only the method of `mmdata.stages.resize`."""
     import tensorflow as tf
 
     height, width = work.size
@@ -95,7 +95,7 @@ def tf_two_passes(work: Work) -> Epoch:
 
 
 def tf_antialiased(work: Work) -> Epoch:
-    """What a careful person writes by hand."""
+    """Hand-written code with antialiasing."""
     import tensorflow as tf
 
     def load(path: Any) -> Any:
@@ -106,7 +106,7 @@ def tf_antialiased(work: Work) -> Epoch:
 
 
 def tf_tutorial(work: Work, start: int = 0) -> Epoch:
-    """What tutorials write."""
+    """Code of tutorials."""
     return tf_batches(tf_tutorial_images(work), start)
 
 
@@ -132,7 +132,7 @@ def _decode(path: Any) -> Any:
 
 
 def tf_images(work: Work, load: Callable[[Any], Any]) -> Any:
-    """A `tf.data.Dataset` of what is loaded of each file."""
+    """A `tf.data.Dataset` that loads each file."""
     import tensorflow as tf
 
     ds = tf.data.Dataset.from_tensor_slices(list(work.files))
@@ -148,7 +148,7 @@ def tf_batches(images: Any, start: int = 0) -> Epoch:
 
 
 def keras_folder(work: Work, start: int = 0) -> Epoch:
-    """Keras' own way from a folder, which shuffles by default."""
+    """Keras' function to read a folder, which shuffles by default."""
     import keras
 
     ds = keras.utils.image_dataset_from_directory(
@@ -176,14 +176,14 @@ class PillowLoader:
             return self.resize(image)
 
     def resize(self, image: Any) -> _Image:
-        """What becomes of an image that Pillow has opened."""
+        """Converts and resizes an image that Pillow has opened."""
         from PIL import Image
 
         return np.asarray(image.convert("RGB").resize(self._size, Image.Resampling.BILINEAR))
 
 
 def opencv(work: Work) -> Epoch:
-    """OpenCV in our threads, with none of its own."""
+    """OpenCV in our threads, without its own."""
     import cv2
 
     cv2.setNumThreads(0)
@@ -209,12 +209,12 @@ def _in_threads(work: Work, load: Callable[[str], _Image]) -> Epoch:
 
 
 def torch_workers(work: Work, start: int = 0) -> Epoch:
-    """PyTorch's DataLoader with Pillow in processes of its own, which end with each epoch."""
+    """PyTorch's DataLoader with Pillow in worker processes, which end with each epoch."""
     return torch_batches(work, PillowLoader(work.size), start)
 
 
 def torch_batches(work: Work, load: Callable[[str], Any], start: int = 0) -> Epoch:
-    """Batches of PyTorch's DataLoader of what is loaded of each file."""
+    """Batches of PyTorch's DataLoader, which loads each file."""
     from torch.utils.data import DataLoader
 
     rows: Any = range(start * BATCH, len(work.files))
@@ -239,14 +239,14 @@ class _Files:
 
 
 def dali(work: Work, start: int = 0) -> Epoch:
-    """DALI on the CPU, which is made anew for the files that an epoch begins with."""
+    """DALI on the CPU; to resume, a new pipeline is made for the remaining files."""
     if start:
         return lambda: _Dali(work, start)()
     return _Dali(work)
 
 
 class _Dali:
-    """Begins no batch that is not of the epoch."""
+    """A pipeline that does not prefetch beyond the epoch."""
 
     _AHEAD = 2
 
@@ -271,11 +271,11 @@ class _Dali:
         self._is_new = True
 
     def __call__(self) -> Iterator[Any]:
-        begun = 0
+        started = 0
         for step in range(self._steps):
-            while begun < min(step + self._AHEAD, self._steps):
+            while started < min(step + self._AHEAD, self._steps):
                 self._pipeline.schedule_run()
-                begun += self._AHEAD if self._is_new else 1  # the first call fills the queue
+                started += self._AHEAD if self._is_new else 1  # the first call fills the queue
                 self._is_new = False
             yield self._pipeline.share_outputs()[0]
             self._pipeline.release_outputs()

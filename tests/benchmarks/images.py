@@ -1,9 +1,9 @@
-"""Times the way from JPEG files to batches of images of one size: decoding and resizing alone.
+"""Times only decoding and resizing: from JPEG files to batches of images of one size.
 
     python -m tests.benchmarks.images IMAGES [--images 512] [--rounds 5]
 
-IMAGES is a folder of JPEG files, of which copies are read. `pip install "mmdata[bench]"` installs
-two of the peers; those that are not installed are named.
+IMAGES is a folder of JPEG files, which are copied and read. `pip install "mmdata[bench]"` installs
+two of the peers; the table names peers that are not installed.
 """
 
 import argparse
@@ -34,7 +34,7 @@ FLOOR = Peer(
     BENCH,
     "not resized, one by one",
 )
-"""The others' CPU time is compared to it."""
+"""CPU times are relative to it."""
 
 BYTES, FLOATS = (f"{ANTIALIASED}, {dtype}, shuffled" for dtype in ("uint8", "float32"))
 BYTES_IN_ORDER, ALIASED_IN_ORDER = (
@@ -44,14 +44,14 @@ BYTES_IN_ORDER, ALIASED_IN_ORDER = (
 
 
 def ours(name: str, note: str, **how: Any) -> Peer:
-    """A way to use `mmdata.build`."""
+    """Returns a peer that uses `mmdata.build`."""
     return Peer(name, functools.partial(epoch_peers.ours, **how), *OURS, note, resumes=True)
 
 
 TUTORIAL = Peer(
     "tf.data as in tutorials", image_peers.tf_tutorial, *TENSORFLOW, ALIASED_IN_ORDER, resumes=True
 )
-"""The others' speed is compared to it."""
+"""Speeds are relative to it."""
 
 KERAS = Peer(
     "Keras from a folder",
@@ -90,19 +90,19 @@ PEERS = (
     TORCH,
     DALI,
 )
-"""A note says how pixels are resized, of what type they are, and in which order images come."""
+"""A note gives the filter, the dtype of pixels, and the order of images."""
 
 LEGEND = """\
-images/s: by the clock; median of the rounds, and their spread. x faster, x less CPU: beside the
-tutorials' tf.data in the same round. CPU ms: an image, all threads and processes. x floor: CPU time
-beside that of the decoder alone, libjpeg-turbo with exact DCT and chroma. first ms: from asking for
-an epoch to its first batch; cold ms: the same of the very first epoch. resume s: until the batch at
-90 % of an epoch, of a loader that was just made: ours by at(step), tf.data's by skip(n) of batches,
-which computes what it passes over, others by leaving out the files before; "-": has no way. MB: the
-most that the largest process held, with the part of our caches that it has mapped. ALIASED: resizes
-without a filter, which costs less, and gives other pixels than the rest. "crop and flip" is at
-random: ours crops what was resized to 8/7 of the size, others the photo. Caches are full before the
-first epoch; "filling a cache" is all of mmdata.build. torch starts its workers again each epoch."""
+images/s: in wall time; median of the rounds, and their range. x faster, x less CPU: relative to the
+tutorials' tf.data in the same round. CPU ms: per image, of all threads and processes. x floor: CPU
+time relative to the decoder alone, libjpeg-turbo with exact DCT and chroma. first ms: from the
+start of an epoch to its first batch; cold ms: the same for the first epoch of all. resume s: time
+of a new loader to the batch at 90 % of an epoch. mmdata uses at(step); tf.data uses skip(n), which
+computes the skipped batches; others leave out the earlier files; "-": not possible. MB: peak memory
+of the largest process, with the mapped part of our caches. ALIASED: resizes without a filter, which
+costs less and gives other pixels than the rest. "crop and flip" is random: mmdata crops images that
+were resized to 8/7 of the size, others crop the photo. Caches are full before the first epoch;
+"filling a cache" is all of mmdata.build. torch starts its workers again in each epoch."""
 
 
 @contextlib.contextmanager
@@ -112,11 +112,11 @@ def work_of(
     count: int,
     size: tuple[int, int] = (224, 224),
 ) -> Iterator[Work]:
-    """Copies of photos, with the captions of a file or a sentence each; prints what they are."""
+    """Copies photos, with captions of a file or generated ones; prints a description of them."""
     photos = inputs.choose_photos(images, count)
     count = math.ceil(count / BATCH) * BATCH
     print(inputs.describe(photos))
-    print(f"{count:,} copies become batches of {BATCH} images of {size[0]} x {size[1]}")
+    print(f"{count:,} copies, in batches of {BATCH} images of {size[0]} x {size[1]}")
     print(measuring.machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="mmdata-bench-") as name:
         root, threads = pathlib.Path(name), measuring.cores()
@@ -144,7 +144,7 @@ def work_of(
 
 
 def rows(results: Sequence[Result]) -> list[dict[str, str]]:
-    """The table, of which a peer that failed has a name and a reason."""
+    """The rows of the table; of a peer that failed, name and reason."""
     by_name = {result.peer.name: result.samples for result in results}
     floor, tutorial = by_name[FLOOR.name], by_name[TUTORIAL.name]
     return [_row(result, floor, tutorial) for result in results]

@@ -1,4 +1,4 @@
-"""The photos and captions that the peers get."""
+"""Photos and captions for the peers."""
 
 import itertools
 import json
@@ -17,9 +17,9 @@ SENTENCE = "A brown dog number {} runs along the beach behind a red ball."
 
 
 def choose_photos(folder: pathlib.Path, most: int) -> list[pathlib.Path]:
-    """The JPEG files of a folder and its subfolders, at most so many, evenly spread.
+    """Chooses at most `most` JPEG files of a folder and its subfolders, evenly spread.
 
-    The content of a file decides, not its name. Others are left out: not every peer reads them.
+    Files count by content, not by name. Not every peer reads other formats.
 
     Raises:
       ValueError: There is no JPEG.
@@ -36,10 +36,10 @@ def _is_jpeg(path: pathlib.Path) -> bool:
 
 
 def choose_captions(file: pathlib.Path, count: int) -> list[str]:
-    """So many captions, evenly spread over the file, and repeated in turn where it has fewer.
+    """Chooses captions, evenly spread over the file; repeats them if the file has too few.
 
     Args:
-      file: COCO's JSON file; or a text file of one caption a line.
+      file: COCO's JSON file, or a text file with one caption per line.
       count: Number of captions.
 
     Raises:
@@ -64,9 +64,9 @@ def _spread(count: int, most: int) -> list[int]:
 def copy_photos(
     photos: Sequence[pathlib.Path], folder: pathlib.Path, count: int
 ) -> tuple[str, ...]:
-    """Writes `count` files, the photos in turn, into a new folder that holds nothing else.
+    """Writes `count` files, the photos in turn, into a new folder.
 
-    Each has a comment of its own, so that no two are the same.
+    Each has its own comment, so that no two files are equal.
 
     Source: ITU-T T.81, B.1.1.3 and B.2.4.5.
     """
@@ -82,7 +82,7 @@ def copy_photos(
 
 
 def write_shards(folder: pathlib.Path, files: Sequence[str], count: int) -> tuple[str, ...]:
-    """Writes the files, in order, into tar files of about equally many, in a new folder."""
+    """Writes the files, in order, into tar files of about the same size, in a new folder."""
     folder.mkdir()
     shards = []
     for number in range(count):
@@ -95,7 +95,7 @@ def write_shards(folder: pathlib.Path, files: Sequence[str], count: int) -> tupl
 
 
 def describe(photos: Sequence[pathlib.Path]) -> str:
-    """Their number and the medians of their sizes."""
+    """Describes photos: their number, and the medians of their sizes."""
     sizes = []
     for photo in photos:
         with Image.open(photo) as image:

@@ -1,4 +1,4 @@
-"""Measures peers in turn, each in a process of its own. Linux only."""
+"""Measures peers in turn, each in its own process. Linux only."""
 
 import contextlib
 import importlib
@@ -22,21 +22,21 @@ from typing import Any, NamedTuple
 from mmdata.progress import progress
 
 Epoch = Callable[[], Iterable[Sized]]
-"""Goes once through all items; gives batches of them."""
+"""Goes through all items once; returns batches."""
 
 _FRESH = multiprocessing.get_context("spawn")  # nothing imported, no threads
 
 
 class Peer(NamedTuple):
-    """A way to do the work.
+    """A library or method to compare.
 
     Attributes:
       name: Its name in the table.
-      prepare: Makes it ready for a work; what it needs is imported here. Can be pickled.
-      modules: What it runs on, as it is imported; each has a `__version__`.
-      package: What `pip` installs to have them.
-      note: What it computes.
-      resumes: Whether `prepare` takes `start`, the batch that its epoch begins with.
+      prepare: Takes the work and returns an epoch; imports what it needs. Can be pickled.
+      modules: Names of its modules; each has a `__version__`.
+      package: What `pip` installs to get them.
+      note: What it computes, for the table.
+      resumes: Whether `prepare` takes `start`, the first batch of its epochs.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Peer(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What one epoch took.
+    """The cost of one epoch.
 
     Attributes:
       items: Number of images, or captions.
-      cpu: Seconds, of all threads and of the processes that it started.
-      wall: Seconds.
-      peak: Bytes of memory that the largest of its processes has held so far.
+      cpu: CPU seconds of all threads and of child processes.
+      wall: Seconds of wall time.
+      peak: Peak memory of its largest process so far, in bytes.
       first: Seconds until the first batch.
     """
 
@@ -66,27 +66,27 @@ class Sample(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Items a second, by the clock."""
+        """Items per second of wall time."""
         return self.items / self.wall
 
     @property
     def cpu_ms(self) -> float:
-        """Milliseconds of CPU time an item."""
+        """Milliseconds of CPU time per item."""
         return 1e3 * self.cpu / self.items
 
 
 @dataclass(kw_only=True)
 class Result:
-    """How a peer did.
+    """The measurements of a peer.
 
     Attributes:
       peer: The peer.
-      failure: Why it has no figures; else "".
-      versions: What it runs on.
-      examined: What `examine` found.
+      failure: Why it was not measured; else "".
+      versions: Versions of its modules.
+      examined: What `examine` returned.
       warm_up: The epoch before the rounds.
-      samples: One a round.
-      resumed: Seconds to the first batch of a peer that begins late, one a round.
+      samples: One per round.
+      resumed: Seconds to the first batch after resuming, one per round.
     """
 
     peer: Peer
@@ -111,18 +111,18 @@ def measure(
     start: int | None = None,
     examine: Callable[[Epoch], Any] | None = None,
 ) -> list[Result]:
-    """Runs an epoch of each peer, then the next of each; the first one warms up.
+    """Runs one epoch of each peer, then the next; the first warms up.
 
-    One at a time, so that none disturbs another; in turn, so that other work on the machine slows
-    them alike. A peer that fails is left out from there on, and named.
+    Peers run one at a time, so that they do not disturb each other; and in turn, so that other load
+    on the machine slows all equally. A peer that fails is left out from then on, and named.
 
     Args:
-      peers: All that are compared.
-      work: What each of them is prepared for.
-      count: Items of an epoch.
-      rounds: Epochs of each that count.
-      start: The batch at which those that can be resumed begin, after the rounds: what they make
-        for it must not be in the memory of an epoch. None resumes nothing.
+      peers: The peers to compare.
+      work: The argument of `prepare`.
+      count: Items per epoch.
+      rounds: Measured epochs of each peer.
+      start: The batch at which peers resume, if they can. Resuming comes after the rounds, as its
+        memory must not count for the epochs. None resumes nothing.
       examine: Called once with an epoch, before the rounds.
     """
     ways = [partial(peer.prepare, work) for peer in peers]
@@ -155,7 +155,7 @@ def measure(
 
 
 class _Run:
-    """A peer in a process of its own, which its first failure ends."""
+    """A peer in its own process, which ends at its first failure."""
 
     def __init__(self, peer: Peer) -> None:
         self.result = Result(peer=peer)
@@ -172,7 +172,7 @@ class _Run:
         self._process.join()
 
     def ask(self, *message: Any) -> Any:
-        """What a function returns there; None where it fails, or something failed before."""
+        """Calls a function there; returns None if it fails, or failed before."""
         if self.result.failure:
             return None
         try:
@@ -193,9 +193,9 @@ def _ending(code: int | None) -> str:
 
 
 def _serve(connection: Connection, peer: Peer) -> None:
-    """Calls what is sent with the peer's state, and sends back what it returns."""
+    """Calls received functions with the peer's state, and sends back the results."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
-    # Started by "spawn", it would start its own workers so, too: not what users get.
+    # This process was started by "spawn"; its workers must start as they do for users.
     multiprocessing.set_start_method(None, force=True)
     state = _State(peer)
     with contextlib.suppress(EOFError, BrokenPipeError):  # the parent has ended
@@ -203,7 +203,7 @@ def _serve(connection: Connection, peer: Peer) -> None:
             function, *arguments = connection.recv()
             try:
                 answer = function(state, *arguments)
-            except Exception as err:  # whatever a peer fails with is its result
+            except Exception as err:  # any failure is the result of the peer
                 answer = _Failure(_reason(err, peer))
             connection.send(answer)
 
@@ -234,9 +234,9 @@ def take(state: _State, count: int) -> Sample:
 
 
 def _go_through(epoch: Epoch) -> tuple[int, float]:
-    """Number of items, and when the first batch was there.
+    """Returns the number of items, and the time of the first batch.
 
-    The iterator ends with this: the time of its processes counts only when they have ended.
+    Deletes the iterator on return, since the CPU time of its processes counts only after they end.
     """
     batches = iter(epoch())
     seen = len(next(batches, ()))
@@ -245,12 +245,12 @@ def _go_through(epoch: Epoch) -> tuple[int, float]:
 
 
 def resume(_: object, prepare: Callable[[], Epoch]) -> float:
-    """Seconds from asking a peer that was just made for its epoch to the first batch."""
+    """Seconds from the start of an epoch of a new peer to its first batch."""
     epoch = prepare()
     asked = time.perf_counter()
     batches = iter(epoch())
     next(batches)
-    return time.perf_counter() - asked  # before the iterator ends, which takes time, too
+    return time.perf_counter() - asked  # before the iterator is deleted, which takes time
 
 
 def _reason(err: Exception, peer: Peer) -> str:
@@ -274,7 +274,7 @@ def _peak() -> int:
 
 
 def memory() -> tuple[int, int]:
-    """Bytes of memory that this process holds, and the most that it has held."""
+    """Current and peak memory of this process, in bytes."""
     status = pathlib.Path("/proc/self/status").read_text("utf-8")
     now, most = (re.findall(rf"{name}:\s+(\d+) kB", status)[0] for name in ("VmRSS", "VmHWM"))
     return 1024 * int(now), 1024 * int(most)
@@ -288,35 +288,35 @@ def timed(run: Callable[[], object]) -> tuple[float, float]:
 
 
 def isolated(run: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns in a process of its own."""
+    """Runs a function in its own process, and returns its result."""
     with _FRESH.Pool(1) as pool:
         returned = pool.apply(run, arguments)
         pool.close()
-        pool.join()  # it ends by itself: ended from outside, it would leave locks behind
+        pool.join()  # it ends by itself; a killed process would leave locks behind
     return returned
 
 
 def ratio(values: Iterable[float], others: Sequence[float]) -> float | None:
-    """Median of the ratios of values of the same rounds; None where there are no others."""
+    """Median of the ratios of values of the same rounds; None if there are no others."""
     ratios = [value / other for value, other in zip(values, others, strict=bool(others))]
     return statistics.median(ratios) if ratios else None
 
 
 def three_digits(value: float | None) -> str:
-    """A number for people; "-" for None."""
+    """A number with three digits; "-" for None."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def spread(values: Sequence[float]) -> str:
-    """The least and the most."""
+    """The minimum and the maximum."""
     return f"{three_digits(min(values))}..{three_digits(max(values))}"
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A line a row, whose first value is its name; "-" where a row lacks a column."""
-    import pandas as pd  # which the peers' processes do without
+    """Formats rows as lines; the first value is the name, and "-" is a missing value."""
+    import pandas as pd  # not imported in the peers' processes
 
     name, *columns = max(rows, key=len)
     frame = pd.DataFrame(rows, columns=[name, *columns]).set_index(name).rename_axis(None)

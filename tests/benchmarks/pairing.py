@@ -1,17 +1,18 @@
-"""Times `mmdata.read` and the scan beside the least that any program must do for the same files.
+"""Times `mmdata.read` and the scan, relative to the minimum of work for the same files.
 
     python -m tests.benchmarks.pairing [--pairs 1000000] [--captions 600000] [--rounds 3]
 
-Generates, in a temporary folder, nested folders of 500 images and `.txt` files each, and a COCO
-captions file with its images. Prints medians, and ratios of CPU and of wall time:
+Generates, in a temporary folder, nested folders with 500 images and `.txt` files each, and a COCO
+captions file with its images. Prints medians, and ratios of CPU time and of wall time:
 
-  sidecar  `mmdata.read` to a bare `os.scandir` walk that reads the same files by `open().read()`;
-           and the memory that stays, above the UTF-8 text of paths and captions, with the peak
-  scan     the first scan, and one of unchanged files, to opening each and reading 64 KiB in threads
-  coco     reading the captions file, and `mmdata.read` with its images, to `json.load`
+  sidecar  `mmdata.read`, relative to an `os.scandir` walk that reads the same files; and the memory
+           after it and its peak, without the UTF-8 text of paths and captions
+  scan     the first scan, and a scan of unchanged files, relative to reading 64 KiB of each file in
+           threads
+  coco     reading the captions file, and `mmdata.read` with its images, relative to `json.load`
 
-Each measurement has a process of its own, so that none warms another's heap; a first round, which
-warms the file cache, does not count.
+Each measurement runs in its own process, so that they do not share a heap. The first round warms
+the file cache, and does not count.
 """
 
 import argparse
@@ -35,13 +36,13 @@ from tests.benchmarks.measuring import isolated, memory, ratio, timed
 
 FOLDER = 500
 LINKS = 50_000
-"""Names of one file; some file systems allow 65,000."""
+"""Hard links to one file; some file systems allow 65,000."""
 
 Figures = dict[str, float]
 
 
 def generate(root: pathlib.Path, pairs: int, captions: int) -> None:
-    """Writes images of 100 KB, which nobody decodes, with a caption each; and a COCO dataset."""
+    """Writes images of 100 KB with one caption each, and a COCO dataset; none is decoded."""
     content = root / "content"
     root.mkdir(exist_ok=True)
     for number in range(pairs):
@@ -61,7 +62,7 @@ def generate(root: pathlib.Path, pairs: int, captions: int) -> None:
 
 
 def coco_document(images: list[str]) -> dict[str, list[dict[str, object]]]:
-    """A COCO captions document with the fields of the published ones and five captions an image."""
+    """A COCO captions document with the published fields, and five captions per image."""
     url = "http://images.cocodataset.org/train2017/"
     return {
         "images": [
@@ -108,7 +109,7 @@ def walk(root: str) -> Figures:
 
 
 def sidecar(root: str) -> Figures:
-    """Reads the pairs, and looks at the memory of the process."""
+    """Reads the pairs, and measures the memory of the process."""
     kept = []
     gc.collect()
     before, _ = memory()
@@ -120,7 +121,7 @@ def sidecar(root: str) -> Figures:
 
 
 def bare_reads(root: str) -> Figures:
-    """Opens each image and reads 64 KiB, on as many threads as the scan has."""
+    """Opens each image and reads 64 KiB, with as many threads as the scan."""
 
     def read(paths: list[str]) -> None:
         for path in paths:
@@ -136,7 +137,7 @@ def bare_reads(root: str) -> Figures:
 
 
 def first_scan(root: str) -> Figures:
-    """Scans the images, of which nothing is known."""
+    """Scans the images for the first time."""
     shutil.rmtree(os.environ["MMDATA_HOME"], ignore_errors=True)
     return later_scan(root)
 

@@ -1,16 +1,16 @@
-"""Measures what it costs to begin anywhere in an epoch, and what more images cost in memory.
+"""Measures the time to resume in an epoch, and the memory that more images need.
 
     python -m tests.benchmarks.position IMAGES [--rows 1000 10000 100000] [--order 10000000]
 
-Links to the JPEG files of a folder, with a table of captions, stand for datasets of many rows; the
-first part takes the last number of `--rows`. Prints, each from a process of its own:
+Generates large datasets from links to the JPEG files of a folder, with a table of captions. Runs
+each measurement in its own process, and prints:
 
-  at       milliseconds from `at(step)` to its first batch, at step 0 and at 90 % of an epoch:
-           medians of several in turn, and the median of their ratios
-  order    the same of `Order` alone in a `tf.data` map, of as many rows as `--order` says; and the
-           memory that it adds to what ten rows hold
-  memory   megabytes that a process holds after 200 batches, and at most, for each number of rows;
-           beside the bytes of their paths and captions
+  at       milliseconds from `at(step)` to its first batch, at step 0 and at 90 % of an epoch, for
+           the last number of `--rows`: medians, and the median of the ratios
+  order    the same for only `Order` in a `tf.data` map, with `--order` rows; and the memory that it
+           needs in addition to ten rows
+  memory   megabytes of a process after 200 batches, and the peak, for each number of `--rows`; and
+           the megabytes of paths and captions
 """
 
 import argparse
@@ -37,7 +37,7 @@ LATE = 0.9
 def generate(root: pathlib.Path, photos: list[str], rows: int) -> None:
     """Writes a folder of the photos in turn, and a table with a caption for each.
 
-    They are hard links to copies: links that leave the folder are refused.
+    They are hard links to copies, as symbolic links out of the folder are refused.
     """
     (root / "images").mkdir(parents=True)
     copies = [shutil.copy(photo, root) for photo in photos]
@@ -51,16 +51,16 @@ def generate(root: pathlib.Path, photos: list[str], rows: int) -> None:
 
 
 def held() -> tuple[float, ...]:
-    """Megabytes of memory that the process holds, and the most that it held."""
+    """Current and peak memory of the process, in megabytes."""
     return tuple(size / 1e6 for size in memory())
 
 
 def first_batch(begin: Callable[[int], Iterable[Any]], step: int) -> float:
-    """Milliseconds until the first batch from a step on."""
+    """Milliseconds to the first batch from a step on."""
     asked = time.perf_counter()
     batches = iter(begin(step))
     next(batches)
-    return 1e3 * (time.perf_counter() - asked)  # before the iterator ends, which takes time, too
+    return 1e3 * (time.perf_counter() - asked)  # before the iterator is deleted, which takes time
 
 
 def beginnings(
@@ -75,7 +75,7 @@ def beginnings(
 
 
 def built(root: str) -> Any:
-    """The dataset; its vocabulary is no part of what is measured."""
+    """The dataset; learning a vocabulary is not measured."""
     import mmdata
 
     images, captions = (os.path.join(root, name) for name in ("images", "captions.csv"))
@@ -83,13 +83,13 @@ def built(root: str) -> Any:
 
 
 def at(root: str) -> tuple[float, float, float | None]:
-    """Begins a dataset at two places."""
+    """Starts a dataset at two steps."""
     ds = built(root)
     return beginnings(ds.at, len(ds))
 
 
 def order(rows: int) -> tuple[tuple[float, float, float | None], tuple[float, ...]]:
-    """Begins an order at two places, and looks at the memory of the process."""
+    """Starts an order at two steps, and measures the memory of the process."""
     import tensorflow as tf
 
     from mmdata.sampling.order import Order
@@ -103,7 +103,7 @@ def order(rows: int) -> tuple[tuple[float, float, float | None], tuple[float, ..
 
 
 def training(root: str) -> tuple[float, ...]:
-    """What a process holds after a while of training, and at most; and the text, in megabytes."""
+    """Memory after some batches, peak memory, and size of the text, all in megabytes."""
     ds = built(root)
     epochs = itertools.chain.from_iterable(itertools.repeat(ds))
     for _ in itertools.islice(epochs, BATCHES):
@@ -132,9 +132,9 @@ def main() -> None:
         (_, few), (times, many) = isolated(order, 10), isolated(order, args.order)
         print_beginnings(f"order, {args.order:,} rows", *times)
         added = (ours - theirs for ours, theirs in zip(many, few, strict=True))
-        print("order: adds {:.1f} MB, at most {:.1f}".format(*added))
+        print("order: adds {:.1f} MB, peak {:.1f}".format(*added))
         for rows, root in roots.items():
-            print("memory, {:,} rows: {:.0f} MB, at most {:.0f}; paths and captions {:.2f}".format(
+            print("memory, {:,} rows: {:.0f} MB, peak {:.0f}; paths and captions {:.2f}".format(
                 rows, *isolated(training, root)
             ), flush=True)  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""Times an epoch of `mmdata.build` beside a bare `tf.data` map of the same files.
+"""Times an epoch of `mmdata.build`, relative to a plain `tf.data` map of the same files.
 
     python -m tests.benchmarks.reading IMAGES [CAPTIONS] [--rounds 7]
 
-Both read, decode with libjpeg's accurate transform, resize in two passes, scale to 0..1 and batch;
-`build` also orders, looks up, guards, cleans, tokenizes and packs. Prints milliseconds an image and
-the median of the ratios, round by round, of CPU time and of wall time.
+Both read, decode with libjpeg's accurate transform, resize in two passes, scale to 0..1 and batch.
+`build` also shuffles, checks images, and cleans, tokenizes and packs captions. Prints milliseconds
+per image, and the median of the ratios of each round, for CPU time and wall time.
 """
 
 import argparse
@@ -24,7 +24,7 @@ BATCH = 32
 
 
 def bare(files: list[str]) -> tf.data.Dataset:
-    """What a careful person writes by hand, for JPEG files that need no guarding."""
+    """A hand-written pipeline, for JPEG files that need no checks."""
     resize = Resize(size=SIZE)
 
     def load(path: tf.Tensor) -> tf.Tensor:
@@ -38,7 +38,7 @@ def bare(files: list[str]) -> tf.data.Dataset:
 
 
 def main() -> None:
-    """Runs the rounds, in turn, and prints the table."""
+    """Runs the rounds, and prints the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -60,7 +60,7 @@ def main() -> None:
     for kind, theirs, mine in zip(("CPU", "wall"), theirs_by_kind, ours_by_kind, strict=True):
         bare_ms, our_ms = (1e3 * statistics.median(times) / len(files) for times in (theirs, mine))
         print(
-            f"{kind} ms an image: bare tf.data {bare_ms:.2f}, mmdata.build {our_ms:.2f}, "
+            f"{kind} ms per image: plain tf.data {bare_ms:.2f}, mmdata.build {our_ms:.2f}, "
             f"ratio {three_digits(ratio(mine, theirs))}"
         )
 

@@ -1,4 +1,4 @@
-"""The benchmarks: that they compare like with like, not that anything is fast."""
+"""Benchmarks compare like with like; speed is not tested."""
 
 import dataclasses
 import functools
@@ -47,7 +47,7 @@ CAPTIONS = (
 
 
 def photo(number: int) -> Image.Image:
-    """Fine stripes, which alias, in a grey of its own."""
+    """Fine stripes, which alias, with a different grey for each number."""
     y, x = np.mgrid[:240, :320]
     stripes = np.where((x + 2 * y) % 5 < 2, 50, 0)[..., np.newaxis]
     return Image.fromarray((25 * number + stripes + [0, 10, 20]).astype(np.uint8))
@@ -61,10 +61,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return root
 
 
-# What is read
+# Inputs
 
 
-def test_the_content_of_a_file_decides_what_is_a_photo(tmp_path: pathlib.Path) -> None:
+def test_photos_are_found_by_content(tmp_path: pathlib.Path) -> None:
     jpeg, png = io.BytesIO(), io.BytesIO()
     photo(0).save(jpeg, "JPEG")
     photo(0).save(png, "PNG")
@@ -93,7 +93,7 @@ def test_the_content_of_a_file_decides_what_is_a_photo(tmp_path: pathlib.Path) -
         ),
     ],
 )  # fmt: skip
-def test_captions_are_spread_and_repeat_in_turn(
+def test_captions_are_evenly_spread_and_repeated(
     tmp_path: pathlib.Path, name: str, content: str
 ) -> None:
     file = tmp_path / name
@@ -111,7 +111,7 @@ def test_nothing_to_read(tmp_path: pathlib.Path) -> None:
         inputs.choose_captions(tmp_path / "a.txt", 1)
 
 
-def test_copies_are_files_of_their_own_with_the_same_pixels(
+def test_copies_are_different_files_with_the_same_pixels(
     folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     photos = inputs.choose_photos(folder, 2)
@@ -137,22 +137,22 @@ def test_shards_hold_all_files_in_order(tmp_path: pathlib.Path) -> None:
     assert members == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg"], ["4.jpg", "5.jpg", "6.jpg"]]
 
 
-# What is measured
+# Measuring
 
 
-def test_a_process_of_its_own_for_each_peer() -> None:
+def test_each_peer_has_its_own_process() -> None:
     expected = {
         steady: "",
         fakes.missing: "not installed: pip install a-package",
         fakes.broken: "failed: ImportError: libcudnn.so.9: cannot open shared object file",
         fakes.failing: "failed: last line",
-        fakes.forgetful: "failed: ValueError: an epoch must have 8 items; got 7.",
+        fakes.incomplete: "failed: ValueError: an epoch must have 8 items; got 7.",
         fakes.dying: "failed: its process ended with SIGKILL",
         # Workers start as they do for users.
-        fakes.telling: f"failed: ValueError: {multiprocessing.get_start_method()}",
+        fakes.start_method: f"failed: ValueError: {multiprocessing.get_start_method()}",
         fakes.busy: "",
         fakes.heavy: "",
-        fakes.failing_late: "failed: ValueError: cannot begin with 1",
+        fakes.failing_late: "failed: ValueError: cannot start at batch 1",
     }
     resumable = (fakes.heavy, fakes.failing_late)
     peers = [
@@ -165,7 +165,7 @@ def test_a_process_of_its_own_for_each_peer() -> None:
         )
         for prepare in expected
     ]
-    held = np.ones(300_000_000, np.uint8)  # of the parent: no peer's memory
+    held = np.ones(300_000_000, np.uint8)  # memory of the parent, not of a peer
     results = measuring.measure(peers, None, count=8, rounds=2, start=1)
     assert not multiprocessing.active_children()
     assert [result.failure for result in results] == list(expected.values())
@@ -182,7 +182,7 @@ def test_a_process_of_its_own_for_each_peer() -> None:
     assert [len(result.resumed) for result in whole.values()] == [0, 0, 2]
 
 
-def test_the_clock_begins_when_a_batch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timing_starts_when_a_batch_is_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
 
     def wait(seconds: float) -> None:
@@ -211,7 +211,7 @@ def test_the_clock_begins_when_a_batch_is_asked_for(monkeypatch: pytest.MonkeyPa
 def measured(
     name: str, samples: Sequence[tuple[float, float, float]], resumed: Sequence[float] = ()
 ) -> Result:
-    """Of (CPU seconds, wall seconds, seconds to the first batch) of 1,000 items."""
+    """A result from (CPU seconds, wall seconds, seconds to the first batch) of 1,000 items."""
     return Result(
         peer=Peer(name, steady, (), "", "a note"),
         versions="lib 1.0",
@@ -227,7 +227,7 @@ OURS = measured("ours", [(1, 2, 0.3), (4, 1, 0.1), (2, 4, 0.2)], [0.5, 0.125, 2]
 ABSENT = Result(peer=Peer("absent", steady, (), ""), failure="not installed: ...")
 
 
-def test_ratios_are_those_of_a_round() -> None:
+def test_ratios_compare_values_of_one_round() -> None:
     row = images.rows([FLOOR, TUTORIAL, OURS, ABSENT])[2]
     assert row == {
         "peer": "ours",
@@ -247,7 +247,7 @@ def test_ratios_are_those_of_a_round() -> None:
     }
 
 
-def test_a_peer_that_is_not_there_is_named_and_has_no_ratio() -> None:
+def test_a_peer_that_is_not_installed_is_named_and_has_no_ratio() -> None:
     floor, tutorial = (dataclasses.replace(ABSENT, peer=one.peer) for one in (FLOOR, TUTORIAL))
     rows = images.rows([floor, tutorial, OURS])
     assert rows[0] == {"peer": FLOOR.peer.name, "pixels": "not installed: ..."}
@@ -258,7 +258,7 @@ def test_a_peer_that_is_not_there_is_named_and_has_no_ratio() -> None:
     assert lines[3][:2] == ["ours", "500"]
 
 
-def test_the_bars_are_as_long_as_they_say() -> None:
+def test_the_bars_have_the_lengths_of_their_labels() -> None:
     results = [
         dataclasses.replace(result, peer=peer)
         for result, peer in zip(
@@ -275,7 +275,7 @@ def test_the_bars_are_as_long_as_they_say() -> None:
     assert len({bar.get_facecolor() for bar in axes.patches}) == 3
 
 
-# What image peers compute
+# Image peers
 
 
 @pytest.fixture(scope="module")
@@ -303,18 +303,18 @@ RANDOM = "crop and flip"
 ALL = list(dict.fromkeys((*images.PEERS[1:], *epochs.MMDATA, *epochs.OTHERS)))
 GIVING_PIXELS = [peer for peer in ALL if peer.prepare is not epoch_peers.ours_filling]
 FAST = ("mmdata, uint8", "tf.data as in tutorials", "Pillow in threads", "OpenCV in threads")
-"""A peer of each kind; tests of the others take half a minute."""
+"""One peer of each kind; tests of the others take half a minute."""
 
 
 def slow_but(peers: Sequence[Peer], *fast: str) -> list[Any]:
-    """Parameters, of which all are slow but those named."""
+    """Parameters for peers; all are marked slow except those named in `fast`."""
     marks = {peer: () if peer.name in fast else pytest.mark.slow for peer in peers}
     return [pytest.param(peer, id=peer.name, marks=marks[peer]) for peer in peers]
 
 
 @functools.cache
 def computed(peer: Peer, work: image_peers.Work, start: int | None = None) -> NDArray[Any]:
-    """All images that a peer gives, channels last."""
+    """All images of a peer, channels last."""
     options = {} if start is None else {"start": start}
     prepare = functools.partial(peer.prepare, **options)
     for module in peer.modules:
@@ -333,7 +333,7 @@ def computed(peer: Peer, work: image_peers.Work, start: int | None = None) -> ND
 
 @functools.cache
 def expected(work: image_peers.Work) -> NDArray[np.float64]:
-    """What Pillow makes of the photos."""
+    """The photos as resized by Pillow."""
     found = []
     for file in work.files:
         with Image.open(file) as opened:
@@ -342,16 +342,14 @@ def expected(work: image_peers.Work) -> NDArray[np.float64]:
 
 
 def which(pixels: NDArray[Any], work: image_peers.Work) -> list[int]:
-    """The photo that each image is nearest to."""
+    """The nearest photo of each image."""
     means = expected(work)[:PHOTOS].mean(axis=(1, 2, 3))
     found = pixels.mean(axis=(1, 2, 3))
     return [int(row) for row in np.abs(found[:, np.newaxis] - means).argmin(axis=1)]
 
 
 @pytest.mark.parametrize("peer", slow_but(GIVING_PIXELS, *FAST))
-def test_notes_say_what_pixels_are_and_no_image_is_missing(
-    peer: Peer, work: image_peers.Work
-) -> None:
+def test_pixels_match_the_notes_and_no_image_is_missing(peer: Peer, work: image_peers.Work) -> None:
     found = computed(peer, work)
     assert found.shape == (2 * BATCH, *SIZE, 3)
     resized, dtype, order = peer.note.split(", ", 2)
@@ -362,7 +360,7 @@ def test_notes_say_what_pixels_are_and_no_image_is_missing(
     turns = [number % PHOTOS for number in range(2 * BATCH)]
     rows = which(pixels, work)
     assert sorted(rows) == sorted(turns)
-    if order != "shards in turn":  # which is the order of the files for one worker
+    if order != "shards in turn":  # the order of the files only with one worker
         assert (rows == turns) == (order == "in order")
     distance = np.abs(pixels - expected(work)[rows]).mean(axis=(1, 2, 3))
     assert {
@@ -429,7 +427,7 @@ def test_caches_are_full_before_an_epoch(
 
 
 @pytest.mark.slow
-def test_filling_begins_with_nothing_each_time(work: image_peers.Work) -> None:
+def test_filling_starts_with_an_empty_cache_each_time(work: image_peers.Work) -> None:
     epoch = epoch_peers.ours_filling(work)
     folder = pathlib.Path(work.scratch, "filling")
     written = []
@@ -440,7 +438,7 @@ def test_filling_begins_with_nothing_each_time(work: image_peers.Work) -> None:
     assert not set(written[0].values()) & set(written[1].values())
 
 
-# What text peers compute
+# Text peers
 
 
 def test_ids_of_every_caption_are_compared() -> None:
@@ -476,7 +474,7 @@ def group(
     tmp_path_factory: pytest.TempPathFactory,
     open_clip: pathlib.Path,
 ) -> tuple[str, text_peers.Work]:
-    """A group with its work: captions for two batches, the second of them short."""
+    """A group with its work: captions for two batches, of which the second is short."""
     folder = tmp_path_factory.mktemp(request.param)
     captions = folder / "captions.txt"
     captions.write_text("\n".join((CAPTIONS * 60)[:290]), "utf-8")
@@ -486,7 +484,7 @@ def group(
         return request.param, write(folder, captions)
 
 
-def test_peers_go_through_all_captions_and_make_the_same_ids(
+def test_peers_tokenize_all_captions_to_the_same_ids(
     group: tuple[str, text_peers.Work],
 ) -> None:
     name, work = group

@@ -1,9 +1,9 @@
-"""Times the way from captions to ids, cleaned and in batches of 256, on one core.
+"""Times cleaning and tokenizing captions in batches of 256, on one core.
 
     python -m tests.benchmarks.text CAPTIONS [--captions 50000] [--rounds 5]
 
-CAPTIONS is COCO's caption file, or a .txt file of one caption a line. Compares the ids of every
-caption with ours.
+CAPTIONS is COCO's caption file, or a .txt file with one caption per line. Compares the ids of each
+caption with mmdata's.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _VOCABULARY_SIZE = 8000
 
 
 def write_wordpiece(folder: pathlib.Path, captions: pathlib.Path) -> peers.Work:
-    """Learns a vocabulary from the captions, and writes it as BERT's are."""
+    """Learns a vocabulary from the captions, and writes it in BERT's form."""
     from mmdata.stages.clean import Clean
     from mmdata.tokenizers import WordPiece
     from mmdata.tokenizers.wordpiece import BERT_TOKENS
@@ -48,10 +48,10 @@ def write_wordpiece(folder: pathlib.Path, captions: pathlib.Path) -> peers.Work:
 
 
 def write_clip(folder: pathlib.Path, captions: pathlib.Path) -> peers.Work:
-    """Writes CLIP's merges and vocabulary, in all forms that peers read.
+    """Writes CLIP's merges and vocabulary, in every format that the peers read.
 
     Raises:
-      FileNotFoundError: The merges are not there.
+      FileNotFoundError: The merges are not installed.
     """
     from mmdata.tokenizers import ClipBpe, find_merges
 
@@ -92,16 +92,16 @@ GROUPS: dict[str, tuple[Write, Sequence[Peer]]] = {
         ),
     ),
 }
-"""Peers that do the same with the same vocabulary, mmdata first, and what writes it."""
+"""Groups of peers with one vocabulary, mmdata first, and the function that writes it."""
 
 LEGEND = """\
-captions/CPU s: captions for each second of CPU time, of all threads; median of the rounds, and
-their spread. mmdata is x: how many times as many mmdata does in the same round, > 1 where mmdata is
-faster. captions/s: by the clock. ids: in how many captions of a round they differ from mmdata's."""
+captions/CPU s: captions per second of CPU time of all threads; median of the rounds, and their
+range. mmdata is x: mmdata's speed relative to the peer's in the same round, > 1 if mmdata is
+faster. captions/s: in wall time. ids: number of captions with other ids than mmdata's."""
 
 
 def compare(group: str, captions: Sequence[str], rounds: int) -> str:
-    """Runs a group, and returns its table."""
+    """Runs a group of peers, and returns its table."""
     write, compared = GROUPS[group]
     with tempfile.TemporaryDirectory(prefix="mmdata-bench-") as name:
         folder = pathlib.Path(name)

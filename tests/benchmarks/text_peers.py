@@ -1,8 +1,8 @@
-"""How peers go from captions to ids: cleaned and split, in batches, on one core.
+"""Peers that clean captions and split them into ids, in batches, on one core.
 
-Each function here prepares one of them, and imports what it needs; what it returns goes through
-the captions once, each time it is called. Each is written as its own documentation has it, and may
-leave out all that is not ids: special tokens, masks, offsets.
+Each function here imports and prepares one peer, and returns a function that goes through the
+captions once per call. Each peer is used as in its own documentation, and may leave out everything
+but ids: special tokens, masks, offsets.
 """
 
 import dataclasses
@@ -23,13 +23,13 @@ _Encode = Callable[[list[str]], Sequence[Sequence[int]]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Work:
-    """What each peer of a group reads.
+    """The input of each peer of a group.
 
     Attributes:
-      captions: File of captions, a line each.
+      captions: File of captions, one per line.
       vocabulary: File of tokens: BERT's `vocab.txt`, or a JSON object of their ids.
-      merges: CLIP's merges, a line each; "" where there are none. Beside it is a gzipped copy, with
-        ".gz" behind the name.
+      merges: CLIP's merges, one per line; "" if there are none. Beside it is a gzipped copy, named
+        with ".gz" added.
     """
 
     captions: str
@@ -43,7 +43,7 @@ class Work:
 
 @dataclasses.dataclass(frozen=True)
 class _Rows:
-    """A ragged tensor as a batch of lists, which are made when asked for."""
+    """A ragged tensor as a batch of lists, which are made on demand."""
 
     ids: Any
 
@@ -55,7 +55,7 @@ class _Rows:
 
 
 def checksums(epoch: Epoch) -> NDArray[np.uint32]:
-    """A number for the ids of each caption: equal ids have equal numbers."""
+    """A checksum of the ids of each caption."""
     batches: Any = epoch()
     rows = (np.asarray(ids, np.int32) for batch in batches for ids in batch)
     return np.fromiter((zlib.crc32(row.tobytes()) for row in rows), np.uint32)
@@ -100,7 +100,7 @@ def keras_hub_clip(work: Work) -> Epoch:
 
 
 def _tf_data(work: Work, encode: Callable[[Any], Any]) -> Epoch:
-    """Cuts batches out of a tensor, as others cut them out of a list."""
+    """Slices batches from a tensor, as others slice them from a list."""
     import tensorflow as tf
 
     texts = tf.constant(work.texts())
@@ -110,7 +110,7 @@ def _tf_data(work: Work, encode: Callable[[Any], Any]) -> Epoch:
 
 
 def tokenizers_wordpiece(work: Work) -> Epoch:
-    """The Rust library, as its README has it."""
+    """The Rust library, as in its README."""
     from tokenizers import BertWordPieceTokenizer
 
     tokenizer = BertWordPieceTokenizer(work.vocabulary, lowercase=True)
@@ -126,7 +126,7 @@ def tokenizers_wordpiece_fast(work: Work) -> Epoch:
 
 
 def tokenizers_clip_fast(work: Work) -> Epoch:
-    """The Rust library, without offsets, set up as `CLIPTokenizerFast` but for its second split."""
+    """The Rust library, without offsets; like `CLIPTokenizerFast` without its second split."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     vocabulary, merges = models.BPE.read_file(work.vocabulary, work.merges)

@@ -1,4 +1,4 @@
-"""Captions of which no token is left: errors, or left out, or filled; never a row of padding."""
+"""Captions without tokens are errors, dropped or filled; never a row of only padding."""
 
 import io
 import json

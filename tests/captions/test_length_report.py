@@ -1,4 +1,4 @@
-"""How well a sequence length fits the captions: every figure against a loop, and the picture."""
+"""The report on caption lengths: every number against a loop, and the plot."""
 
 import html
 import itertools

@@ -1,4 +1,4 @@
-"""How many tokens captions have: against a loop, and kept by fingerprint."""
+"""Token counts of captions: against a loop, and saved by fingerprint."""
 
 import dataclasses
 import pathlib
@@ -83,7 +83,7 @@ def test_counts_equal_a_loop(tokenizer: Tokenizer, clean: Clean | None, template
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_nothing_is_left_of() -> None:
+def test_captions_without_tokens() -> None:
     def emptied(tokenizer: Tokenizer, clean: Clean | None) -> list[str]:
         counted = counts_of(Strings.of(CAPTIONS), Text(clean=clean, tokenizer=tokenizer), tokenizer)
         return [text for text, is_empty in zip(CAPTIONS, counted.empty, strict=True) if is_empty]

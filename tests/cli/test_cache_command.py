@@ -103,7 +103,7 @@ def test_verify(root: pathlib.Path) -> None:
     assert (again.exit_code, "0 damaged files removed" in again.output) == (0, True)
 
 
-def test_what_another_version_kept_is_shown_and_cleared(root: pathlib.Path) -> None:
+def test_caches_of_another_version_are_shown_and_cleared(root: pathlib.Path) -> None:
     folder = root / ("0" * 32)
     fill(root, "Older", 3).rename(folder)
     known = json.loads((folder / "manifest.json").read_text())
@@ -112,7 +112,7 @@ def test_what_another_version_kept_is_shown_and_cleared(root: pathlib.Path) -> N
     (folder / "manifest.json").write_text(json.dumps(known))
     shown = run("show", root).output
     assert "3 rows of <bf2 [8, 8, 3]" in shown
-    assert shown.count("kept by another version, and not read by this one") == 1
+    assert shown.count("written by another version; this version does not read it") == 1
     checked = run("verify", root)
     assert (checked.exit_code, "19 rows are right" in checked.output) == (0, True)
     assert fill(root, "Older", 2) != folder
@@ -152,7 +152,7 @@ def test_a_renamed_folder_is_not_ours(root: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["clear", "verify"])
-def test_waits_for_who_fills(root: pathlib.Path, command: str) -> None:
+def test_waits_for_processes_that_fill(root: pathlib.Path, command: str) -> None:
     (folder,) = (kept.folder for kept in contents(root) if kept.rows == 7)
     words = [*([] if command == "verify" else ["--yes"]), str(root)]
     code = "import sys; from mmdata.cli import main; main(sys.argv[1:])"
@@ -172,7 +172,7 @@ def test_waits_for_who_fills(root: pathlib.Path, command: str) -> None:
     assert out.startswith(str(root))
 
 
-def test_filling_waits_for_who_clears(root: pathlib.Path) -> None:
+def test_filling_waits_for_processes_that_clear(root: pathlib.Path) -> None:
     (folder,) = (kept.folder for kept in contents(root) if kept.rows == 7)
     code = """
 import pathlib, sys

@@ -97,8 +97,8 @@ def test_show_draws_what_the_model_sees(tmp_path: pathlib.Path) -> None:
     ("place", "why"),
     [
         ("nowhere/file.png", "no such folder"),
-        ("folder.png", "there is a folder"),
-        ("device.png", "is no regular file"),
+        ("folder.png", "must be a file; got a folder"),
+        ("device.png", "is not a regular file"),
     ],
 )
 def test_what_cannot_be_written_is_reported_before_the_work(

@@ -1,4 +1,4 @@
-"""The plots of `mmdata.explore`: what is drawn, where, and that nothing covers anything."""
+"""The plots of `mmdata.explore`: what is drawn and where, and that nothing overlaps."""
 
 import dataclasses
 import itertools
@@ -394,7 +394,9 @@ def test_text_is_neither_mathematics_nor_tex() -> None:
 def test_features_cannot_be_drawn(pairs: mmdata.Pairs, tmp_path: pathlib.Path) -> None:
     ds = build(pairs.take(np.arange(2)))
     encoded = mmdata.precompute_features(ds, keras.layers.GlobalMaxPooling2D(), tmp_path)
-    with pytest.raises(ValueError, match=r"takes a dataset of images; got features of an encoder"):
+    with pytest.raises(
+        ValueError, match=r"must be a dataset of images; got features of an encoder"
+    ):
         plot_batch(encoded)
 
 
@@ -490,31 +492,31 @@ def test_augmentations(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     assert [options["seed"] for options in built] == [4, 4]
     assert [list(options["augment"]) for options in built] == [[], [Flip()]]
     drawn = np.array(images_of(ax)).reshape(4, 4, 32, 32, 3)
-    told = ["as it is", "epoch 0", "epoch 1", "epoch 2"]
+    texts = ["original", "epoch 0", "epoch 1", "epoch 2"]
     colors = ["#606060"] * 4
     mirrored = []
     for (plain, *epochs), row in zip(drawn, (0, 2, 4, 6), strict=True):
         assert plain.any() == (row != 4)
         if row == 4:
-            told += ["not valid"]
+            texts += ["not valid"]
             colors += [VERMILION]
         else:
             pixels = pixels_of(pairs, row, (32, 32))
             np.testing.assert_array_equal(displayed(plain, "unit"), pixels)
-        told.append(f"Cat {row} on the left")
+        texts.append(f"Cat {row} on the left")
         colors.append("#000000")
         for image in epochs:
             if row == 4:
-                told += ["not valid"]
+                texts += ["not valid"]
                 colors += [VERMILION]
                 continue
             mirrored.append(not np.array_equal(image, plain))
             np.testing.assert_array_equal(image, plain[:, ::-1] if mirrored[-1] else plain)
-            told += [f"Cat {row} on the right"] * mirrored[-1]
+            texts += [f"Cat {row} on the right"] * mirrored[-1]
             colors += [VERMILION] * mirrored[-1]
     drawn_texts = [(text.get_text(), to_hex(text.get_color())) for text in labels_of(ax)]
     rest = [text for text in drawn_texts if "Cat 4" not in text[0]]
-    assert rest == [text for text in zip(told, colors, strict=True) if "Cat 4" not in text[0]]
+    assert rest == [text for text in zip(texts, colors, strict=True) if "Cat 4" not in text[0]]
     assert 0 < sum(mirrored) < 9
     assert len({tuple(mirrored[epoch::3]) for epoch in range(3)}) > 1  # epochs differ
     assert_nothing_covers_anything(ax)
@@ -550,11 +552,11 @@ def test_retrieval(found: dict[str, Any]) -> None:
     assert shades == pytest.approx([2 / 3, 0, 1 / 3, 1 / 3, 1, 2 / 3])
     assert framed(ax) == [1, 3]
     assert texts_of(ax) == [
-        *("first", "right one: place 2", "0.750", "0.500", "0.000"),
-        *("second", "right one: place 1", "0.900", "0.500", "0.250"),
+        *("first", "right image: rank 2", "0.750", "0.500", "0.000"),
+        *("second", "right image: rank 1", "0.900", "0.500", "0.250"),
     ]
     assert ax.get_title(loc="left") == (
-        "The nearest of 4 images; framed: the right one; recall@3 100.0 % of 2 captions"
+        "The nearest of 4 images; the right one is framed; recall@3 100.0 % of 2 captions"
     )
     pictures = boxes_of(ax)[:6]
     tops = [round(top) for _, _, _, top in pictures]
@@ -599,7 +601,7 @@ def test_ties_never_count_in_favour(found: dict[str, Any]) -> None:
     found |= {"gallery": [[1.0, 0.0]] * 4, "gallery_ids": [9, 7, 7, 10]}
     ax = plot_retrieval(**found, k=4, n=1)
     assert framed(ax) == [2, 3]
-    assert texts_of(ax)[1] == "right one: place 3"
+    assert texts_of(ax)[1] == "right image: rank 3"
     assert "recall@4 50.0 %" in ax.get_title(loc="left")
 
 
@@ -611,9 +613,9 @@ def test_captions_come_from_all_over(found: dict[str, Any]) -> None:
         "images": (255 * np.asarray(found["images"])).astype(np.uint8),
     }
     ax = plot_retrieval(**found, k=9, n=3)
-    told = texts_of(ax)
-    assert [text for text in told if "caption" in text] == ["caption 0", "caption 3", "caption 6"]
-    assert not any("right one" in text for text in told)
+    texts = texts_of(ax)
+    assert [text for text in texts if "caption" in text] == ["caption 0", "caption 3", "caption 6"]
+    assert not any("right image" in text for text in texts)
     assert ax.get_title(loc="left") == "The nearest of 4 images"
     assert len(images_of(ax)) == 12
     assert framed(ax) == []
@@ -626,7 +628,7 @@ def test_captions_come_from_all_over(found: dict[str, Any]) -> None:
         ({"n": 0}, r"plot_retrieval\(n=\.\.\.\) must be an int of at least 1; got 0"),
         ({"queries": [[1.0]]}, r"shapes \[q, d\] and \[g, d\]"),
         ({"gallery_ids": [7, 8]}, "gallery_ids"),
-        ({"captions": ["one"]}, r"captions=\.\.\.\) must be a text a query, 2; got 1"),
+        ({"captions": ["one"]}, r"captions=\.\.\.\) must be one text per query, 2; got 1"),
         ({"images": np.zeros((4, 6, 4))}, r"shape \[4, H, W, 3\]; got \[4, 6, 4\]"),
         ({"images": np.zeros((3, 6, 4, 3))}, r"shape \[4, H, W, 3\]; got \[3, 6, 4, 3\]"),
         ({"images": np.full((4, 6, 4, 3), 200.0)}, r"from 0 to 1 .* got 200\.0 to 200\.0"),
@@ -706,5 +708,5 @@ def test_public_names() -> None:
 
 
 def test_a_batch_is_one_of_a_dataset(pairs: mmdata.Pairs) -> None:
-    with pytest.raises(TypeError, match="returns; got a Pairs"):
+    with pytest.raises(TypeError, match=r"dataset from mmdata\.build; got a Pairs"):
         plot_batch(pairs)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Figures of a report are correct, and it is one file."""
+"""The numbers of a report are correct, and it is one file."""
 
 import io
 import json
@@ -288,7 +288,7 @@ def test_saving_is_one_step(page: Page, tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "report.html").read_text("utf-8") == page.html
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         page.save(tmp_path / "nowhere" / "report.html")
-    with pytest.raises(IsADirectoryError, match="there is a folder"):
+    with pytest.raises(IsADirectoryError, match="must be a file; got a folder"):
         page.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
@@ -329,7 +329,14 @@ def test_command(tmp_path: pathlib.Path) -> None:
 def test_bars_hold_every_value() -> None:
     values = np.concatenate([np.arange(1000) % 37, [10**6]])
     chart = histogram(
-        values, title="t", told="", x_label="", y_label="", whole=True, limit=20, lines=[(20.5, "")]
+        values,
+        title="t",
+        summary="",
+        x_label="",
+        y_label="",
+        whole=True,
+        limit=20,
+        lines=[(20.5, "")],
     )
     counts = {shape.label.split(": ")[0]: int(shape.label.split(": ")[1]) for shape in chart.shapes}
     assert sum(counts.values()) == 1001
@@ -343,7 +350,7 @@ def test_bars_hold_every_value() -> None:
 @pytest.mark.parametrize("whole", [True, False])
 def test_any_values_are_drawn_inside(values: list[float], whole: bool) -> None:
     numbers = np.round(np.abs(values)) if whole else np.array(values)
-    chart = histogram(numbers, title="t", told="", x_label="", y_label="", whole=whole)
+    chart = histogram(numbers, title="t", summary="", x_label="", y_label="", whole=whole)
     assert sum(int(shape.label.rsplit(": ", 1)[1].replace(",", "")) for shape in chart.shapes) == (
         len(values)
     )
@@ -354,11 +361,11 @@ def test_any_values_are_drawn_inside(values: list[float], whole: bool) -> None:
 
 def test_lines_are_inside_and_bars_beyond_the_limit_are_marked() -> None:
     chart = histogram(
-        [0.1, 0.2], title="t", told="", x_label="", y_label="", lines=[(-2.0, "a"), (3.0, "b")]
+        [0.1, 0.2], title="t", summary="", x_label="", y_label="", lines=[(-2.0, "a"), (3.0, "b")]
     )
     assert [round(place) for place, _ in chart.lines] == [0, 360]
     wide = histogram(
-        np.arange(200), title="t", told="", x_label="", y_label="", whole=True, limit=101
+        np.arange(200), title="t", summary="", x_label="", y_label="", whole=True, limit=101
     )
     marked = {shape.label.split(":")[0]: shape.marked for shape in wide.shapes}
     assert (marked["96 to 99"], marked["100 to 103"]) == (False, True)
@@ -366,7 +373,7 @@ def test_lines_are_inside_and_bars_beyond_the_limit_are_marked() -> None:
 
 def test_dots_count_every_point() -> None:
     heights = np.repeat([100, 1000, 37], [5, 20, 1])
-    chart = scatter(heights, heights * 2, title="t", told="", x_label="", y_label="")
+    chart = scatter(heights, heights * 2, title="t", summary="", x_label="", y_label="")
     counts = sorted(int(shape.label.rsplit(": ", 1)[1]) for shape in chart.shapes)
     assert counts == [1, 5, 20]
     assert sorted(shape.radius for shape in chart.shapes)[-1] == pytest.approx(9)

@@ -1,4 +1,4 @@
-"""`Pairs.to_croissant` and `Pairs.to_card`: others read of the pairs what they are."""
+"""`Pairs.to_croissant` and `Pairs.to_card`: other tools read the same pairs."""
 
 import dataclasses
 import json
@@ -83,7 +83,7 @@ def pixels(image: Any) -> bytes:
     return b"%d " % image.width + data
 
 
-def told(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def plain_records(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The records without the name of their set, with pixels instead of pictures."""
     return [
         {
@@ -140,7 +140,7 @@ def test_the_records_are_the_pairs(tmp_path: Path) -> None:
     path = tmp_path / "croissant.json"
     pairs.to_croissant(path, license="https://spdx.org/licenses/CC0-1.0")
     assert sorted(os.listdir(tmp_path)) == ["croissant.json", "croissant.pairs.parquet", "images"]
-    assert told(records(path)) == wanted(pairs)
+    assert plain_records(records(path)) == wanted(pairs)
     rows = [{f"captions/{key}": row[key] for key in row if key != "image"} for row in wanted(pairs)]
     assert records(path, "captions") == rows
     images = [
@@ -178,7 +178,7 @@ def test_hard_names_and_values(tmp_path: Path, below: str, more: bool) -> None:
         shutil.copyfile(tmp_path / below / "a.png", tmp_path / below / "x" / "more.png")
     path = tmp_path / "my data.json"
     pairs.to_croissant(path, name='x "\u00e9\n', description="<b>")
-    assert told(records(path)) == wanted(pairs)
+    assert plain_records(records(path)) == wanted(pairs)
     metadata = mlcroissant.Dataset(jsonld=path).metadata
     assert (metadata.name, metadata.description) == ('x "\u00e9\n', "<b>")
 
@@ -194,7 +194,7 @@ def test_other_files_are_not_looked_at(tmp_path: Path) -> None:
     some = pairs.take(np.array([1, 6]))
     some.to_croissant(path)
     assert includes(path) == ["images/1.png", "images/x/2.png"]
-    assert told(records(path)) == wanted(some)
+    assert plain_records(records(path)) == wanted(some)
     assert len(records(path, "images")) == 2
 
 
@@ -212,7 +212,7 @@ def test_a_messy_folder(tmp_path: Path) -> None:
     pairs = read.filter(whole)
     assert 4 < len(pairs) < len(read)
     pairs.to_croissant(tmp_path / "messy" / "croissant.json")
-    assert told(records(tmp_path / "messy" / "croissant.json")) == wanted(pairs)
+    assert plain_records(records(tmp_path / "messy" / "croissant.json")) == wanted(pairs)
     again = mmdata.read(tmp_path / "messy", on_problem="drop")
     assert list(again.images) == list(read.images)
     assert list(again.captions) == list(read.captions)
@@ -221,7 +221,7 @@ def test_a_messy_folder(tmp_path: Path) -> None:
 def test_images_without_captions_and_one_alone(tmp_path: Path) -> None:
     pairs = pairs_of(tmp_path, {"a.JPG": []}, label=["x"])
     pairs.to_croissant(tmp_path / "c.json")
-    assert told(records(tmp_path / "c.json")) == wanted(pairs)
+    assert plain_records(records(tmp_path / "c.json")) == wanted(pairs)
     assert list(wanted(pairs)[0]) == ["file_name", "image", "label"]
 
 
@@ -233,11 +233,11 @@ def test_the_folder_can_move_and_be_a_link(tmp_path: Path, monkeypatch: pytest.M
     )
     before = wanted(pairs)
     (tmp_path / "old").rename(tmp_path / "new")
-    assert told(records(tmp_path / "new" / "croissant.json")) == before
+    assert plain_records(records(tmp_path / "new" / "croissant.json")) == before
     monkeypatch.chdir(tmp_path / "new")
-    assert told(records(Path("croissant.json"))) == before
+    assert plain_records(records(Path("croissant.json"))) == before
     dataclasses.replace(pairs, root="images").to_croissant("croissant.json")
-    assert told(records(Path("croissant.json"))) == before
+    assert plain_records(records(Path("croissant.json"))) == before
 
 
 def test_what_is_left_to_fill_in(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_what_is_left_to_fill_in(tmp_path: Path) -> None:
     assert metadata.license == ["https://spdx.org/licenses/CC0-1.0"]
 
 
-def test_a_table_that_changed_is_told(tmp_path: Path) -> None:
+def test_a_changed_table_is_an_error(tmp_path: Path) -> None:
     pairs_of(tmp_path, {"a.png": ["x"]}).to_croissant(tmp_path / "c.json")
     table = tmp_path / "c.pairs.parquet"
     made = json.loads((tmp_path / "c.json").read_text())
@@ -279,7 +279,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, type[Exception], str]] = {
         {},
         "other/c.json",
         ValueError,
-        "in the folder of images or in one above",
+        "in the folder of images or above it",
     ),
     "a folder": ({}, "folder.json", IsADirectoryError, "writes a file; got the folder"),
     "no .json": ({}, "c.jsonld", ValueError, "ends in .json"),
@@ -315,7 +315,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     return {str(file): file.read_bytes() if file.is_file() else None for file in folder.rglob("*")}
 
 
-def fail(*args: object, **options: object) -> None:  # noqa: ARG001 - stands for others
+def fail(*args: object, **options: object) -> None:  # noqa: ARG001 - replaces functions
     raise OSError("disk full")
 
 
@@ -338,7 +338,7 @@ def test_a_failure_leaves_all_as_it_was(
         WRITE[name](pairs, tmp_path / name)
 
 
-def test_a_table_of_another_export_is_noticed(
+def test_a_table_of_another_export_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = pairs_of(tmp_path, {"a.png": ["x"]})
@@ -356,7 +356,7 @@ def test_a_table_of_another_export_is_noticed(
         pairs.to_croissant(tmp_path / "c.json")
     assert not (tmp_path / "c.json").exists()
     pairs.to_croissant(tmp_path / "c.json")
-    assert told(records(tmp_path / "c.json")) == wanted(pairs)
+    assert plain_records(records(tmp_path / "c.json")) == wanted(pairs)
 
 
 def test_croissant_does_not_replace_a_folder(tmp_path: Path) -> None:
@@ -381,7 +381,8 @@ def test_croissant_is_replaced(tmp_path: Path) -> None:
 def test_a_card_that_may_be_filled_in_is_never_replaced(tmp_path: Path) -> None:
     pairs = pairs_of(tmp_path, {"a.png": ["x"]})
     (tmp_path / "README.md").write_text("by hand")
-    with pytest.raises(FileExistsError, match=r"README\.md: there is a file, .* move it first"):
+    message = r"must not replace a file .*README\.md, which exists\. Move it first"
+    with pytest.raises(FileExistsError, match=message):
         pairs.to_card(tmp_path / "README.md")
     assert (tmp_path / "README.md").read_text() == "by hand"
 
@@ -445,15 +446,15 @@ def test_a_card_of_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         f"- Heights in pixels, upright: {spread(size[1] for size in sizes)}",
         f"- Widths in pixels, upright: {spread(size[0] for size in sizes)}",
         f"- Captions: {sum(counts):,}",
-        f"  - an image: {spread(map(len, rows))}",
+        f"  - per image: {spread(map(len, rows))}",
         f"  - words: {spread(len(each.split()) for row in rows for each in row)}",
         f"  - characters: {spread(len(each) for row in rows for each in row)}",
         "- Splits",
         f"  - `train`: 160 image(s), {counts[1]:,} caption(s)",
         f"  - `test`: 320 image(s), {counts[2] + counts[3]:,} caption(s)",
-        f"  - in none: 160 image(s), {counts[0]:,} caption(s)",
+        f"  - no split: 160 image(s), {counts[0]:,} caption(s)",
         "- Weight of an image in training: 0.5 to 1, median 0.5",
-        "- Further columns",
+        "- Other columns",
         "  - `place`: text",
         "  - `day`: whole numbers",
         "- Fingerprint of names, contents, captions, splits, weights and columns: "
@@ -461,10 +462,10 @@ def test_a_card_of_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "Captions were read as `sidecar`.",
     ]:
         assert lines.count(line) == 1, line
-    told = "\n".join(lines)
+    text = "\n".join(lines)
     for finding in pairs.leaks():
-        assert f"({finding.kind})" in told
-    code = re.findall("```python\n(.*?)\n```", told, re.DOTALL)[0].splitlines()
+        assert f"({finding.kind})" in text
+    code = re.findall("```python\n(.*?)\n```", text, re.DOTALL)[0].splitlines()
     assert code[-1] == "ds = mmdata.build(pairs)"
     monkeypatch.chdir(SAMPLES)
     space: dict[str, Any] = {}
@@ -481,13 +482,13 @@ def test_a_card_of_little(tmp_path: Path) -> None:
     assert "\n\n*All* of it.\n\n" in markdown
     assert "- Captions: 0\n" in markdown
     assert "(corrupt): 'a.png' (" in markdown
-    for word in ("Heights", "words", "Splits", "Weight of", "Further"):
+    for word in ("Heights", "words", "Splits", "Weight of", "Other columns"):
         assert word not in markdown
     whole = pairs_of(tmp_path / "images", {"a.png": ["x"]}, splits=["test"])
     (tmp_path / "README.md").unlink()
     whole.to_card(tmp_path / "README.md", description="\udcff")
     markdown = loaded(tmp_path / "README.md")[1]
-    assert "nothing else was noticed" in markdown
+    assert "nothing else was found" in markdown
     assert "\n\\udcff\n" in markdown
     (tmp_path / "README.md").unlink()
     whole.take(np.array([], np.int64)).to_card(tmp_path / "README.md")

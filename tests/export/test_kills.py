@@ -1,4 +1,4 @@
-"""Exports that are killed leave nothing that the same call does not remove when it is run again."""
+"""After a killed export, the same call removes all leftovers."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""What is served, against what `mmdata.build` trains on: bit for bit."""
+"""Served inputs equal the training inputs of `mmdata.build`, bit for bit."""
 
 import dataclasses
 import functools
@@ -240,9 +240,7 @@ def formats(tmp_path_factory: pytest.TempPathFactory, write: Write) -> mmdata.Pa
 
 
 @pytest.mark.parametrize("name", PIXELS)
-def test_every_format_that_is_served_is_as_training_sees_it(
-    name: str, formats: mmdata.Pairs
-) -> None:
+def test_every_served_format_equals_training(name: str, formats: mmdata.Pairs) -> None:
     pixels = PIXELS[name]
     task = Classification(column="number")
     ds = mmdata.build(formats, task=task, pixels=pixels, shuffle=False, batch_size=len(FILES))

@@ -1,4 +1,4 @@
-"""`Pairs.to_csv` and its like: what is written reads back as the same pairs, or is not there."""
+"""`Pairs.to_csv` and similar methods: files read back as the same pairs, or are not written."""
 
 import dataclasses
 import os
@@ -44,8 +44,8 @@ def pairs_of(root: Path, rows: Rows, **values: Any) -> Pairs:
     )
 
 
-def told(pairs: Pairs) -> dict[str, Any]:
-    """All that a file must keep, by the names of the images without those of shards."""
+def content_of(pairs: Pairs) -> dict[str, Any]:
+    """Everything that a file must keep; names of images are without the shard."""
     names = [image if pairs.blobs is None else image.partition("/")[2] for image in pairs.images]
     return {
         "images": names,
@@ -93,7 +93,7 @@ def held(pairs: Pairs, base: Path, name: str) -> bool:
         assert sorted(os.listdir(base)) == before
         return False
     assert os.listdir(path.parent) == [name]
-    assert told(read_back(pairs, path)) == told(pairs)
+    assert content_of(read_back(pairs, path)) == content_of(pairs)
     return True
 
 
@@ -201,7 +201,7 @@ def test_written_pairs_read_back_or_are_not_there(
 
 @linux
 @pytest.mark.parametrize("name", sorted(TABLES))
-def test_all_that_lies_there_counts(tmp_path: Path, name: str) -> None:
+def test_every_file_in_the_folder_counts(tmp_path: Path, name: str) -> None:
     root = tmp_path / "images"
     pairs = pairs_of(root, {f"{NFC}.jpg": ["x"]})
     pairs_of(root, {f"{NFD}.jpg": []})
@@ -229,8 +229,8 @@ def test_a_file_is_replaced_or_kept(tmp_path: Path, name: str) -> None:
         WRITE[name](pairs, tmp_path / "images" / name)
     with open(path) as opened:
         WRITE[name](pairs, tmp_path / f"link-{name}")
-        assert opened.read() == "old"  # whoever reads it meanwhile sees all of one or the other
-    assert told(read_back(pairs, path)) == told(pairs)
+        assert opened.read() == "old"  # other readers see the whole old or the whole new file
+    assert content_of(read_back(pairs, path)) == content_of(pairs)
     assert sorted(os.listdir(tmp_path)) == sorted(["images", name, f"link-{name}"])
 
 
@@ -268,7 +268,7 @@ REFUSED: list[tuple[Write, str]] = [
     (lambda p, at: p.to_csv(at / "b.csv"), "'a.jpg': column 'n': '1' comes back as 1."),
     (lambda p, at: p.to_webdataset(at, images_per_shard=0), "must be at least 1; got 0."),
     (lambda p, at: p.to_sidecar(at, lines="auto"), 'must be "each" or "one"; got \'auto\'.'),  # type: ignore[arg-type]
-    (lambda p, at: p.to_sidecar(at / "s"), "['split', 'n']. Pairs.drop(...) takes columns away"),
+    (lambda p, at: p.to_sidecar(at / "s"), "['split', 'n']. Pairs.drop(...) removes columns"),
     (lambda p, at: p.drop("n", "split").to_sidecar(at / "s", lines="one"), "column 'weight': 2.0"),
     (
         lambda p, at: p.drop("n").drop("split", "weight").to_sidecar(at / "s"),
@@ -309,7 +309,7 @@ def test_members_of_shards(tmp_path: Path, most: int, sizes: list[int]) -> None:
     assert everything["4.json"] == b'{"split": null, "captions": ["x\\ny"]}'
 
 
-def test_shards_are_written_anew(tmp_path: Path) -> None:
+def test_shards_can_be_written_again(tmp_path: Path) -> None:
     (tmp_path / "all").mkdir()
     for shard, names in (("a.TAR", "bd"), ("b.tar", "ac")):
         part = pairs_of(tmp_path / "images" / shard, {f"{n}.jpg": [n] for n in names})

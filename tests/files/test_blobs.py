@@ -1,4 +1,4 @@
-"""Blobs of archives: their bytes, as often and in whatever order they are asked for."""
+"""Blobs of archives: the right bytes, for repeated reads in any order."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Headers, against Pillow and against bytes that nobody should trust."""
+"""Headers, against Pillow and on hostile bytes."""
 
 import importlib
 import io

@@ -1,4 +1,4 @@
-"""`mmdata.build(cache=)`: the same batches, paid for once; and no wrong pixel, whatever happens."""
+"""`mmdata.build(cache=)`: the same batches, computed once, and never a wrong pixel."""
 
 import gc
 import io
@@ -168,7 +168,7 @@ def test_true_is_a_folder_of_the_user(
     }
 
 
-def test_splits_share_what_is_kept(images: pathlib.Path, kept: Any) -> None:
+def test_splits_share_a_cache(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     pairs = mmdata.read(images)
     build(pairs, folder)
@@ -191,7 +191,7 @@ def test_only_a_changed_image_is_decoded_again(images: pathlib.Path, kept: Any) 
     assert decoded() == 1
 
 
-def test_also_if_it_changes_in_the_middle_alone(images: pathlib.Path, kept: Any) -> None:
+def test_also_if_only_its_middle_changes(images: pathlib.Path, kept: Any) -> None:
     """Of the same length, with the same first and last 4 KiB: the same content key."""
     folder, decoded = kept
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
@@ -289,7 +289,7 @@ def read_whole(monkeypatch: pytest.MonkeyPatch) -> Any:
     return count
 
 
-def test_images_that_begin_and_end_alike(squares: pathlib.Path, kept: Any) -> None:
+def test_images_with_the_same_first_and_last_bytes(squares: pathlib.Path, kept: Any) -> None:
     assert shades(build(squares, kept[0], **SQUARES)) == [50, 100, 150]
     assert kept[1]() == 3
 
@@ -357,7 +357,7 @@ def test_rows_are_known_without_the_scans_of_before(
 
 
 @pytest.mark.usefixtures("settled")
-def test_a_file_that_changes_behind_its_time_meanwhile_is_not_kept(
+def test_a_file_that_changes_with_an_unchanged_time_is_not_cached(
     squares: pathlib.Path, kept: Any, rewrite: Rewrite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, decoded = kept
@@ -388,7 +388,7 @@ def test_pairs_that_were_scanned_before_are_looked_at_again(
     assert decoded() == COUNT + 1
 
 
-def test_an_image_that_changes_meanwhile_is_not_kept(
+def test_an_image_that_changes_while_filling_is_not_cached(
     images: pathlib.Path, kept: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, decoded = kept
@@ -498,7 +498,7 @@ def test_a_cut_shard_is_reported_and_filled_again(images: pathlib.Path, kept: An
     assert_same(epoch_of(ds), epoch_of(without))
 
 
-def test_what_is_cleared_meanwhile_is_still_read(images: pathlib.Path, kept: Any) -> None:
+def test_rows_cleared_while_reading_are_still_read(images: pathlib.Path, kept: Any) -> None:
     folder, decoded = kept
     ds = build(images, folder)
     clear(folder)

@@ -1,4 +1,4 @@
-"""Checksums of whole files: of the bytes that were scanned, and read once."""
+"""Checksums of whole files: of the bytes that were scanned; each file is read once."""
 
 import hashlib
 import os
@@ -102,7 +102,7 @@ def test_a_file_that_changed_since_its_scan_has_none(
     assert checksums(ALL).tolist() == now
 
 
-def test_what_another_scan_saw_meanwhile_keeps_its_own(
+def test_a_changed_file_does_not_keep_its_old_checksum(
     source: pathlib.Path, rewrite: Rewrite
 ) -> None:
     checksums = opened(source)

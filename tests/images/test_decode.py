@@ -1,4 +1,4 @@
-"""What Pillow decodes for us, against pixels that are known, and against arithmetic."""
+"""Decoding with Pillow, against known pixels and arithmetic."""
 
 import contextlib
 import io

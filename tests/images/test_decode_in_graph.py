@@ -1,4 +1,4 @@
-"""Decode, and Resize behind it, against Pillow."""
+"""Decode, then Resize, against Pillow."""
 
 import io
 import pickle

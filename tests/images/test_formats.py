@@ -1,4 +1,4 @@
-"""Every format of image: decoded like Pillow, or refused with a reason. The README's table."""
+"""Every image format is decoded as by Pillow, or refused with a reason; see the README's table."""
 
 import io
 import pathlib
@@ -187,7 +187,7 @@ REFUSED: dict[str, Files] = {
         )
     },
     "TIFF of floats": {"float": encoded(Image.fromarray(np.ones((3, 4), np.float32)), "TIFF")},
-    "SVG, PDF, HTML, PSD, a video, no image at all": {
+    "SVG, PDF, HTML, PSD, a video, or not an image": {
         "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
         "pdf": b"%PDF-1.7\n",
         "html": b"<!doctype html><title>404</title>",

@@ -1,4 +1,4 @@
-"""The reference models: what they see, what they write, what they lose, what they remember."""
+"""The reference models: inputs, captions, losses, and saved files."""
 
 from __future__ import annotations
 
@@ -346,7 +346,7 @@ def test_the_length_penalty_decides_between_captions(decoder: str) -> None:
 
 
 @pytest.mark.parametrize("ids", [{"start_id": END}, {"pad_id": END}], ids=str)
-def test_one_id_may_have_two_offices(ids: dict[str, int]) -> None:
+def test_one_id_may_have_two_roles(ids: dict[str, int]) -> None:
     """GPT-2 starts captions with its end token, and some CLIP tokenizers pad with it."""
     model = small_captioner("gru", **ids)
     model.bias.assign(np.eye(12, dtype=np.float32)[END] * 9)
@@ -425,7 +425,7 @@ def test_text_embeddings_see_every_real_token_and_no_padding() -> None:
         assert (moved > 1e-4).all() if place < 5 else (moved < 1e-6).all(), place
 
 
-def test_captions_of_other_lengths_embed_alike() -> None:
+def test_captions_of_any_length_get_the_same_embeddings() -> None:
     """Buckets pad the same caption to several lengths."""
     model, inputs = shared_dual_encoder(), batch(length=4)
     short = model.encode_text(inputs["token_ids"], inputs["padding_mask"])
@@ -529,7 +529,7 @@ def test_the_temperature_is_learned_and_bounded(retrieval: Any) -> None:
         ({"padding_mask": np.ones([3, 2], bool)}, "got bool of shape [3, 2]"),
         (
             {"token_ids": np.zeros([1, 9], int), "padding_mask": np.ones([1, 9], bool)},
-            "at most sequence_length=7 tokens a caption; got 9",
+            "at most sequence_length=7 tokens per caption; got 9",
         ),
     ],
     ids=str,
@@ -587,7 +587,7 @@ def test_models_refuse_inputs_by_name(make: Any) -> None:
     model, inputs = make(), batch()
     with pytest.raises(ValueError, match="takes a dict with images, token_ids, padding_mask"):
         model({name: inputs[name] for name in ("images", "token_ids")})
-    with pytest.raises(ValueError, match="at most sequence_length=7 tokens a caption; got 8"):
+    with pytest.raises(ValueError, match="at most sequence_length=7 tokens per caption; got 8"):
         model(batch(length=8))
 
 
@@ -663,11 +663,15 @@ def encoded(pairs: mmdata.Pairs, folder: pathlib.Path) -> Any:
 @pytest.mark.parametrize(
     ("make", "dataset", "message"),
     [
-        (Captioner, lambda pairs, _: build(pairs).take(1), "as mmdata.build returns it; got _Take"),
+        (
+            Captioner,
+            lambda pairs, _: build(pairs).take(1),
+            "takes a dataset from mmdata.build; got _Take",
+        ),
         (
             Captioner,
             lambda pairs, _: (pairs, pairs),
-            "got tuple. Pass the dataset before map(), take() and the like, and one dataset of",
+            "got tuple. Pass one dataset, as mmdata.build returned it: without map(), take()",
         ),
         (
             DualEncoder,

@@ -79,8 +79,8 @@ def test_recall_takes_many_queries() -> None:
     [
         (([[1.0]], [[1.0]], [1], [1], 0), "k=...) must be an int >= 1; got k=0"),
         (([[1.0]], [[1.0, 2.0]], [1], [1], 1), "got [1, 1] and [1, 2]"),
-        (([[1.0]], [[1.0]], [1, 2], [1], 1), "query_ids=...) must be one int a row, 1"),
-        (([[1.0]], [[1.0]], [1], [1.0], 1), "gallery_ids=...) must be one int a row, 1"),
+        (([[1.0]], [[1.0]], [1, 2], [1], 1), "query_ids=...) must be one int per row, 1"),
+        (([[1.0]], [[1.0]], [1], [1.0], 1), "gallery_ids=...) must be one int per row, 1"),
         ((np.zeros([0, 2]), [[1.0, 2.0]], np.zeros(0, int), [1], 1), "0 and at least 1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Rows of CSV files: what a stray quote costs, and what it does not."""
+"""Rows of CSV files: which rows a stray quote damages."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""JSON files: read strictly, in each layout; and which layout they have."""
+"""JSON files: strict reading in each layout, and recognition of the layout."""
 
 import json
 import pathlib

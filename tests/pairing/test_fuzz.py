@@ -1,4 +1,4 @@
-"""Damaged bytes into every reader and the scan: a result or a declared error, nothing else."""
+"""Damaged bytes in every reader and in the scan give a result or a declared error, nothing else."""
 
 import csv
 import io
@@ -259,7 +259,7 @@ def test_scan(
         assert 1 <= found.orientations[1] <= 8
 
 
-def test_damage_is_told_where_it_is(folder: pathlib.Path) -> None:
+def test_damage_is_reported_with_its_place(folder: pathlib.Path) -> None:
     put(folder, {"c.jsonl": b'{"image": "a.jpg", "text": "A cat."}\n{"image": "c.gif", "te'})
     pairs = read(folder, "c.jsonl", "auto")
     assert isinstance(pairs, Pairs)

@@ -1,4 +1,4 @@
-"""Arguments of `read` that a layout has no use for are refused, and all others are obeyed."""
+"""Arguments of `read` that a layout does not use are refused; all others have an effect."""
 
 import json
 import pathlib

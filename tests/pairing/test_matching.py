@@ -1,4 +1,4 @@
-"""Entries of caption files and frames against the images on disk: splits, columns, links, cells."""
+"""Matching caption files and frames with images on disk: splits, columns, links, cells."""
 
 import json
 import math
@@ -367,7 +367,7 @@ def test_missing_cells(tmp_path: pathlib.Path, write: Write, missing: Any) -> No
         (pd.DataFrame({"image": [], "caption": []}), "must hold image files"),
     ],
 )
-def test_frames_that_do_not_serve(tmp_path: pathlib.Path, frame: Any, message: str) -> None:
+def test_invalid_frames(tmp_path: pathlib.Path, frame: Any, message: str) -> None:
     with pytest.raises(PairingError) as caught:
         mmdata.read(tmp_path, frame)
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""Names in caption files: which file each one means, and when it means none."""
+"""Names in caption files: which file each name means, if any."""
 
 import pathlib
 import posixpath
@@ -188,7 +188,7 @@ def test_not_moved(names: list[str], files: list[str]) -> None:
     assert not any(posixpath.basename(name) == "0.png" for name in found.files)
 
 
-def test_a_folder_that_is_here_is_not_changed(tmp_path: pathlib.Path) -> None:
+def test_prefixes_of_existing_folders_are_not_replaced(tmp_path: pathlib.Path) -> None:
     names = [f"{tmp_path}/{file}" for file in _EQUAL]
     found = resolve(dict.fromkeys(names), _EQUAL)
     assert (found.files, found.refused) == ({}, set(names))

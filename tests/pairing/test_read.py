@@ -1,4 +1,4 @@
-"""`mmdata.read`: what pairs, what does not, and that nothing gets lost on the way."""
+"""`mmdata.read`: what is paired and what is not, and that nothing is lost."""
 
 import contextlib
 import dataclasses
@@ -339,7 +339,7 @@ def test_names_that_are_not_utf8_survive(tmp_path: pathlib.Path) -> None:
     ],
 )
 @pytest.mark.parametrize("on_problem", ["error", "drop"])
-def test_paths_that_do_not_serve(
+def test_invalid_paths(
     tmp_path: pathlib.Path,
     write: Write,
     images: str,
@@ -572,7 +572,7 @@ def test_not_coco(
     ],
     ids=repr,
 )
-def test_coco_entries_that_are_none(
+def test_invalid_coco_entries(
     tmp_path: pathlib.Path, write: Write, images: list[Any], annotations: list[Any], where: str
 ) -> None:
     content = json.dumps({"images": images, "annotations": annotations})
@@ -746,7 +746,7 @@ def test_error_says_how_many_which_and_what_next(tmp_path: pathlib.Path, write: 
     ]
 
 
-def test_dropping_is_no_advice_where_nothing_would_be_left(
+def test_dropping_is_not_advised_if_nothing_would_be_left(
     tmp_path: pathlib.Path, write: Write
 ) -> None:
     write(tmp_path, {"a.jpg": "", "b.txt": "a caption"})

@@ -1,4 +1,4 @@
-"""Layout "sidecar": the caption files that an image may have, and what is made of each."""
+"""Layout "sidecar": the caption files of an image, and how each is read."""
 
 import os
 import pathlib

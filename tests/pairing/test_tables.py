@@ -1,4 +1,4 @@
-"""Layout "metadata": what each format makes of names, captions and columns; no row is lost."""
+"""Layout "metadata": names, captions and columns in each format; no row is lost."""
 
 import json
 import pathlib
@@ -420,7 +420,7 @@ def test_a_key_twice(name: str) -> None:
     assert finding.path in ("m.jsonl:1", "m.json[0]")
 
 
-def test_coerced_text_is_told() -> None:
+def test_coerced_text_is_reported() -> None:
     latin = "image,caption\na,caf\xe9\n".encode("latin-1")
     listing = read("m.csv", latin, decoder=TextDecoder(encoding="latin-1"))
     assert pairs(listing) == [("a", ["caf\xe9"])]

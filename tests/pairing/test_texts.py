@@ -91,7 +91,7 @@ def test_refused_where_it_fails(content: bytes, offset: int) -> None:
         ("cp1252", "replace", b"\x81\xe9", ("\ufffd\u00e9", REPLACED)),
     ],
 )
-def test_coerced_as_told(
+def test_coerced_as_requested(
     encoding: str | None, errors: Any, content: bytes, expected: tuple[str, str]
 ) -> None:
     assert TextDecoder(encoding, errors).decode(content) == expected
@@ -100,7 +100,7 @@ def test_coerced_as_told(
 @pytest.mark.parametrize(
     ("encoding", "content"), [("ascii", b"\xe9"), ("cp1252", b"\x81"), ("latin-1", b"\xe9\0")]
 )
-def test_what_does_not_decode_as_told_is_refused(encoding: str, content: bytes) -> None:
+def test_text_in_another_encoding_is_refused(encoding: str, content: bytes) -> None:
     with pytest.raises(UnicodeDecodeError):
         TextDecoder(encoding).decode(content)
 

@@ -1,4 +1,4 @@
-"""Sources in which a name, an id or a line seems to mean an image and does not: no wrong pair.
+"""Misleading names, ids and lines give no wrong pair.
 
 Each row that remains is right, and everything else is named by a finding; or the file is refused.
 """

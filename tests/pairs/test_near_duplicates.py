@@ -1,4 +1,4 @@
-"""Near duplicates: copies that were saved again are one cluster, different images are not.
+"""Near duplicates: re-saved copies are one cluster, different images are not.
 
 Colours: what is seen of an image is the mean of its pixels.
 """
@@ -150,7 +150,7 @@ def test_what_cannot_be_opened_is_alone() -> None:
     }
 
 
-def test_nothing_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_are_no_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50_000)  # twice that is an error
     odd = with_exif(b"II*\0\xff\xff\xff\xff")
     with warnings.catch_warnings():

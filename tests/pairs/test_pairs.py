@@ -1,4 +1,4 @@
-"""`Pairs`: parts of a set, two sets in one, its fingerprint and its table."""
+"""`Pairs`: selecting, merging, fingerprint and table."""
 
 import dataclasses
 import os
@@ -121,7 +121,7 @@ def test_sample(pairs: Pairs, count: int) -> None:
     assert len(found) == min(count, 6)
 
 
-def test_sample_hits_every_row_alike(pairs: Pairs) -> None:
+def test_sample_takes_every_row_equally_often(pairs: Pairs) -> None:
     hits = [image for seed in range(300) for image in pairs.sample(2, seed=seed).images]
     assert all(70 < hits.count(image) < 130 for image in pairs.images)
     with pytest.raises(ValueError, match="an int of at least 0; got -1"):
@@ -236,7 +236,7 @@ def test_merge_shards(tmp_path: Path) -> None:
         left.merge(files)
 
 
-def test_no_int_is_rounded_in_silence() -> None:
+def test_no_int_is_rounded_silently() -> None:
     most = 2**53
     assert columns.parsed([str(most + 1), ""]) == [str(most + 1), ""]
     assert columns.parsed([str(-most - 1), "1.5"]) == [str(-most - 1), "1.5"]
@@ -331,7 +331,7 @@ def test_frame_of_columns_that_are_called_like_its_own(tmp_path: Path) -> None:
     assert scanned.to_pandas().to_dict("list") == given | {name: ["mine"] for name in own[:3]}
 
 
-def test_what_is_no_pairs(pairs: Pairs) -> None:
+def test_invalid_pairs(pairs: Pairs) -> None:
     with pytest.raises(TypeError, match=r"Pairs.merge\(...\) takes Pairs; got a int"):
         pairs.merge(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"takes shares by name, e.g. .*; got \[0.8, 0.2\]"):
@@ -340,7 +340,7 @@ def test_what_is_no_pairs(pairs: Pairs) -> None:
         mmdata.verify("images")  # type: ignore[arg-type]
 
 
-def test_reports_of_a_part_tell_of_its_images(tmp_path: pathlib.Path) -> None:
+def test_reports_of_a_part_name_only_its_images(tmp_path: pathlib.Path) -> None:
     for name, text in {"a.jpg": "<html>", "b.jpg": "<p>", "c.jpg": "<br>"}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).with_suffix(".txt").write_text(name)

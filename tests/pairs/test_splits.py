@@ -1,4 +1,4 @@
-"""Splits: by content alone, so that nothing leaks and nothing moves."""
+"""Splits: by content only, so that nothing leaks and nothing moves."""
 
 import dataclasses
 import hashlib
@@ -115,7 +115,7 @@ def test_bounds(key: int, expected: int) -> None:
     ],
     ids=str,
 )
-def test_ratios_that_do_not_serve(pairs: Pairs, shares: dict[str, float], message: str) -> None:
+def test_invalid_ratios(pairs: Pairs, shares: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=r"Pairs\.split\(\.\.\.\) takes shares") as caught:
         pairs.split(shares)
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""EpochIndex and Lookup: what an epoch takes, and with which captions; no picture is opened."""
+"""EpochIndex and Lookup: the images and captions of an epoch; no image is opened."""
 
 import functools
 import itertools
@@ -245,7 +245,7 @@ def test_another_seed_draws_apart() -> None:
     assert 1e-3 < chance(*(np.bincount(column, minlength=n * n) for column, n in both)) < 0.999
 
 
-def test_the_measure_tells_fair_from_unfair() -> None:
+def test_the_measure_separates_fair_from_unfair() -> None:
     rng = np.random.default_rng(0)
 
     def fair() -> Any:

@@ -1,4 +1,4 @@
-"""Order: what every epoch, batch and shard holds."""
+"""Order: the contents of every epoch, batch and shard."""
 
 import collections
 import dataclasses

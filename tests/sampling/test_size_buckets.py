@@ -1,4 +1,4 @@
-"""Which size each image becomes, what goes into a bucket, and ratios of decoding."""
+"""The size of each image, the contents of a bucket, and ratios of decoding."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Stages that change captions: order of tags, templates, dropout, captions split apart."""
+"""Stages that change captions: order of tags, templates, dropout, split captions."""
 
 # ruff: noqa: RUF001  (spaces of other scripts are what is tested)
 

@@ -1,4 +1,4 @@
-"""FillUp and CutBack: a short batch, split and batched again."""
+"""FillUp and CutBack: a short batch that is split and batched again."""
 
 from typing import Any
 

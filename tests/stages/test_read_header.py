@@ -1,4 +1,4 @@
-"""ReadHeader says in the graph what a scan says, on every file and on damaged ones."""
+"""ReadHeader in the graph equals a scan, also on damaged files."""
 
 import io
 import pathlib
@@ -85,9 +85,9 @@ def probed(contents: list[bytes]) -> list[tuple[Said, str]]:
 
 
 def require_parity(contents: list[bytes]) -> None:
-    for content, (said, problem) in zip(contents, probed(contents), strict=True):
-        assert said == expected(content), (content[:80], problem)
-        assert bool(problem) == (said == NOTHING)
+    for content, (found, problem) in zip(contents, probed(contents), strict=True):
+        assert found == expected(content), (content[:80], problem)
+        assert bool(problem) == (found == NOTHING)
 
 
 HEADS: dict[str, bytes] = {name: content for name, (content, _) in DECODED.items()}
@@ -170,8 +170,8 @@ ENDLESS = {
 
 def test_gives_up_headers_without_end() -> None:
     start = time.monotonic()
-    for (said, problem), name in zip(probed(list(ENDLESS.values())), ENDLESS, strict=True):
-        assert (said, problem) == (NOTHING, "its header has more than 4,096 parts"), name
+    for (found, problem), name in zip(probed(list(ENDLESS.values())), ENDLESS, strict=True):
+        assert (found, problem) == (NOTHING, "its header has more than 4,096 parts"), name
     assert time.monotonic() - start < 30  # a million steps take minutes
 
 

@@ -1,4 +1,4 @@
-"""Files and folders are there in whole or not at all; what a killed process left is removed."""
+"""Files and folders are complete or missing; leftovers of killed processes are removed."""
 
 import concurrent.futures
 import errno
@@ -78,7 +78,7 @@ def write_and_raise(target: pathlib.Path, error: type[BaseException]) -> None:
         raise error
 
 
-def test_folders_that_others_fill_meanwhile_stay(tmp_path: pathlib.Path) -> None:
+def test_folders_that_others_fill_in_between_stay(tmp_path: pathlib.Path) -> None:
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "new" / "a.txt"):
         (tmp_path / "new" / "other.txt").write_text("x")
     assert names(tmp_path / "new") == ["other.txt"]

@@ -1,4 +1,4 @@
-"""The form on disk is read without mmdata, NumPy and Python."""
+"""The format on disk can be read without mmdata, NumPy and Python."""
 
 import json
 import pathlib

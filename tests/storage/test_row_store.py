@@ -1,4 +1,4 @@
-"""Rows on disk: computed once, whole or not there, and equal to what was computed."""
+"""Rows on disk: computed once, complete or missing, and equal to the computed rows."""
 
 import concurrent.futures
 import errno
@@ -187,7 +187,7 @@ def test_the_checksum_decides_where_the_stamp_differs(tmp_path: pathlib.Path) ->
     assert np.array_equal(store.take(slots), expected)
 
 
-def test_rows_of_files_that_change_meanwhile_are_not_kept(tmp_path: pathlib.Path) -> None:
+def test_rows_of_files_that_change_while_filling_are_not_saved(tmp_path: pathlib.Path) -> None:
     identities, store = identities_of(range(10)), opened(tmp_path)
 
     def checksums(places: Ints) -> Ints:
@@ -379,9 +379,9 @@ def names_in(folder: pathlib.Path) -> list[str]:
 def test_two_processes_take_turns(tmp_path: pathlib.Path) -> None:
     code = """
     def step(name):
-        if len(calls) == 1 and not told:
-            told.append(print("computing", flush=True) or sys.stdin.readline())
-    told = []
+        if len(calls) == 1 and not answers:
+            answers.append(print("computing", flush=True) or sys.stdin.readline())
+    answers = []
     fill(pathlib.Path(sys.argv[1]))
     print(calls)
     """
@@ -428,7 +428,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: pathlib.Path) -> None:
 # No room.
 
 
-def test_no_room_is_said_beforehand(
+def test_no_room_is_reported_beforehand(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     identities = identities_of(range(20))
@@ -444,9 +444,9 @@ def test_no_room_is_said_beforehand(
                 fill(opened(tmp_path), identities, computer)
             assert (caught.value.errno, computer.asked) == (errno.ENOSPC, [])
             assert "keeping" not in capsys.readouterr().err
-    told = capsys.readouterr().err
-    assert "mmdata: keeping 20 rows, 0.00 GB, in " in told
-    assert told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert "mmdata: keeping 20 rows, 0.00 GB, in " in output
+    assert output.count("\n") == 1
     assert computer.asked == [*range(20)]
 
 
@@ -475,7 +475,7 @@ def test_a_disk_that_gets_full(
     assert {*names_in(store.folder)} == files | {"lock", "manifest.json"}
     kept = 40 - len(refill(tmp_path, identities))
     assert kept % ROWS == 1
-    assert f"{kept - 1} of 39 rows are kept" in str(caught.value)
+    assert f"{kept - 1} of 39 rows are saved" in str(caught.value)
 
 
 def test_a_file_that_must_not_grow(tmp_path: pathlib.Path) -> None:
@@ -490,7 +490,7 @@ def test_a_file_that_must_not_grow(tmp_path: pathlib.Path) -> None:
     """
     with child(code, tmp_path) as process:
         out, errors = process.communicate()
-    assert "cannot be written (File too large); 0 of 40 rows are kept" in out, errors
+    assert "cannot be written (File too large); 0 of 40 rows are saved" in out, errors
     assert names_in(next(tmp_path.iterdir())) == ["lock", "manifest.json"]
 
 
@@ -593,8 +593,8 @@ DAMAGES: dict[str, tuple[str, Callable[[bytearray], object], str]] = {
     "cut": (ROW, lambda content: content.pop(), "bytes where"),
     "empty": (ROW, bytearray.clear, "has 0 bytes where"),
     "longer": (ROW, lambda content: content.append(0), "bytes where"),
-    "header": (ROW, renamed_rows, "has the header of other rows"),
-    "magic": (ROW, flip(0), "has the header of other rows"),
+    "header": (ROW, renamed_rows, "its header is not what was written"),
+    "magic": (ROW, flip(0), "its header is not what was written"),
     "cut identities": (IDENTITY, lambda content: content.pop(), f"{IDENTITY} is not what was"),
     "empty identities": (IDENTITY, bytearray.clear, f"{IDENTITY} is not what was written"),
     "longer identities": (IDENTITY, lambda content: content.append(0), f"{IDENTITY} is not what"),
@@ -608,9 +608,9 @@ def test_damaged_shards_are_computed_again(tmp_path: pathlib.Path, damage: str) 
     name, change, why = DAMAGES[damage]
     folder, identities = filled(tmp_path)
     rewrite(folder / name, change, quietly=False)
-    with pytest.warns(UserWarning, match=why) as told:
+    with pytest.warns(UserWarning, match=why) as caught:
         assert refill(tmp_path, identities) == [*range(8, 16)]
-    (warning,) = (warning for warning in told if warning.category is UserWarning)
+    (warning,) = (warning for warning in caught if warning.category is UserWarning)
     assert f"{ROW}: " in str(warning.message)
     assert "its rows are computed again" in str(warning.message)
     assert warning.filename == __file__
@@ -647,7 +647,7 @@ def test_shards_that_are_not_what_the_manifest_says(tmp_path: pathlib.Path, chan
 
 MANIFESTS: dict[str, tuple[Callable[[Any], object], str]] = {
     "another format": (lambda known: known.update(format="x"), "is not a manifest of rows"),
-    "another version": (lambda known: known.update(version=2), "is of version 2, and only 3 is"),
+    "another version": (lambda known: known.update(version=2), "has version 2; only version 3 is"),
     "no shards": (lambda known: known.pop("shards"), "`shards`"),
     "a kind that is not read": (
         lambda known: known["columns"]["row"].update(kind="ragged"),
@@ -659,10 +659,10 @@ MANIFESTS: dict[str, tuple[Callable[[Any], object], str]] = {
     ),
     "big-endian": (lambda known: known["columns"]["row"].update(dtype=">f4"), "regex"),
     "other settings": (lambda known: known["settings"].update(stage="x"), "with other settings"),
-    "other rows": (lambda known: known.update(rows=7), "not have the rows that it names"),
+    "other rows": (lambda known: known.update(rows=7), "not match its own shards"),
     "a column less": (
         lambda known: known["shards"][0]["files"].pop("identity"),
-        "not have the rows that it names",
+        "not match its own shards",
     ),
     "a file elsewhere": (
         lambda known: known["shards"][0]["files"]["row"].update(file="../00000.row.npy"),
@@ -686,7 +686,7 @@ def test_a_damaged_manifest(tmp_path: pathlib.Path, change: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
-def test_a_manifest_that_is_no_json(tmp_path: pathlib.Path, content: bytes) -> None:
+def test_a_manifest_that_is_not_json(tmp_path: pathlib.Path, content: bytes) -> None:
     folder, identities = filled(tmp_path)
     (folder / "manifest.json").write_bytes(content)
     with pytest.warns(UserWarning, match="is not a manifest of rows"):
@@ -697,7 +697,7 @@ def test_verify_removes_what_no_manifest_names(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
     changed_manifest(folder, lambda known: known.update(rows=7))
     (sentence,) = verify(tmp_path)
-    assert sentence == f"{folder}/manifest.json: does not have the rows that it names."
+    assert sentence == f"{folder}/manifest.json: does not match its own shards."
     assert names_in(folder) == ["lock"]
     assert refill(tmp_path, identities) == [*range(20)]
 
@@ -710,7 +710,7 @@ def test_shards_of_another_store(tmp_path: pathlib.Path) -> None:
     with pytest.warns(UserWarning, match="its rows are not what was written"):
         assert refill(tmp_path, identities) == [*range(8, 16)]
     shutil.copy2(other.folder / "manifest.json", folder / "manifest.json")
-    with pytest.warns(UserWarning, match="of rows with other settings"):
+    with pytest.warns(UserWarning, match="for rows with other settings"):
         assert refill(tmp_path, identities) == [*range(20)]
 
 
@@ -759,14 +759,14 @@ def test_quiet_damage_is_found_by_verify(tmp_path: pathlib.Path) -> None:
     rewrite(folder / ROW, flip(-1), quietly=True)
     store = opened(tmp_path)
     rows = store.take(fill(store, identities, Computer(identities)))
-    assert np.count_nonzero(rows != oracle(identities)) == 1  # nothing tells of it
+    assert np.count_nonzero(rows != oracle(identities)) == 1  # nothing detects it
     (sentence,) = verify(tmp_path)
     assert sentence == f"{folder / ROW}: its rows are not what was written."
     assert read_manifest(folder).rows == 12
     assert refill(tmp_path, identities) == [*range(8, 16)]
 
 
-def test_a_shard_that_was_written_into_meanwhile(tmp_path: pathlib.Path) -> None:
+def test_a_shard_that_was_changed_in_between(tmp_path: pathlib.Path) -> None:
     folder, identities = filled(tmp_path)
     store = opened(tmp_path)
     shutil.copy2(folder / ROW, tmp_path / "copy")
@@ -881,7 +881,7 @@ def wreck(stem: pathlib.Path, damage: str) -> None:
     [[-1], [20], [0, 3, 10**12], [-(2**63)], [[0]], [0.0], [True], 3],
     ids=str,
 )
-def test_slots_that_are_none(tmp_path: pathlib.Path, slots: Any) -> None:
+def test_invalid_slots(tmp_path: pathlib.Path, slots: Any) -> None:
     filled(tmp_path)
     with pytest.raises(IndexError, match=r"Store\.take\(slots\) must be .*; got"):
         opened(tmp_path).take(np.array(slots))
@@ -897,13 +897,13 @@ def test_an_empty_store_has_no_slots(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("shape", [(0,), (3, -1)])
 def test_rows_of_nothing(tmp_path: pathlib.Path, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="must be of at least one number a row"):
+    with pytest.raises(ValueError, match="must be at least one number per row"):
         opened(tmp_path, shape=shape)
 
 
 @pytest.mark.parametrize("dtype", [object, "U3", "M8[s]", [("a", "i4")], ">f4"])
 def test_rows_that_are_no_numbers(tmp_path: pathlib.Path, dtype: Any) -> None:
-    with pytest.raises(ValueError, match="must be of at least one number a row"):
+    with pytest.raises(ValueError, match="must be at least one number per row"):
         opened(tmp_path, dtype=np.dtype(dtype))
 
 
@@ -950,7 +950,7 @@ def test_compute_must_yield_what_was_asked(
 # Memory that is used again.
 
 
-def test_what_is_held_is_never_given_again() -> None:
+def test_arrays_in_use_are_never_reused() -> None:
     buffers = Buffers(most=4)
     views: list[Callable[[NDArray[Any]], Any]] = [
         lambda a: a,
@@ -971,7 +971,7 @@ def test_what_is_held_is_never_given_again() -> None:
         assert address not in {other.ctypes.data for other in others}
         del held, others
     free = {buffers.take((6, 2, 2), np.dtype(np.int32)).ctypes.data for _ in range(5)}
-    assert len(free) == 1  # and what nobody holds is given again
+    assert len(free) == 1  # and free memory is reused
 
 
 def test_buffers_are_aligned_and_of_the_asked_shape() -> None:
@@ -995,7 +995,7 @@ def test_no_more_buffers_are_kept_than_asked(monkeypatch: pytest.MonkeyPatch) ->
     assert len(buffers._owners) == 2
     del first
     assert buffers.take((100,), byte).ctypes.data == place
-    buffers.take((200,), byte)  # takes the place of one that nobody holds
+    buffers.take((200,), byte)  # replaces a free one
     assert sorted(owner.size for owner in buffers._owners) == [164, 264]
     del held
     monkeypatch.setattr(buffers_module, "_LARGEST", 300)
@@ -1056,7 +1056,7 @@ def pipeline(tmp_path: pathlib.Path) -> tuple[Any, Ints, Callable[[Ints], NDArra
 @pytest.mark.parametrize(
     "how", ["tensors", "slices in the graph", "arrays", "arrays of tensors", "slices"]
 )
-def test_what_tensorflow_holds_is_never_overwritten(
+def test_arrays_of_tensorflow_are_never_overwritten(
     pipeline: tuple[Any, Ints, Callable[[Ints], NDArray[Any]]], how: str
 ) -> None:
     ds, order, expected = pipeline

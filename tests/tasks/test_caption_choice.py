@@ -1,4 +1,4 @@
-"""Which captions an epoch takes, and in what words, from `mmdata.build` to the batch."""
+"""Which captions an epoch takes, and their text, from `mmdata.build` to the batch."""
 
 import csv
 import dataclasses

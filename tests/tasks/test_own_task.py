@@ -1,4 +1,4 @@
-"""A task of a user: one class, and `mmdata.build` takes it."""
+"""A custom task is one class that `mmdata.build` takes."""
 
 import dataclasses
 import pathlib
@@ -81,6 +81,6 @@ def test_what_a_task_excludes() -> None:
 
 
 @pytest.mark.parametrize("task", [Pretraining, lambda example: example, "pretraining"])
-def test_what_is_no_task_is_refused(task: Any) -> None:
+def test_invalid_tasks_are_refused(task: Any) -> None:
     with pytest.raises(ValueError, match=r"task=\.\.\. must be one of"):
         build(task)

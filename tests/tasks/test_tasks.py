@@ -1,4 +1,4 @@
-"""What a batch holds, task by task: labels, weights, columns that come along."""
+"""Batches of each task: labels, weights, and extra columns."""
 
 import functools
 import io

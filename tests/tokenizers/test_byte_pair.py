@@ -1,4 +1,4 @@
-"""BytePair, against Hugging Face's tokenizers and a slow one in Python."""
+"""BytePair, against Hugging Face's tokenizers and a slow version in Python."""
 
 import copy
 import json

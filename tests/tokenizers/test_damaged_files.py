@@ -1,4 +1,4 @@
-"""Damaged and wrong files of tokenizers: every loader raises an error that says so."""
+"""Damaged and wrong files of tokenizers: every loader raises a clear error."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What holds for all tokenizers; Word, WordPiece and Byte, against slow ones in Python."""
+"""Tests of all tokenizers; Word, WordPiece and Byte against slow versions in Python."""
 
 import copy
 import dataclasses
