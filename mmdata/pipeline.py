@@ -129,16 +129,16 @@ def build(
 
 def _dataset(inputs: Inputs, prepared: PreparedCaptions | None, part: int) -> Dataset:
     config = inputs.configs[part]
-    scan, pairs = inputs.parts[part].scanned()
+    scan, pairs = inputs.parts[part].scanned()  # the headers of all images
     epoch_index = EpochIndex.of(config.task, pairs, scan.keys)  # pairs or images of an epoch
     caption_plan = None
     if prepared is not None:
         caption_plan = CaptionPlan.of(prepared, part, pairs, epoch_index, config)
         config = config.with_tokenizer(prepared.tokenizer, fix_text=pairs.fix_text)
-    lengths = caption_plan.lengths if caption_plan else None
-    nearest = nearest_sizes(scan, config.pixels.buckets) if config.pixels.buckets else None
-    by_row = _row_features(pairs, scan, config, nearest)
-    groups = _groups(pairs, epoch_index, nearest, lengths, config)
+    length_buckets = caption_plan.length_buckets if caption_plan else None
+    size_buckets = nearest_sizes(scan, config.pixels.buckets) if config.pixels.buckets else None
+    by_row = _row_features(pairs, scan, config, size_buckets)
+    groups = _groups(pairs, epoch_index, size_buckets, length_buckets, config)
     order = _order(epoch_index, groups, config)  # step -> indices; shuffling happens here
     look_up = Lookup(
         pairs,
@@ -147,12 +147,14 @@ def _dataset(inputs: Inputs, prepared: PreparedCaptions | None, part: int) -> Da
         order,
         config.task,
         by_row=by_row,
-        by_index={} if lengths is None else {"length": lengths},
+        by_index={} if length_buckets is None else {"length": length_buckets},
         by_group=groups.indices if groups else None,
-        same=config.evaluation,
+        same_captions=config.evaluation,
     )
     allowed = inputs.corrupt_allowed
-    strict = allowed == 0 and not order.buckets  # a gap would mix shapes of two buckets
+    # A strict decoder raises at the first corrupt image; with buckets, the gap that it leaves would
+    # mix images of two sizes in one batch.
+    strict = allowed == 0 and not order.buckets
     decoding = Decoding.of(pairs, scan, config, fast="ratio" in by_row, strict=strict)
     cached = None
     if config.cache is not None:
@@ -167,30 +169,30 @@ def _dataset(inputs: Inputs, prepared: PreparedCaptions | None, part: int) -> Da
         corrupt=Corrupt(pairs, scan, allowed),
         caption_stages=caption_plan.stages if caption_plan else (),
     )
-    return Dataset(
+    return Dataset(  # its graph is in batches.py
         plan,
         pairs=pairs,
         tokenizer=prepared.tokenizer if prepared else None,
         length_report=caption_plan.report if caption_plan else None,
-        image_sizes=_image_sizes(config.pixels, nearest),
+        image_sizes=_image_sizes(config.pixels, size_buckets),
     )
 
 
-def _image_sizes(pixels: Pixels, nearest: Ints | None) -> tuple[tuple[int, int], ...]:
-    if nearest is None:
+def _image_sizes(pixels: Pixels, size_buckets: Ints | None) -> tuple[tuple[int, int], ...]:
+    if size_buckets is None:
         return (pixels.size,)
-    return tuple(pixels.buckets[number] for number in np.unique(nearest))
+    return tuple(pixels.buckets[number] for number in np.unique(size_buckets))
 
 
 def _row_features(
-    pairs: Pairs, scan: Scan, config: Config, nearest: Ints | None
+    pairs: Pairs, scan: Scan, config: Config, size_buckets: Ints | None
 ) -> dict[str, NDArray[Any]]:
     """The features that each row adds to its examples, [rows, ...]."""
     pixels = config.pixels
     features = row_values(config.task, pairs, weighted=config.problems.corrupt == "drop")
     sizes = np.array([pixels.load_size or pixels.size])
-    if nearest is not None:
-        features["size"] = sizes = np.array(pixels.buckets, np.int32)[nearest]
+    if size_buckets is not None:
+        features["size"] = sizes = np.array(pixels.buckets, np.int32)[size_buckets]
     if pixels.quality == "fast" and (ratios := decode_ratios(scan, sizes)).max() > 1:
         features |= {"ratio": ratios, "upright": upright_sizes(scan)}
     return features
@@ -199,20 +201,22 @@ def _row_features(
 def _groups(
     pairs: Pairs,
     epoch_index: EpochIndex,
-    nearest: Ints | None,
-    lengths: Ints | None,
+    size_buckets: Ints | None,
+    length_buckets: Ints | None,
     config: Config,
 ) -> Groups | None:
     """Groups indices by bucket, which no batch mixes, or by block, whose files are close on disk.
 
-    `nearest`, int64 [rows], is the size bucket of each row; `lengths`, int64 [indices], is the
-    length bucket of each index.
+    `size_buckets`, int64 [rows], is the size bucket of each row; `length_buckets`, int64 [indices],
+    is the length bucket of each index.
     """
-    if nearest is not None or lengths is not None:
+    if size_buckets is not None or length_buckets is not None:
         shapes = np.zeros(epoch_index.count, np.int64)
-        if nearest is not None:
-            shapes = nearest[epoch_index.rows(pairs)]
-        return Groups.of(shapes if lengths is None else shapes * (lengths.max() + 1) + lengths)
+        if size_buckets is not None:
+            shapes = size_buckets[epoch_index.rows(pairs)]
+        if length_buckets is not None:
+            shapes = shapes * (length_buckets.max() + 1) + length_buckets
+        return Groups.of(shapes)
     if not isinstance(config.shuffle, Blocks):
         return None
     rows = epoch_index.rows(pairs)

@@ -246,7 +246,7 @@ def test_captions_that_change_have_no_bucket(options: dict[str, Any]) -> None:
 
 
 def test_references_have_no_bucket() -> None:
-    message = r"Text\(buckets=\.\.\.\) must be empty with task=References\(\.\.\.\); got buckets=\(8, 12\)"
+    message = r"Text\(buckets=\.\.\.\) must be empty with task=References.*; got buckets=\(8, 12\)"
     with pytest.raises(ValueError, match=message):
         build("nowhere", task=References())
 

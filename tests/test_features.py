@@ -244,7 +244,7 @@ def test_outputs_that_are_no_tensor_are_refused(
     with pytest.raises(ValueError, match="path"):
         mmdata.precompute_features(plain, Counting(), False)
     for ds, model in ((plain.take(1), Counting()), (plain, np.mean)):
-        with pytest.raises(TypeError, match="takes what mmdata.build returns"):
+        with pytest.raises(TypeError, match=r"takes what mmdata\.build returns"):
             mmdata.precompute_features(ds, model, tmp_path)
     again = mmdata.precompute_features(plain, Counting(), tmp_path)
     with pytest.raises(ValueError, match="encoder="):

@@ -1,8 +1,10 @@
 """Options and stages as plain data: JSON can hold it, and different options give different data."""
 
 import dataclasses
+import importlib
 import json
 import pathlib
+import pkgutil
 from typing import Any
 
 import numpy as np
@@ -60,7 +62,8 @@ def test_each_value_is_plain_data(value: Any) -> None:
 
 
 def test_every_stage_and_option_is_among_them() -> None:
-    modules = [augment, captions, clean, fill_up, normalize, pack, read_header, resize]
+    names = [module.name for module in pkgutil.iter_modules(mmdata.stages.__path__)]
+    modules = [importlib.import_module(f"mmdata.stages.{name}") for name in names]
     defined = [
         kind
         for module in [*modules, mmdata.options, mmdata.tasks]

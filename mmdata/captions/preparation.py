@@ -16,8 +16,8 @@ from mmdata.example import Stage
 from mmdata.inputs import Inputs
 from mmdata.pairs.findings import raise_for
 from mmdata.pairs.pairs import Pairs
+from mmdata.sampling.caption_choice import LIST_SEPARATOR
 from mmdata.sampling.epoch import EpochIndex
-from mmdata.sampling.lookup import LIST_SEPARATOR
 from mmdata.stages.captions import SplitCaptions
 from mmdata.stages.pack import Pack, Tokenize
 from mmdata.tasks import Task
@@ -90,13 +90,12 @@ class CaptionPlan:
     Attributes:
       stages: Captions of a batch -> ids: clean, tokenize, pack.
       report: How well the sequence length fits the captions.
-      lengths: int64 [indices], the length of the bucket of each index, in tokens; None without
-        buckets.
+      length_buckets: int64 [indices], the bucket of each index, in tokens; None without buckets.
     """
 
     stages: tuple[Stage, ...]
     report: LengthReport
-    lengths: NDArray[np.int64] | None
+    length_buckets: NDArray[np.int64] | None
 
     @classmethod
     def of(

@@ -1,4 +1,7 @@
-"""The cache: decodes and resizes images once, saves them on disk, and reads them from there."""
+"""The cache: decodes and resizes images once, saves them on disk, and reads them from there.
+
+`pixels_key` holds what pixels depend on; `mmdata.storage.row_store` checks which rows are valid.
+"""
 
 import dataclasses
 import pathlib

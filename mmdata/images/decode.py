@@ -1,4 +1,4 @@
-"""Image files -> RGB pixels, by Pillow. Thread-safe."""
+"""Image files -> RGB pixels, by Pillow: formats that TensorFlow does not decode. Thread-safe."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Files -> pixels: decode, turn upright."""
+"""Image files -> RGB pixels, by TensorFlow: decode, blend alpha on a background, turn upright."""
 
 import dataclasses
 import functools

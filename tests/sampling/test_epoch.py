@@ -16,8 +16,9 @@ from mmdata import Captioning, Classification, Prefix, References, Retrieval, Te
 from mmdata.files.headers import Format
 from mmdata.files.scan import Scan
 from mmdata.pairs.pairs import Pairs, Row
+from mmdata.sampling.caption_choice import LIST_SEPARATOR
 from mmdata.sampling.epoch import EpochIndex
-from mmdata.sampling.lookup import LIST_SEPARATOR, Lookup
+from mmdata.sampling.lookup import Lookup
 from mmdata.sampling.order import Order
 from mmdata.tasks import Task
 
