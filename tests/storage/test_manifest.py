@@ -1,6 +1,7 @@
 """The format on disk can be read without mmdata, NumPy and Python."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -50,8 +51,8 @@ console.log(JSON.stringify({rows: manifest.rows, settings: manifest.settings, co
 def test_read_in_node(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, dtype: str, shape: tuple[int, ...]
 ) -> None:
-    node = shutil.which("node")
-    if node is None:
+    node = shutil.which("node") or "node"
+    if not shutil.which(node) and "CI" not in os.environ:
         pytest.skip("needs Node.js")
     row_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     monkeypatch.setattr(row_store, "_SHARD", 4 * row_bytes)
