@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from PIL import Image
 
 from mmdata.example import Example
@@ -73,15 +75,24 @@ class Decode:
         return {**rest, "image": image, "valid": valid}
 
 
+def decode_eagerly(content: bytes, kind: Format) -> NDArray[np.uint8]:
+    """The pixels that the decoder of a format gives, as stored: uint8 [h, w, 1 to 4].
+
+    Raises:
+      tf.errors.OpError, ValueError: The image cannot be decoded.
+    """
+    if kind == Format.PILLOW:
+        return pillow.decode(content)
+    is_jpeg = kind == Format.JPEG
+    image = _decode_jpeg({"content": content}) if is_jpeg else _DECODERS[kind](content)
+    pixels: NDArray[np.uint8] = image.numpy()
+    return pixels
+
+
 def why_corrupt(content: bytes, kind: Format) -> str | None:
     """Decodes the bytes of an image file eagerly; returns why this fails, or None."""
     try:
-        if kind == Format.PILLOW:
-            pillow.decode(content)
-        elif kind == Format.JPEG:
-            _decode_jpeg({"content": content})
-        else:
-            _DECODERS[kind](content)
+        decode_eagerly(content, kind)
     except tf.errors.OpError as err:
         if _is_cut(content):
             return f"premature end of data after {len(content):,} bytes"

@@ -5,13 +5,10 @@ import hashlib
 import io
 import pathlib
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from mmdata.files.headers import Format, read_header
-from mmdata.images.decode import decode
-from mmdata.images.decode_in_graph import Decode
+from mmdata.images.decode_in_graph import decode_eagerly
 from mmdata.stages.resize import Resize
 
 _PROBES = pathlib.Path(__file__).parent / "probes"
@@ -27,25 +24,14 @@ def decoders_fingerprint() -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(_PROBES.iterdir()):
+        content = path.read_bytes()
         try:
-            image = _decoded(path.read_bytes())
+            kind = read_header(io.BytesIO(content)).format
         except ImportError:
             continue
-        digest.update(path.name.encode() + image.tobytes())
-        for interpolation in ("bilinear", "bicubic"):
-            resize = Resize(size=_SIZE, interpolation=interpolation)
-            digest.update(resize({"image": tf.constant(image)})["image"].numpy().tobytes())
+        digest.update(path.name.encode() + decode_eagerly(content, kind).tobytes())
+    photo = tf.constant(decode_eagerly((_PROBES / "photo.jpg").read_bytes(), Format.JPEG))
+    for interpolation in ("bilinear", "bicubic"):
+        resize = Resize(size=_SIZE, interpolation=interpolation)
+        digest.update(resize({"image": photo})["image"].numpy().tobytes())
     return digest.hexdigest()
-
-
-def _decoded(content: bytes) -> NDArray[np.uint8]:
-    header = read_header(io.BytesIO(content))
-    if header.format == Format.PILLOW:
-        return decode(content)
-    example = {
-        "content": tf.constant(content),
-        "format": tf.constant(header.format, tf.int8),
-        "orientation": tf.constant(header.orientation, tf.int8),
-    }
-    image: NDArray[np.uint8] = Decode()(example)["image"].numpy()
-    return image
