@@ -137,6 +137,8 @@ def _alike(was: Any, now: Any) -> bool:
     if now is None or np.shape(was) != np.shape(now):
         return False
     apart = np.abs(np.subtract(was, now))
+    if apart.dtype.kind == "f":  # normalized
+        return bool(apart.max() <= 1e-3)
     return bool(apart.max() <= 1 and apart.mean() <= 0.05)
 
 

@@ -30,6 +30,7 @@ def test_a_change_is_noticed() -> None:
     assert golden.changed("pixels", was, {"a": [7] * 59 + [8], "b": [8, 9]}) == []
     assert golden.changed("pixels", was, {"a": [7] * 59 + [9], "b": [8, 9]}) == ["a"]
     assert golden.changed("pixels", was, {"a": [8] * 60, "b": [8]}) == ["a", "b"]
+    assert golden.changed("pixels", {"a": [0.5, 0.25]}, {"a": [0.5, 0.255]}) == ["a"]
     assert golden.changed("text", was, {"a": [7] * 59 + [8], "b": [8, 9]}) == ["a"]
     assert golden.changed("text", was, {"b": [8, 9]}) == ["a"]
 
