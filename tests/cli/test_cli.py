@@ -236,6 +236,7 @@ def test_train_stops_at_a_mess(tmp_path: pathlib.Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path) -> None:
     for kind in ("images", "captions"):
         (tmp_path / kind).mkdir()

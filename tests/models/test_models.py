@@ -735,6 +735,7 @@ def test_from_dataset_refuses_an_optimizer(
         assert message in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_captioner_learns_a_handful_of_scenes(decoder: Any, captioning: Any) -> None:
     keras.utils.set_random_seed(1)
@@ -752,6 +753,7 @@ def test_a_captioner_learns_a_handful_of_scenes(decoder: Any, captioning: Any) -
     np.testing.assert_array_equal(searched(model, x["images"], 3, length=LENGTH), y)
 
 
+@pytest.mark.slow
 def test_a_dual_encoder_learns_a_handful_of_scenes(retrieval: Any) -> None:
     keras.utils.set_random_seed(1)
     model = DualEncoder.from_dataset(retrieval, width=32, depth=1, learning_rate=4e-3)
