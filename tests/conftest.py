@@ -13,17 +13,17 @@ from hypothesis import settings
 
 # No deadline: a busy machine is no failure.
 settings.register_profile("check", deadline=None, max_examples=50)
-settings.register_profile("run", deadline=None, max_examples=200)
+settings.register_profile("run", deadline=None, max_examples=100)
 settings.load_profile("run" if os.environ.get("CI") else "check")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """For `-m "not slow"`, TensorFlow without its optimizers: most graphs of tests run once.
 
-    Slow tests, and all tests in CI, have TensorFlow as users have it.
+    Slow tests, and those that `.ci/run` repeats, have TensorFlow as users have it.
     """
     runs_tests = config.getoption("dist", "no") == "no"  # with xdist, true only in its workers
-    if config.option.markexpr == "not slow" and runs_tests and not os.environ.get("CI"):
+    if config.option.markexpr == "not slow" and runs_tests:
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # before the import
         import tensorflow as tf
 

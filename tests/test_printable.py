@@ -87,7 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
             0,
             r"\u202e\udcff.html",
         ),
-        (("cache", "show", "none\x1b[2J"), 0, r"none\x1b[2J: nothing"),
+        (("cache", "show", "none\x1b[2J"), 0, r"none\x1b[2J: no caches"),
         (("cache", "verify", "none\x1b[2J"), 0, r"none\x1b[2J: 0 damaged"),
         (("cache", "clear", "none\x1b[2J"), 0, r"none\x1b[2J: removed"),
     ],

@@ -371,7 +371,7 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
 
 BUCKETS = r"LengthReport\(buckets=\.\.\.\) must be a tuple of ascending ints, >= 1"
 COUNTS = r"LengthReport\(token_counts=\.\.\., unknown_counts=\.\.\.\) must be two arrays \[n\]"
-UNKNOWN = r"LengthReport\(unknown_counts=\.\.\.\) must be from 0 to the tokens not special"
+UNKNOWN = r"LengthReport\(unknown_counts=\.\.\.\) must be from 0 to the tokens that are not special"
 
 
 @pytest.mark.parametrize(
