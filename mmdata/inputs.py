@@ -21,6 +21,7 @@ class Inputs:
 
     Attributes:
       pairs: All pairs that were read.
+      config: The arguments of `build`, for all parts.
       parts: The pairs of each dataset: one for each split, or all.
       configs: The config of each part.
       findings: The problems found so far, which `check` checks.
@@ -28,6 +29,7 @@ class Inputs:
     """
 
     pairs: Pairs
+    config: Config
     parts: list[Pairs]
     configs: list[Config]
     findings: list[Finding]
@@ -47,7 +49,7 @@ class Inputs:
           step: The step that was just done, for the message.
         """
         where = f"{self.pairs.root!r}, {step}" if step else repr(self.pairs.root)
-        self.configs[0].problems.check(self.findings, rows=self.rows, where=where)
+        self.config.problems.check(self.findings, rows=self.rows, where=where)
 
     def check_decoded(self, corrupt: list[Finding]) -> None:
         """Checks again after all images were decoded; `corrupt` replaces earlier such findings."""
@@ -57,7 +59,7 @@ class Inputs:
     @property
     def corrupt_allowed(self) -> int | None:
         """How many more images may be corrupt, besides the findings; None means any number."""
-        return self.configs[0].problems.corrupt_allowed(self.findings, rows=self.rows)
+        return self.config.problems.corrupt_allowed(self.findings, rows=self.rows)
 
 
 def open_inputs(
@@ -74,7 +76,7 @@ def open_inputs(
     splits = (split,) if isinstance(split, str) else split
     pairs, findings = _read(images, captions, splits, config)
     everything = Inputs(
-        pairs=pairs, parts=[pairs], configs=[config], findings=findings, other_rows=0
+        pairs=pairs, config=config, parts=[pairs], configs=[config], findings=findings, other_rows=0
     )
     try:
         everything.check()
@@ -96,6 +98,7 @@ def open_inputs(
         _require_captions(part, config.task)
     return Inputs(
         pairs=pairs,
+        config=config,
         parts=parts,
         configs=[config.for_split(name) for name in splits or (None,)],
         findings=findings,

@@ -1,5 +1,6 @@
 """`mmdata.build`: buckets and padding of captions, and the report of their lengths."""
 
+import dataclasses
 import io
 import json
 import pathlib
@@ -333,6 +334,30 @@ def test_tags_are_counted_as_they_are_shuffled(tmp_path: pathlib.Path) -> None:
     with pytest.warns(UserWarning, match=r"sequence_length=11 cuts 1 of 1 captions"):
         ds = mmdata.build(pairs, task=task, text=Text(tokenizer="byte", length=11))
     assert ds.length_report.longest == len("a, b, c, d, e") + 1
+
+
+@pytest.mark.parametrize("template", ["{caption}", "a photo of {caption}"])
+def test_each_split_has_the_vocabulary_of_train(tmp_path: pathlib.Path, template: str) -> None:
+    """Tags are tidied for "train", and stay as they are for "validation"."""
+    captions = ["red,dog", "dog , big,cat", "sea,,red"]
+    for number in range(len(captions)):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    rows = [Row(f"{number}.png", [text]) for number, text in enumerate(captions)]
+    pairs = mmdata.Pairs.of_rows(str(tmp_path), rows, layout="sidecar")
+    names, split_of = ("train", "validation"), np.array([0, 0, 1], np.int8)
+    pairs = dataclasses.replace(pairs, split_names=names, split_of=split_of)
+    task = Captioning(shuffle_tags=True, template=template)
+    text = Text(tokenizer="character", clean=None)
+    found = [
+        mmdata.build(pairs, split=split, task=task, text=text, image_size=(4, 4))
+        for split in ("train", "validation")
+    ]
+    both = mmdata.build(pairs, split=names[::-1], task=task, text=text, image_size=(4, 4))
+    assert len({ds.tokenizer.fingerprint for ds in (*found, *both)}) == 1
+    lengths = [ds.length_report.longest for ds in (*found, *both)]
+    extra = len(template.replace("{caption}", "")) + 1
+    train, validation = len("dog, big, cat") + extra, len("sea,,red") + extra
+    assert lengths == [train, validation, validation, train]
 
 
 def test_warns_of_unknown_tokens(pairs: mmdata.Pairs) -> None:

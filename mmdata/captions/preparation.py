@@ -35,12 +35,12 @@ class PreparedCaptions:
 
     Attributes:
       tokenizer: Splits captions into tokens.
-      cleaner: Cleans captions, and holds those it has cleaned.
+      cleaners: Cleans the captions of each part, and holds those it has cleaned.
       counts: The token counts of each part.
     """
 
     tokenizer: Tokenizer
-    cleaner: Cleaner
+    cleaners: list[Cleaner]
     counts: list[TokenCounts]
 
 
@@ -56,18 +56,25 @@ def prepare_captions(inputs: Inputs) -> PreparedCaptions | None:
       PairingError: A part has no caption with a token; or `Inputs.check` raises.
       ValueError: A vocabulary must be learned, and no split is named "train".
     """
-    config = inputs.configs[0]
-    if not config.task.has_text:
+    task, text = inputs.config.task, inputs.config.text
+    if not task.has_text:
         return None
-    cleaner = Cleaner(config.text.cleaner, config.task.rewording)
-    tokenizer = tokenizer_for(config.text, inputs.pairs, cleaner)
+    cleaner = Cleaner(text.cleaner, task.rewording)
+    tokenizer = tokenizer_for(text, inputs.pairs, cleaner)
+    cleaners = [_cleaner_for(config.task, cleaner) for config in inputs.configs]
     found_before = len(inputs.findings)
-    counts = [_count(inputs, part, cleaner, tokenizer) for part in range(len(inputs.parts))]
+    counts = [_count(inputs, part, cleaners[part], tokenizer) for part in range(len(cleaners))]
     if not all(map(len, inputs.parts)):
         where = f"{inputs.pairs.root!r}, cleaned"
         raise_for(inputs.findings[found_before:], where=where, nothing_left=True)
     inputs.check("cleaned")
-    return PreparedCaptions(tokenizer=tokenizer, cleaner=cleaner, counts=counts)
+    return PreparedCaptions(tokenizer=tokenizer, cleaners=cleaners, counts=counts)
+
+
+def _cleaner_for(task: Task, cleaner: Cleaner) -> Cleaner:
+    """The cleaner of a part: the same one, unless its task rewords captions in another way."""
+    same = task.rewording == cleaner.rewording
+    return cleaner if same else Cleaner(cleaner.clean, task.rewording)
 
 
 def _count(inputs: Inputs, part: int, cleaner: Cleaner, tokenizer: Tokenizer) -> TokenCounts:
@@ -134,7 +141,7 @@ def _epoch_counts(
     """The counts of the captions that an epoch may use."""
     if task.captions == "join":  # joined captions are new texts
         captions = epoch_index.captions(task, pairs)
-        return TokenCounts.of(captions, prepared.cleaner, prepared.tokenizer)
+        return TokenCounts.of(captions, prepared.cleaners[part], prepared.tokenizer)
     counts = prepared.counts[part]
     if epoch_index.first is None and epoch_index.pairs is not None:
         return counts.take(epoch_index.pairs)
