@@ -409,7 +409,7 @@ def test_the_floors_decode_exactly_and_copy_batches_of_the_same_size(
     ("prepare", "ending"),
     [
         (epoch_peers.ours, None),
-        (functools.partial(epoch_peers.ours, cached=True), "*.npy"),
+        (functools.partial(epoch_peers.ours, cached=True), "*.row.npy"),
         (epoch_peers.tf_cached_bytes, "tf-data-uint8.index"),
         (epoch_peers.tf_cached_floats, "tf-data-float32.index"),
     ],
@@ -433,7 +433,7 @@ def test_filling_starts_with_an_empty_cache_each_time(work: image_peers.Work) ->
     written = []
     for _ in range(2):
         assert sum(map(len, epoch())) == 2 * BATCH
-        written.append({path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")})
+        written.append({path: path.stat().st_mtime_ns for path in folder.rglob("*.row.npy")})
     assert written[0]
     assert not set(written[0].values()) & set(written[1].values())
 
