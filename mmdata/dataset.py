@@ -4,7 +4,7 @@ import dataclasses
 import html
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -42,16 +42,14 @@ class Dataset(tf.data.Dataset):
         length_report: LengthReport | None,
         image_sizes: tuple[Size, ...],
         position: int = 0,
-        make: Callable[[Any, Plan], Any] = batches,
     ) -> None:
         self.plan = plan
         self.pairs = pairs
         self.image_sizes = image_sizes
         self._tokenizer = tokenizer
         self._length_report = length_report
-        self._make = make
         self.position = Position(position, plan.order.steps_per_epoch)
-        self._batches = make(self.position.epochs(), plan)
+        self._batches = batches(self.position.epochs(), plan)
         super().__init__(self._batches._variant_tensor)
 
     @property
@@ -145,7 +143,6 @@ class Dataset(tf.data.Dataset):
             "tokenizer": self._tokenizer,
             "length_report": self._length_report,
             "image_sizes": self.image_sizes,
-            "make": self._make,
         }
         return Dataset(**(arguments | changes))
 

@@ -5,6 +5,7 @@ python tests/killing.py --kills 10 --every 3
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -22,9 +23,9 @@ import numpy as np
 import tensorflow as tf
 
 import mmdata
-from mmdata.batches import batches
 from mmdata.training.resume import Resume
 
+RANDOM = mmdata.Captioning(captions="random")
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
 EPOCHS, STEPS, BATCH = 3, 5, 4
 MOMENTS = ("before", "after", "saving after")
@@ -143,10 +144,10 @@ def train(folder: pathlib.Path, name: str, every: str, kill: str) -> None:
     (folder / f"{name}.json").write_text(json.dumps(end))
 
 
-def _dataset(pictures: pathlib.Path) -> mmdata.Dataset:
+def _dataset(pictures: pathlib.Path, task: mmdata.Task = RANDOM) -> mmdata.Dataset:
     ds: mmdata.Dataset = mmdata.build(
         pictures,
-        task=mmdata.Captioning(captions="random"),
+        task=task,
         image_size=(32, 32),
         sequence_length=20,
         text="word",
@@ -182,9 +183,13 @@ def _model(ds: mmdata.Dataset) -> Any:
     return model
 
 
-def _without_bools(x: Any, *rest: Any) -> Any:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IntMasks(mmdata.Captioning):
     """Keras' `fit` adds up a batch over the devices, which is impossible with bools."""
-    return {**x, "padding_mask": tf.cast(x["padding_mask"], tf.int32)}, *rest
+
+    def __call__(self, example: mmdata.Example) -> Any:
+        x, *rest = super().__call__(example)
+        return {**x, "padding_mask": tf.cast(x["padding_mask"], tf.int32)}, *rest
 
 
 def distribute(folder: pathlib.Path) -> None:
@@ -193,8 +198,7 @@ def distribute(folder: pathlib.Path) -> None:
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
     copy_pictures(folder / "pictures", STEPS * BATCH - 1)
-    ds = _dataset(folder / "pictures")
-    ds = ds.replace(make=lambda steps, plan: batches(steps, plan).map(_without_bools))
+    ds = _dataset(folder / "pictures", IntMasks(captions="random"))
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = _model(ds)
