@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from batches import assert_same, epoch_of, joined  # type: ignore[import-not-found]
 from numpy.typing import NDArray
+from pictures import encoded, oriented  # type: ignore[import-not-found]
 from PIL import Image
 
 import mmdata
@@ -39,18 +40,6 @@ def made_picture(height: int, width: int, seed: int = 0) -> Image.Image:
     noise = np.random.default_rng(seed).normal(0, 25, (height, width, 3))
     pixels = np.stack([255 * x / width, 255 * y / height, blue], -1) + noise
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-
-
-def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def oriented(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
 
 
 def files() -> dict[str, tuple[bytes, Size | None]]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import io
 import json
 import pathlib
 import subprocess
@@ -18,6 +17,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
+from pictures import encoded, oriented  # type: ignore[import-not-found]
 from PIL import Image
 
 import mmdata
@@ -176,18 +176,6 @@ def made_picture(height: int, width: int) -> Image.Image:
     noise = np.random.default_rng(0).normal(0, 20, (height, width, 3))
     pixels = np.stack([255 * x / width, 255 * y / height, 128 + 0 * x], -1) + noise
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-
-
-def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def oriented(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
 
 
 def files() -> dict[str, bytes]:

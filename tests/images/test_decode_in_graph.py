@@ -12,6 +12,7 @@ import tensorflow as tf
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pictures import encoded, oriented  # type: ignore[import-not-found]
 from PIL import Image, ImageOps
 
 from mmdata.files.headers import Format, HeaderError, read_header
@@ -38,18 +39,6 @@ def made_picture(height: int = 61, width: int = 90) -> Image.Image:
 PICTURE = made_picture()
 PALETTE = PICTURE.convert("P", palette=Image.Palette.ADAPTIVE)
 TWO_FRAMES = {"save_all": True, "append_images": [PALETTE.rotate(180)]}
-
-
-def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def oriented(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
 
 
 FILES: dict[str, bytes] = {
