@@ -25,7 +25,7 @@ _FEATURES = ("images", "token_ids", "padding_mask")
 class Captioner(keras.Model):
     """Predicts the next token of a caption from the image and the tokens before it.
 
-    images [b, H, W, 3], see `normalize`; token_ids int32 [b, t]; padding_mask bool [b, t]
+    images [b, H, W, 3], see `normalize`; token_ids and padding_mask int32 [b, t]
       ->  logits float32 [b, t, vocabulary_size]
 
     `from_dataset` returns a compiled model; the constructor does not compile it. Does not

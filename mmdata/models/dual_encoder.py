@@ -27,12 +27,12 @@ _NEVER = -1e9  # Used as the logarithm of 0; a row of only this must not become 
 class DualEncoder(keras.Model):
     """Embeds images and captions so that those of one pair are close.
 
-    images [b, H, W, 3], see `normalize`; token_ids int32 [b, t]; padding_mask bool [b, t];
-    image_id int64 [b]  ->  image_embedding and text_embedding, each float32 [b, width], norm 1
+    images [b, H, W, 3], see `normalize`; token_ids and padding_mask int32 [b, t];
+    image_id int32 [b]  ->  image_embedding and text_embedding, each float32 [b, width], norm 1
 
     The loss is contrastive and symmetric: each image should find its caption among those of the
     batch, and each caption its image. Rows with an equal `image_id` are not negatives of each
-    other. A row with no True in `padding_mask` (a corrupt image that keeps its place) does not
+    other. A row with only 0 in `padding_mask` (a corrupt image that keeps its place) does not
     count. Fits on the dict alone, without targets.
 
     `from_dataset` returns a compiled model; the constructor does not compile it. Does not
@@ -218,7 +218,7 @@ class DualEncoder(keras.Model):
 
         Args:
           token_ids: int32 [b, t], t <= sequence_length, numpy or any tensor.
-          padding_mask: bool or int [b, t], True = real token.
+          padding_mask: int or bool [b, t], 1 = real token.
 
         Returns:
           float32 [b, width], each row of norm 1; dot products are cosines.
@@ -297,8 +297,7 @@ class DualEncoder(keras.Model):
 def _negatives(x: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Returns which rows are negatives of each other, bool [b, b], and which count, bool [b]."""
     valid = ops.any(ops.cast(x["padding_mask"], "bool"), axis=1)
-    # Compared as integers: float32 would round ids of 64 bits.
-    ids = ops.reshape(x["image_id"], (-1,))
+    ids = x["image_id"]
     return ops.logical_and(ops.expand_dims(ids, 1) != ids, valid), valid
 
 
