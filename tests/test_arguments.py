@@ -58,7 +58,7 @@ def test_image_sizes(pairs: mmdata.Pairs, size: Any) -> None:
 
 
 def test_shard_as_a_list_and_numpy_numbers(pairs: mmdata.Pairs) -> None:
-    ds = build(pairs, shard=[np.int64(1), 2], batch_size=4, seed=np.int32(3))
+    ds = build(pairs, shard=[np.int64(1), 2], batch_size=10, seed=np.int32(3))
     assert (ds.config.shard, ds.config.seed) == ((1, 2), 3)
 
 
