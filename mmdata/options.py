@@ -161,7 +161,8 @@ class Text:
         training captions; "byte"; "clip", whose merges are searched in installed packages and in
         the cache of Hugging Face; or a `Tokenizer`.
       vocabulary_size: The largest number of tokens, special ones included; for a tokenizer that is
-        learned.
+        learned. `build` warns if the captions give fewer. None takes up to 8,000, without a
+        warning.
       length: Tokens of a sequence, special ones included; longer captions are cut. None means the
         length of the tokenizer's model (CLIP: 77), else 32.
       padding: "length" pads sequences to `length`; "longest" pads to the longest of the batch.
@@ -178,7 +179,7 @@ class Text:
 
     clean: Clean | str | None = "auto"
     tokenizer: str | Tokenizer = "wordpiece"
-    vocabulary_size: int = 8000
+    vocabulary_size: int | None = None
     length: int | None = None
     padding: Padding = "length"
     padding_side: Side = "right"
@@ -215,7 +216,8 @@ class Text:
                 f'length={self.sequence_length!r}, with padding="length"; got {self.buckets!r}, '
                 f"padding={self.padding!r}."
             )
-        require_vocabulary_size(self.vocabulary_size)
+        if self.vocabulary_size is not None:
+            require_vocabulary_size(self.vocabulary_size)
 
     @property
     def cleaner(self) -> Clean | None:

@@ -17,6 +17,11 @@ from mmdata.storage.user_cache import user_cache
 from mmdata.tokenizers import LEARNED, Byte, ClipBpe, Tokenizer, find_merges
 from mmdata.versions import TEXT_VERSION
 
+_SIZE = 8000
+"""The largest vocabulary, unless `Text` sets a size."""
+
+_STACKLEVEL = 4  # so that warnings name the line that calls `build`
+
 
 def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
     """The tokenizer that `text` requests; a vocabulary is learned from training captions only.
@@ -44,11 +49,23 @@ def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
             f"{list(pairs.split_names)}. Name one of them 'train', or pass a Tokenizer."
         )
     captions = (pairs.subset("train") if pairs.split_names else pairs).captions
-    kind = LEARNED[text.tokenizer]
-    size = text.vocabulary_size
+    size = text.vocabulary_size or _SIZE
+    tokenizer = _learned(text.tokenizer, size, captions, cleaner)
+    if text.vocabulary_size is not None and tokenizer.vocabulary_size < size:
+        warnings.warn(
+            f"Text(vocabulary_size={size}) is more than {len(captions):,} captions give: the "
+            f"vocabulary has {tokenizer.vocabulary_size:,} tokens, special ones included.",
+            stacklevel=_STACKLEVEL,
+        )
+    return tokenizer
+
+
+def _learned(name: str, size: int, captions: Strings, cleaner: Cleaner) -> Tokenizer:
+    """The tokenizer of that name, learned from captions, or loaded if it was learned before."""
+    kind = LEARNED[name]
     settings = {**cleaner.to_dict(), "vocabulary_size": size, "version": TEXT_VERSION}
-    name = fingerprint(settings, captions.offsets.tobytes(), captions.data)
-    path = user_cache() / "vocabularies" / f"{text.tokenizer}-{name}"
+    key = fingerprint(settings, captions.offsets.tobytes(), captions.data)
+    path = user_cache() / "vocabularies" / f"{name}-{key}"
     if path.exists():
         with contextlib.suppress(OSError, ValueError):
             return kind.load(path)
@@ -70,4 +87,4 @@ def _save(tokenizer: Tokenizer, path: pathlib.Path) -> None:
             tokenizer.save(target)
     except OSError as err:
         message = f"{path}: the vocabulary was learned but cannot be saved ({err})."
-        warnings.warn(printable(message), stacklevel=3)
+        warnings.warn(printable(message), stacklevel=_STACKLEVEL + 2)
