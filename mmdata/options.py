@@ -164,7 +164,9 @@ class Text:
       tokenizer: "word", "wordpiece", "character", "sentencepiece" or "bytepair", learned from the
         training captions; "byte"; "clip", whose merges are searched in installed packages and in
         the cache of Hugging Face; a `Tokenizer`; or a tokenizer of KerasHub or an adapted
-        `keras.layers.TextVectorization`, which becomes a `KerasTokenizer`.
+        `keras.layers.TextVectorization`, which becomes a `KerasTokenizer`. None, or
+        `build(text=None)`, gives raw text: batches have the cleaned captions as strings, for a
+        tokenizer in your own code; cleaning is "light" by default, and there are no lengths.
       start_id, end_id, pad_id: Only for a tokenizer of Keras: the ids of its special tokens. "auto"
         takes those that it names; None means no such token. See `KerasTokenizer`.
       vocabulary_size: The largest number of tokens, special ones included; for a tokenizer that is
@@ -185,7 +187,7 @@ class Text:
     """
 
     clean: Clean | str | None = "auto"
-    tokenizer: str | Tokenizer | Any = "wordpiece"
+    tokenizer: str | Tokenizer | Any | None = "wordpiece"
     start_id: dataclasses.InitVar[TokenId] = "auto"
     end_id: dataclasses.InitVar[TokenId] = "auto"
     pad_id: dataclasses.InitVar[TokenId] = "auto"
@@ -201,6 +203,7 @@ class Text:
 
     def __post_init__(self, start_id: TokenId, end_id: TokenId, pad_id: TokenId) -> None:
         self._require_tokenizer({"start_id": start_id, "end_id": end_id, "pad_id": pad_id})
+        self._require_no_lengths()
         if not (self.clean is None or isinstance(self.clean, (str, Clean))):
             raise ValueError(
                 f'Text(clean=...) must be a Clean, the name of one, "auto" or None; got '
@@ -228,19 +231,33 @@ class Text:
     def _require_tokenizer(self, ids: dict[str, TokenId]) -> None:
         """Checks the tokenizer, and replaces one of Keras by a `KerasTokenizer` with these ids."""
         tokenizer = self.tokenizer
-        if not isinstance(tokenizer, (str, Tokenizer)) and is_keras_tokenizer(tokenizer):
+        if not isinstance(tokenizer, (str, Tokenizer, type(None))) and is_keras_tokenizer(
+            tokenizer
+        ):
             object.__setattr__(self, "tokenizer", KerasTokenizer(tokenizer, **ids))
             return
-        if not isinstance(tokenizer, Tokenizer) and tokenizer not in _TOKENIZERS:
+        if not (tokenizer is None or isinstance(tokenizer, Tokenizer) or tokenizer in _TOKENIZERS):
             raise ValueError(
                 f"text=... must be one of {list(_TOKENIZERS)}, a Tokenizer, a tokenizer of "
-                "KerasHub, a keras.layers.TextVectorization, or a Text; got "
+                "KerasHub, a keras.layers.TextVectorization, a Text, or None; got "
                 f"{tokenizer!r}."
             )
         if given := [f"{name}={value!r}" for name, value in ids.items() if value != "auto"]:
             raise ValueError(
                 f"Text({', '.join(given)}) is only for a tokenizer of Keras; "
                 f"{tokenizer!r} has its own."
+            )
+
+    def _require_no_lengths(self) -> None:
+        """Raises a ValueError if raw text has a length, padding, buckets or a vocabulary size."""
+        names = ("length", "padding", "padding_side", "buckets", "vocabulary_size")
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        set_names = [name for name in names if getattr(self, name) != defaults[name]]
+        if self.tokenizer is None and set_names:
+            given = ", ".join(f"{name}={getattr(self, name)!r}" for name in set_names)
+            raise ValueError(
+                "text=None gives raw text, which is not split into tokens, so it has no lengths; "
+                f"got {given}."
             )
 
     @property
@@ -250,7 +267,9 @@ class Text:
             return Clean.preset(self.clean) if isinstance(self.clean, str) else self.clean
         if isinstance(self.tokenizer, Tokenizer):
             return Clean.preset(self.tokenizer.cleaning)
-        return Clean.preset(_CLEANING.get(self.tokenizer, "lower"))
+        return Clean.preset(
+            "light" if self.tokenizer is None else _CLEANING.get(self.tokenizer, "lower")
+        )
 
     @property
     def sequence_length(self) -> int:

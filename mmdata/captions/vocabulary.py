@@ -23,9 +23,10 @@ _SIZE = 8000
 _STACKLEVEL = 4  # so that warnings name the line that calls `build`
 
 
-def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
-    """The tokenizer that `text` requests; a vocabulary is learned from training captions only.
+def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer | None:
+    """The tokenizer that `text` requests; None for raw text.
 
+    A vocabulary is learned from training captions only.
     If the same vocabulary was learned before from the same captions with the same settings, it is
     loaded; if its file is damaged, it is learned again.
 
@@ -37,7 +38,7 @@ def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
     Raises:
       ValueError: A vocabulary must be learned, and the pairs have splits, but no split "train".
     """
-    if isinstance(text.tokenizer, Tokenizer):
+    if text.tokenizer is None or isinstance(text.tokenizer, Tokenizer):
         return text.tokenizer
     if text.tokenizer == "byte":
         return Byte()

@@ -41,7 +41,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tokenizer_for(text: Text, pairs: Pairs, rewording: tuple[Stage, ...] = ()) -> Tokenizer:
-    return vocabulary.tokenizer_for(text, pairs, Cleaner(text.cleaner, rewording))
+    tokenizer = vocabulary.tokenizer_for(text, pairs, Cleaner(text.cleaner, rewording))
+    assert tokenizer is not None
+    return tokenizer
 
 
 @pytest.fixture
