@@ -152,7 +152,7 @@ def test_ids_are_only_for_tokenizers_of_keras() -> None:
 
 @pytest.mark.parametrize("other", [keras.layers.Dense(3), 7, object(), len], ids=repr)
 def test_what_is_no_tokenizer(other: Any) -> None:
-    with pytest.raises(ValueError, match=r"a keras\.layers\.TextVectorization, or a Text; got"):
+    with pytest.raises(ValueError, match=r"\.TextVectorization, a Text, or None; got"):
         Text(tokenizer=other)
     with pytest.raises(TypeError, match="takes a tokenizer of KerasHub or a keras"):
         KerasTokenizer(other)
