@@ -5,12 +5,13 @@ import dataclasses
 import gc
 import inspect
 import os
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from mmdata.files.links import Links, require_links
 from mmdata.optional import require
 from mmdata.pairing import folders, recognition
+from mmdata.pairing.file_splits import load_lists
 from mmdata.pairing.layout_table import Options, Source, read_layout, require_used
 from mmdata.pairing.layouts import (
     LAYOUTS,
@@ -26,7 +27,11 @@ from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairs.findings import PairingError, raise_for
 from mmdata.pairs.pairs import Pairs
+from mmdata.pairs.split_names import split_name
 from mmdata.pairs.strings import Strings
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
 
 def read(
@@ -35,6 +40,7 @@ def read(
     *,
     layout: Literal["auto"] | Layout = "auto",
     split: str | Collection[str] | None = None,
+    splits: Mapping[str, "StrPath | Collection[str]"] | None = None,
     image_column: str = "auto",
     caption_column: str | Sequence[str] | None = "auto",
     weight_column: str | None = "auto",
@@ -61,8 +67,13 @@ def read(
         Hugging Face's `metadata.csv`, `.jsonl` or `.parquet`.
       layout: "sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset" or "frame"; "auto"
         recognises it by the content, and the report names it.
-      split: Splits to keep, of those that the source names; None keeps all. Images of other splits
-        are counted, and are not problems. `Pairs.split` makes splits if the source has none.
+      split: Splits to keep, of those that the source has; None keeps all. Images of other splits
+        are counted, and are not problems. `Pairs.split` makes splits if the source has none. A
+        source has splits if it names them, or if all its folders at one level are splits, e.g.
+        `train/`, `val/` and `test/`. "val" and "dev" mean "validation", "eval" means "test".
+      splits: The images of each split, e.g. `{"validation": "val.txt", "test": ["a.jpg"]}`: a text
+        file with a name in each line, or a list of names, as captions name images. All other images
+        are "train"; with a list of "train", they are in no split. Replaces splits of the source.
       image_column: The column of a table that names the images.
       caption_column: Its column of captions, or several columns; in shards, the key of the `.json`
         files. None reads images without captions, e.g. for `Classification`.
@@ -106,13 +117,15 @@ def read(
         raise ValueError(f'layout=... must be "auto" or one of {list(LAYOUTS)}; got {layout!r}.')
     shards.require_key(key)
     require_links(links)
+    decoder = TextDecoder(encoding, encoding_errors)
     options = Options(
-        decoder=TextDecoder(encoding, encoding_errors),
+        decoder=decoder,
         columns=Columns(image=image_column, captions=caption_column, weight=weight_column),
         sidecar=sidecar.Settings(extensions=extensions, lines=lines, repeats=repeats),
         key=key,
         links=links,
         chosen=_chosen(split),
+        lists=load_lists(splits, decoder),
         problems=problems,
     )
     source = _source(images, captions, layout, options)
@@ -166,7 +179,7 @@ def _chosen(split: Any) -> frozenset[str] | None:
     names = (split,) if isinstance(split, str) else split
     if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"split=... must be a name, several names, or None; got {split!r}.")
-    return frozenset(names)
+    return frozenset(map(split_name, names))
 
 
 @contextlib.contextmanager

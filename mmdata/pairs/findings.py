@@ -22,7 +22,9 @@ Kind = Literal[
     "malformed",
     "outside",
     "unreadable",
+    "unknown_name",
     "corrupt",
+    "splits",
     "filled",
     "name_mismatch",
     "blank_caption",
@@ -54,6 +56,7 @@ _PROBLEMS: dict[str, str] = {
     "malformed": "malformed entry(ies) in a caption file, or a damaged shard",
     "outside": "path(s) that leave the folder of images",
     "unreadable": "path(s) that cannot be read",
+    "unknown_name": "name(s) in a list of a split that no image has",
     "corrupt": "image(s) that cannot be decoded",
 }
 _NOTICES: dict[str, str] = {
@@ -67,6 +70,7 @@ _NOTICES: dict[str, str] = {
     "duplicate_image": "image file(s) that are copies of another",
     "leaked_image": "image(s) in more than one split",
     "leaked_caption": "caption(s) in more than one split",
+    "splits": "note(s) about splits",
     "other_split": "image(s) of other splits, or of no split",
     "rejected": "caption(s) that the source marks as rejected, left out",
     "missing_number": "image(s) whose numbered caption files skip a number",

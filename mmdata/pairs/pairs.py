@@ -19,6 +19,7 @@ from mmdata.files.scan import scan as scan_files
 from mmdata.pairs import columns, merging, splits
 from mmdata.pairs.columns import Column
 from mmdata.pairs.findings import Finding, PairingReport
+from mmdata.pairs.split_names import split_name
 from mmdata.pairs.strings import Strings, StringsWriter
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Pairs:
       images: Paths relative to `root`, one per row, sorted.
       captions: All captions, row by row.
       offsets: int64 [rows + 1]; the captions of row i are `captions[offsets[i]:offsets[i + 1]]`.
-      split_names: Names that `split_of` indexes; empty if nothing was split.
+      split_names: Names that `split_of` indexes; empty if nothing was split. Aliases become
+        "train", "validation" and "test", as in every source.
       split_of: int8 [rows], the row's split, -1 for no split; None if nothing was split.
       weights: float32 [rows], how much a row counts in training; None if all count the same.
       columns: Further values by name: int64, float64 or bool [rows], or a text for each row.
@@ -93,6 +95,13 @@ class Pairs:
             offsets=np.array(offsets, np.int64),
             report=PairingReport(layout, len(images), len(captions), tuple(findings)),
         )
+
+    def __post_init__(self) -> None:
+        names = tuple(dict.fromkeys(map(split_name, self.split_names)))
+        if names != self.split_names and self.split_of is not None:
+            places = [names.index(split_name(name)) for name in self.split_names]
+            object.__setattr__(self, "split_of", np.array([*places, -1], np.int8)[self.split_of])
+            object.__setattr__(self, "split_names", names)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -269,12 +278,13 @@ class Pairs:
         Raises:
           ValueError: There is no such split.
         """
-        if self.split_of is None or split not in self.split_names:
+        name = split_name(split) if isinstance(split, str) else split
+        if self.split_of is None or name not in self.split_names:
             raise ValueError(
                 f"split=... must be one of {list(self.split_names)}; got {split!r}. "
                 "Pairs.split({...}) makes splits with other names."
             )
-        return self.take(np.flatnonzero(self.split_of == self.split_names.index(split)))
+        return self.take(np.flatnonzero(self.split_of == self.split_names.index(name)))
 
     def filter(self, keep: Callable[["pd.DataFrame"], ArrayLike] | ArrayLike) -> "Pairs":
         """The rows for which `keep` is true.
