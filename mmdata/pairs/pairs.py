@@ -16,7 +16,7 @@ from mmdata.files.blobs import Blobs
 from mmdata.files.links import Links
 from mmdata.files.scan import Scan
 from mmdata.files.scan import scan as scan_files
-from mmdata.pairs import columns, merging, splits
+from mmdata.pairs import columns, splits
 from mmdata.pairs.columns import Column
 from mmdata.pairs.findings import Finding, PairingReport
 from mmdata.pairs.split_names import split_name
@@ -286,6 +286,18 @@ class Pairs:
             )
         return self.take(np.flatnonzero(self.split_of == self.split_names.index(name)))
 
+    def with_split(self, name: str) -> "Pairs":
+        """The same rows, all in one split, instead of the splits that they have.
+
+        Raises:
+          ValueError: `name` is not the name of a split.
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"Pairs.with_split(...) takes the name of a split; got {name!r}.")
+        return dataclasses.replace(
+            self, split_names=(split_name(name),), split_of=np.zeros(len(self), np.int8)
+        )
+
     def filter(self, keep: Callable[["pd.DataFrame"], ArrayLike] | ArrayLike) -> "Pairs":
         """The rows for which `keep` is true.
 
@@ -377,17 +389,6 @@ class Pairs:
             kept.pop(name, None)
             classes.pop(name, None)
         return dataclasses.replace(self, **changes)
-
-    def merge(self, other: "Pairs") -> "Pairs":
-        """The rows of both; an image that both have gets the captions of both, each once.
-
-        Raises:
-          ValueError: The two have different columns, only one of them is in shards, or they have
-            different splits, weights or values in columns for the same image.
-        """
-        if not isinstance(other, Pairs):
-            raise TypeError(f"Pairs.merge(...) takes Pairs; got a {type(other).__name__}.")
-        return merging.merge(self, other)
 
     def to_csv(self, path: "StrPath") -> None:
         """Writes a CSV file, one row per caption: file_name, caption, split, weight, columns.

@@ -423,7 +423,7 @@ def test_labels_keep_their_names(tmp_path: pathlib.Path, write: Write) -> None:
     ):
         assert list(pairs.columns["label"]) == ["zebra", "ape", ""]
         assert pairs.classes == {"label": ("zebra", "ape")}
-        assert pairs.filter([True, True, False]).merge(pairs).classes == pairs.classes
+        assert mmdata.merge([pairs.filter([True, True, False]), pairs]).classes == pairs.classes
         assert pairs.drop("label").classes == {}
 
 
