@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from mmdata.config import Config
 from mmdata.files.headers import Format
+from mmdata.pairing.interface import rewriting, rewritten
 from mmdata.pairing.listing import IfAny
 from mmdata.pairing.read import read
 from mmdata.pairing.split_sources import read_sources
@@ -18,6 +20,9 @@ from mmdata.pairs.pairs import Pairs
 from mmdata.pairs.split_names import split_name
 from mmdata.tasks import Task
 from mmdata.tokenizers import LEARNED
+
+_ALSO_OF_BUILD = {"images", "captions", "split", "on_problem"}
+"""The arguments of `mmdata.read` that `build` has too."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -79,6 +84,22 @@ def open_inputs(
       ValueError: The pairs lack what the task needs.
     """
     splits = _split_names(split)
+    with rewriting(_in_terms_of_build):
+        return _opened(images, captions, splits, config)
+
+
+def _in_terms_of_build(message: str) -> str:
+    """A message that says that some arguments are those of `mmdata.read`."""
+    only_of_read = inspect.signature(read).parameters.keys() - _ALSO_OF_BUILD
+
+    def of_read(name: str, value: str) -> str | None:
+        return f"mmdata.read(..., {name}={value})" if name in only_of_read else None
+
+    found = rewritten(message, of_read).replace("Pass mmdata.read(", "Call mmdata.read(")
+    return found if found == message else f"{found} Then build from the pairs: build(pairs)."
+
+
+def _opened(images: Any, captions: Any, splits: tuple[str, ...] | None, config: Config) -> Inputs:
     pairs, findings = _read(images, captions, splits, config)
     everything = Inputs(
         pairs=pairs, config=config, parts=[pairs], configs=[config], findings=findings, other_rows=0
@@ -102,7 +123,7 @@ def open_inputs(
         warnings.warn(
             f"split=None uses the images of all splits together: {names}. Pass split=..., e.g. "
             'split=("train", "validation") for two datasets.',
-            stacklevel=3,
+            stacklevel=4,
         )
     config = dataclasses.replace(config, task=config.task.with_pairs(pairs))
     parts = [pairs] if splits is None else [pairs.subset(name) for name in splits]

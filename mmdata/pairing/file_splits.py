@@ -182,13 +182,17 @@ def _names_in(split: str, given: Any, decoder: TextDecoder) -> list[str]:
         lines = read_text(path, decoder)[0].split("\n")
         return [line.strip() for line in lines if line.strip()]
     is_list = isinstance(given, Collection) and not isinstance(given, Mapping | bytes)
-    names = [os.fspath(n) if isinstance(n, os.PathLike) else n for n in given] if is_list else [0]
+    names: list[Any] = list(map(_name, given)) if is_list else [None]
     if not all(isinstance(name, str) for name in names):
         raise TypeError(
             f"splits=... must have a file or a list of names for each split; got {given!r} for "
             f"{split!r}."
         )
     return names
+
+
+def _name(given: Any) -> Any:
+    return os.fspath(given) if isinstance(given, os.PathLike) else given
 
 
 def by_lists(lists: Lists, images: Sequence[str], within: Sequence[str] = ()) -> FileSplits:

@@ -23,6 +23,7 @@ from mmdata.pairing.layouts import (
 )
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import IfAny
+from mmdata.pairing.paths import path_of, require_source, swapped
 from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairs.findings import PairingError, raise_for
@@ -146,9 +147,17 @@ def read(
         pairs = dataclasses.replace(read_layout(source, options), links=source.links or links)
         if ftfy is not None:
             pairs = _with_fixed_text(pairs, ftfy)
+    if not len(pairs) and (question := _swapped(source)):
+        raise PairingError(
+            f"images=... must hold images that have captions; got none in {source.where}.{question}"
+        )
     problems.check(pairs.report.findings, rows=len(pairs), where=source.where)
     _require_rows(pairs, source.where)
     return pairs
+
+
+def _swapped(source: Source) -> str:
+    return swapped(source.images, source.captions) if source.layout == "sidecar" else ""
 
 
 def _with_fixed_text(pairs: Pairs, ftfy: Any) -> Pairs:
@@ -200,29 +209,20 @@ def _source(images: Any, captions: Any, layout: str, options: Options) -> Source
         if layout not in ("auto", "frame"):
             raise ValueError(f'layout=... must be "frame" for a frame; got {layout!r}.')
         if frames.is_frame(captions) and not frames.is_frame(images):
-            images = os.fspath(images)
+            images = path_of("images", images)
             folders.require_folder(images, "images")
         elif captions is not None:
-            got = type(captions).__name__
-            raise ValueError(f"captions=... must be None if images=... is a frame; got a {got}.")
-        return Source(images=images, captions=captions, layout="frame")
-    for argument, value in (("images", images), ("captions", captions)):
-        if not isinstance(value, str | os.PathLike | None):
-            raise TypeError(
-                f"{argument}=... must be a path, a DataFrame or a datasets.Dataset; got a "
-                f"{type(value).__name__}."
+            got, is_path = type(captions).__name__, isinstance(captions, str | os.PathLike)
+            raise ValueError(
+                f"captions=... must be None if images=... is a frame; got a {got}."
+                + (" Are images and captions swapped?" if is_path else "")
             )
-    images = os.fspath(images)
-    captions = None if captions is None else os.fspath(captions)
+        return Source(images=images, captions=captions, layout="frame")
+    images = path_of("images", images)
+    captions = None if captions is None else path_of("captions", captions)
     if captions is None and layout in ("auto", "webdataset") and recognition.is_shards(images):
         return Source(images=images, captions=None, layout="webdataset")
-    folders.require_folder(images, "images")
-    if captions is not None:
-        folders.require_exists(captions, "captions")
-    if captions is not None and os.path.isfile(captions) and folders.is_image(captions):
-        raise NotADirectoryError(
-            f"captions=... must be a folder or a file of captions; got the image {captions!r}."
-        )
+    require_source(images, captions)
     document = None
     if layout == "auto":
         is_table = options.columns.names_any

@@ -83,6 +83,7 @@ _NOTICES: dict[str, str] = {
 }
 _MEANING = _PROBLEMS | _NOTICES
 _RANK = {kind: rank for rank, kind in enumerate(_MEANING)}
+ALL_IN_FINDINGS = "All problems are in .findings of this error."
 _SHOWN = 5
 _DIGITS = re.compile(r"(\d{1,18})")
 
@@ -247,7 +248,7 @@ def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = F
                 if nothing_left
                 else 'Fix the files, or pass on_problem="drop" to continue without them; the '
                 "report lists them.",
-                "All problems are in .findings of this error.",
+                ALL_IN_FINDINGS,
             ]
         ),
         problems,

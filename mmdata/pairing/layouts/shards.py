@@ -89,7 +89,7 @@ def read(
     columns = Columns() if columns is None else columns
     if columns.named_captions and extensions not in (None, (".json",)):
         raise ValueError(
-            'extensions=... must be (".json",) or None if caption_column=... names keys of '
+            'extensions=... must be (".json",) or left out if caption_column=... names keys of '
             f".json files; got {extensions!r}."
         )
     extensions = extensions and tuple(map(str.lower, extensions))

@@ -186,8 +186,8 @@ class _Reading:
     def findings(self) -> list[Finding]:
         """All findings, to be called after the last row."""
         walked = dict.fromkeys(finding for walk in self._walks for finding in walk.findings)
-        walked = filter(lambda finding: self._is_chosen(f"{finding.path}/"), walked)
-        found = [*self._notes.findings(), *walked, *self._ignored.findings()]
+        chosen = (finding for finding in walked if self._is_chosen(f"{finding.path}/"))
+        found = [*self._notes.findings(), *chosen, *self._ignored.findings()]
         if self._others:
             found.append(other_splits(self._others, self._chosen))
         return [*found, *self._splits.findings]
