@@ -1,23 +1,28 @@
 """`Listing` + a folder of images -> `Pairs`."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from mmdata.files.links import outside_detail
 from mmdata.pairing.file_splits import FileSplits, by_folders, folder_counts
-from mmdata.pairing.listing import IfAny, Listing
+from mmdata.pairing.listing import Listing
 from mmdata.pairing.moved_folders import relative_to
 from mmdata.pairing.names import Names, plain, resolve
 from mmdata.pairing.problems import Problems
+from mmdata.pairing.split_choice import (
+    other_splits,
+    require_splits,
+    with_contradictions,
+    with_split_names,
+)
 from mmdata.pairing.texts import why_without_text, with_text
 from mmdata.pairing.tree import Tree
 from mmdata.pairs import columns
 from mmdata.pairs.findings import Finding, Notes
 from mmdata.pairs.pairs import Pairs, Row
-from mmdata.pairs.split_names import aliases, split_name
 
 Numbered = tuple[Row, int]
 """A row, and the number of the entry that gives its further values; -1 for no entry."""
@@ -45,7 +50,7 @@ def match(
     Returns:
       The pairs; every image and every entry without a match is a finding in its report.
     """
-    listing = _with_split_names(listing, replaced=files is not None)
+    listing = with_split_names(listing, replaced=files is not None)
     if files is None and listing.splits is None:
         files = by_folders(folder_counts(tree.images))
     given = listing.splits or () if files is None else files.names
@@ -60,49 +65,6 @@ def match(
     ids = {name: stems[numbers[0]] if stems else None for name, numbers in entries.items()}
     names_found = resolve(ids, tree.images)
     return _Matching(listing, tree, entries, names_found, problems, chosen, files).pairs()
-
-
-def _with_split_names(listing: Listing, *, replaced: bool) -> Listing:
-    """The listing with the usual names of its splits, or without splits; a notice reports both."""
-    if not any(listing.splits or ()):
-        return listing
-    renamed = aliases(listing.splits or ())
-    detail = ", ".join(f"{name!r} is read as {split!r}" for name, split in renamed.items())
-    splits = [name and split_name(name) for name in listing.splits or ()]
-    if replaced:
-        detail = "splits=... is used instead of the splits of this source"
-    found = [Finding("splits", listing.source or ".", detail)] if detail else []
-    return dataclasses.replace(
-        listing,
-        splits=None if replaced else splits,
-        findings=[*listing.findings, *found],
-    )
-
-
-def require_splits(
-    splits: Iterable[str | None], chosen: Collection[str] | None, source: str
-) -> None:
-    """Raises ValueError unless the chosen splits are among those of a source.
-
-    Args:
-      splits: The splits of its entries.
-      chosen: See `match`.
-      source: Its name, for the message.
-    """
-    given = {name for name in splits if name}
-    if chosen is None or (not given and isinstance(chosen, IfAny)):
-        return
-    if not given:
-        raise ValueError(
-            f"split=... must name splits of the source; got {sorted(chosen)}, but {source} has no "
-            "splits. Leave it out to read all; Pairs.split() makes splits."
-        )
-    optional = {"train"} if isinstance(chosen, IfAny) else set()  # for a vocabulary
-    if set(chosen) - given - optional or given.isdisjoint(chosen):
-        raise ValueError(
-            f"split=... must be among {sorted(given)}, the splits of {source}; got "
-            f"{sorted(chosen)}. Leave it out to read all."
-        )
 
 
 @dataclasses.dataclass
@@ -145,7 +107,9 @@ class _Matching:
             findings=self.notes.findings(),
         )
         pairs = with_values(paired, self.listing, [number for _, number in self.rows])
-        return pairs if self.files is None else self.files.label(pairs)
+        if self.files is not None:
+            return self.files.label(pairs)
+        return with_contradictions(pairs, by_folders(folder_counts(self.tree.images)))
 
     def _is_chosen(self, name: str, numbers: Sequence[int]) -> bool:
         if self.files is not None and self.files.names:
@@ -254,12 +218,6 @@ class _Matching:
         else:
             self.notes.add(Finding("filled", file, repr(text)))
             self.rows.append((Row(file, [text]), number))
-
-
-def other_splits(others: Collection[str], chosen: Collection[str] | None) -> Finding:
-    """A notice about images that are not in the chosen splits."""
-    detail = f"split=... keeps {', '.join(sorted(chosen or ()))}"
-    return Finding("other_split", min(others), detail, len(others))
 
 
 def repeated(file: str, captions: Sequence[str]) -> list[Finding]:

@@ -143,15 +143,22 @@ def read(
         encoding_errors=encoding_errors,
     )
     require_used(source, given)
+    return _read(source, options, ftfy)
+
+
+def _read(source: Source, options: Options, ftfy: Any) -> Pairs:
+    """Reads a source, repairs its captions if `ftfy` is not None, and checks its problems."""
     with _without_garbage_collection():
-        pairs = dataclasses.replace(read_layout(source, options), links=source.links or links)
+        pairs = dataclasses.replace(
+            read_layout(source, options), links=source.links or options.links
+        )
         if ftfy is not None:
             pairs = _with_fixed_text(pairs, ftfy)
     if not len(pairs) and (question := _swapped(source)):
         raise PairingError(
             f"images=... must hold images that have captions; got none in {source.where}.{question}"
         )
-    problems.check(pairs.report.findings, rows=len(pairs), where=source.where)
+    options.problems.check(pairs.report.findings, rows=len(pairs), where=source.where)
     _require_rows(pairs, source.where)
     return pairs
 

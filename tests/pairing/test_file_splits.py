@@ -346,6 +346,18 @@ def test_lists_replace_the_splits_of_a_source(tmp_path: pathlib.Path) -> None:
     assert "splits=... is used instead of the splits of this source" in details
 
 
+def test_a_source_that_contradicts_its_folders(tmp_path: pathlib.Path) -> None:
+    text = "image,caption,split\ntrain/a.jpg,A,train\nval/b.jpg,B,train\nval/c.jpg,C,\n"
+    names = ["train/a.jpg", "val/b.jpg", "val/c.jpg"]
+    put(tmp_path, {"c.csv": text, **dict.fromkeys(names, "")})
+    pairs = mmdata.read(tmp_path, tmp_path / "c.csv")
+    assert pairs.split_labels == ["train", "train", None]
+    [note] = [found for found in pairs.report.findings if found.kind == "splits"]
+    assert note.path == "val/b.jpg"
+    assert note.detail.startswith("2 image(s) are in the folder of another split than the source")
+    assert note.detail.endswith("this one is in 'train'")
+
+
 @pytest.mark.parametrize(
     ("splits", "error", "message"),
     [

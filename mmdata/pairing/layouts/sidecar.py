@@ -15,8 +15,9 @@ from mmdata.pairing import folders
 from mmdata.pairing.file_splits import FileSplits, Lists, by_folders, by_lists
 from mmdata.pairing.folders import Folder, Walk
 from mmdata.pairing.layouts.siblings import NUMBER, Family, siblings
-from mmdata.pairing.matching import other_splits, repeated, require_splits
+from mmdata.pairing.matching import repeated
 from mmdata.pairing.problems import Problems
+from mmdata.pairing.split_choice import other_splits, require_splits
 from mmdata.pairing.texts import (
     READ_AS,
     Lines,
