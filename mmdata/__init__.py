@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mmdata.pairing.problems import Problems
     from mmdata.pairing.read import read
     from mmdata.pairs.findings import Finding, PairingError, PairingReport
+    from mmdata.pairs.merging import merge
     from mmdata.pairs.pairs import Pairs
     from mmdata.pipeline import build
     from mmdata.sampling.size_buckets import aspect_buckets
@@ -80,6 +81,7 @@ __all__ = [
     "build",
     "explore",
     "export_preprocessing",
+    "merge",
     "precompute_features",
     "read",
     "recall_at_k",
@@ -123,6 +125,7 @@ _HOMES = {
     "aspect_buckets": "mmdata.sampling.size_buckets",
     "build": "mmdata.pipeline",
     "export_preprocessing": "mmdata.export.serving",
+    "merge": "mmdata.pairs.merging",
     "precompute_features": "mmdata.features",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",
