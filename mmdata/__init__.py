@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mmdata.tasks import (
         Captioning,
         Classification,
+        Prediction,
         Prefix,
         References,
         Retrieval,
@@ -65,6 +66,7 @@ __all__ = [
     "PairingReport",
     "Pairs",
     "Pixels",
+    "Prediction",
     "Prefix",
     "Problems",
     "RandomCrop",
@@ -108,6 +110,7 @@ _HOMES = {
     "PairingError": "mmdata.pairs.findings",
     "Pairs": "mmdata.pairs.pairs",
     "Pixels": "mmdata.options",
+    "Prediction": "mmdata.tasks",
     "Prefix": "mmdata.tasks",
     "Problems": "mmdata.pairing.problems",
     "RandomCrop": "mmdata.stages.augment",

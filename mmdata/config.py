@@ -109,7 +109,8 @@ class Config:
 
     def for_split(self, name: str | None) -> "Config":
         """The config of a split; None means all pairs."""
-        config = self.for_evaluation() if name in _EVALUATION else self
+        evaluates = name in _EVALUATION or self.task.in_order
+        config = self.for_evaluation() if evaluates else self
         return config.with_load_size()
 
     def for_evaluation(self) -> "Config":
@@ -209,7 +210,7 @@ def task_of(task: str | Task) -> Task:
     if task not in tuple(TASKS):
         raise ValueError(
             f"task=... must be one of {list(TASKS)}, or a Captioning, Prefix, Retrieval, "
-            f"References, TextToImage or Classification; got {task!r}."
+            f"References, TextToImage, Classification or Prediction; got {task!r}."
         )
     return TASKS[task]
 

@@ -114,6 +114,24 @@ class Dataset(tf.data.Dataset):
         return list(self.task.class_names)
 
     @property
+    def paths(self) -> list[str]:
+        """The image file of each example of an epoch, in the order of the batches.
+
+        Inside a tar shard, the path only names the image.
+
+        Raises:
+          AttributeError: The order differs from epoch to epoch.
+        """
+        if self.plan.order.shuffle:
+            raise AttributeError(
+                "a shuffled Dataset has another order of paths each epoch. Pass shuffle=False or "
+                'task="prediction" to mmdata.build.'
+            )
+        steps = tf.data.Dataset.range(self.position.steps_per_epoch)
+        rows = steps.map(lambda step: self.plan.look_up(step)["row"]).as_numpy_iterator()
+        return [self.pairs.path(row) for batch in rows for row in batch.tolist()]
+
+    @property
     def report(self) -> PairingReport:
         """What paired, what did not, and which images were found corrupt so far."""
         report = self.pairs.report

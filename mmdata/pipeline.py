@@ -57,9 +57,10 @@ def build(
       images: A folder of images, tar shards or a DataFrame, see `mmdata.read`; or the `Pairs` that
         `mmdata.read` returns: call it yourself to set how files are read.
       captions: See `mmdata.read`; None if `images` is `Pairs`.
-      task: What a batch holds: "captioning", "retrieval", "references" or "text_to_image"; or a
-        `Captioning`, `Prefix`, `Retrieval`, `References`, `TextToImage` or `Classification`, which
-        also set which captions of an image are used.
+      task: What a batch holds: "captioning", "retrieval", "references", "text_to_image" or
+        "prediction", which is images alone; or a `Captioning`, `Prefix`, `Retrieval`, `References`,
+        `TextToImage`, `Classification` or `Prediction`, which also set which captions of an image
+        are used.
       split: None takes everything; a name, e.g. "train", takes that split; a tuple of names gives
         a tuple of datasets. If the source has no splits, images are split 80/10/10: "train",
         "validation" and "test", see `Pairs.split`.
