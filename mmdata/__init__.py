@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mmdata.pairs.findings import Finding, PairingError, PairingReport
     from mmdata.pairs.pairs import Pairs
     from mmdata.pipeline import build
+    from mmdata.preprocessing import Preprocessing
     from mmdata.sampling.size_buckets import aspect_buckets
     from mmdata.stages.augment import Color, Flip, Grayscale, RandomCrop
     from mmdata.stages.clean import Clean
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         TextToImage,
     )
     from mmdata.training.resume import Resume
+    from mmdata.training.saved_models import load, save
 
 __version__ = importlib.metadata.version("mmdata")
 
@@ -68,6 +70,7 @@ __all__ = [
     "Pixels",
     "Prediction",
     "Prefix",
+    "Preprocessing",
     "Problems",
     "RandomCrop",
     "References",
@@ -82,10 +85,12 @@ __all__ = [
     "build",
     "explore",
     "export_preprocessing",
+    "load",
     "precompute_features",
     "read",
     "recall_at_k",
     "report",
+    "save",
     "stages",
     "tokenizers",
     "verify",
@@ -112,6 +117,7 @@ _HOMES = {
     "Pixels": "mmdata.options",
     "Prediction": "mmdata.tasks",
     "Prefix": "mmdata.tasks",
+    "Preprocessing": "mmdata.preprocessing",
     "Problems": "mmdata.pairing.problems",
     "RandomCrop": "mmdata.stages.augment",
     "References": "mmdata.tasks",
@@ -126,10 +132,12 @@ _HOMES = {
     "aspect_buckets": "mmdata.sampling.size_buckets",
     "build": "mmdata.pipeline",
     "export_preprocessing": "mmdata.export.serving",
+    "load": "mmdata.training.saved_models",
     "precompute_features": "mmdata.features",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",
     "report": "mmdata.explore.report",
+    "save": "mmdata.training.saved_models",
     "verify": "mmdata.images.verify",
 }
 

@@ -29,6 +29,7 @@ class Config:
     Attributes:
       evaluation: Whether this is for evaluation: each epoch is the same; see `for_split`.
       encoder: The fingerprint of the encoder that makes features of images; "" for pixels.
+      pixels_as_given: The pixels without what `RandomCrop` adds; None if it adds nothing.
 
     Raises:
       ValueError: Two arguments exclude each other.
@@ -47,6 +48,7 @@ class Config:
     shard: tuple[int, int] = dataclasses.field(repr=False)
     cache: pathlib.Path | None = dataclasses.field(repr=False)
     problems: Problems = dataclasses.field(repr=False)
+    pixels_as_given: Pixels | None = dataclasses.field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -147,7 +149,9 @@ class Config:
         )
         height, width = (-(-side * 8 // 7) for side in pixels.size)
         pixels = dataclasses.replace(pixels, load_size=pixels.load_size or (height, width))
-        return dataclasses.replace(self, pixels=pixels, augment=augment)
+        return dataclasses.replace(
+            self, pixels=pixels, augment=augment, pixels_as_given=self.pixels
+        )
 
 
 def augment_of(augment: Sequence[Stage]) -> tuple[Stage, ...]:

@@ -16,6 +16,7 @@ from mmdata.images.decoder_fingerprint import decoders_fingerprint
 from mmdata.options import Pixels, Text
 from mmdata.pairs.findings import PairingReport
 from mmdata.pairs.pairs import Pairs
+from mmdata.preprocessing import Preprocessing
 from mmdata.stages.resize import Size
 from mmdata.tasks import Task
 from mmdata.tokenizers import Tokenizer
@@ -71,6 +72,34 @@ class Dataset(tf.data.Dataset):
     def text(self) -> Text:
         """How captions become ids."""
         return self.config.text
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How new images and captions become inputs, as those of the split "validation" do.
+
+        Raises:
+          AttributeError: Features replace the images.
+        """
+        config, task = self.config, self.task
+        if config.encoder:
+            raise AttributeError(
+                "a Dataset of features has no preprocessing of images: its encoder is not part of "
+                "it. Take that of the dataset that precompute_features was given."
+            )
+        pixels, text = config.pixels_as_given or config.pixels, None
+        if pixels.buckets and len(self.image_sizes) == 1:
+            most = pixels.resize.max_crop if pixels.fit == "crop" else None
+            (size,) = self.image_sizes
+            pixels = dataclasses.replace(pixels, size=size, buckets=(), max_crop=most)
+        if self._tokenizer is not None:
+            text = dataclasses.replace(self.text, length=self.text.sequence_length, buckets=())
+        return Preprocessing(
+            task=type(task).__name__,
+            pixels=pixels,
+            text=text,
+            template=getattr(task, "template", "{caption}"),
+            prompt=task.prompt,
+        )
 
     def _inputs(self) -> list[Any]:
         return [self._batches]

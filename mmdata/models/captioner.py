@@ -14,6 +14,7 @@ from mmdata.models.beam_search import beam_search
 from mmdata.models.decoders import GruDecoder, TransformerDecoder
 from mmdata.models.from_dataset import adamw, arguments_of
 from mmdata.models.image_encoder import NORMALIZATIONS, ImageEncoder, Tensor
+from mmdata.models.saved import SavedWithPreprocessing
 
 if TYPE_CHECKING:
     from mmdata.dataset import Dataset
@@ -22,7 +23,7 @@ _FEATURES = ("images", "token_ids", "padding_mask")
 
 
 @keras.saving.register_keras_serializable(package="mmdata")
-class Captioner(keras.Model):
+class Captioner(SavedWithPreprocessing):
     """Predicts the next token of a caption from the image and the tokens before it.
 
     images [b, H, W, 3], see `normalize`; token_ids int32 [b, t]; padding_mask bool [b, t]
@@ -30,7 +31,7 @@ class Captioner(keras.Model):
 
     `from_dataset` returns a compiled model; the constructor does not compile it. Does not
     download weights: the model starts from scratch and suits small sets and CPUs. `.keras` files
-    hold all arguments, so no tokenizer is needed to load one.
+    hold all arguments, and the preprocessing of the dataset: `mmdata.load` reads them.
 
     Args:
       vocabulary_size: tokens of the tokenizer, special ones included.
@@ -167,6 +168,7 @@ class Captioner(keras.Model):
             weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
             jit_compile=compiled.JIT,
         )
+        model.preprocessing = ds.preprocessing
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
         return model
 

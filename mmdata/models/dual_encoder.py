@@ -13,6 +13,7 @@ from keras import layers, ops
 from mmdata.models import checks, compiled
 from mmdata.models.from_dataset import adamw, arguments_of
 from mmdata.models.image_encoder import NORMALIZATIONS, ImageEncoder, Tensor
+from mmdata.models.saved import SavedWithPreprocessing
 from mmdata.models.transformer import Block
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _NEVER = -1e9  # Used as the logarithm of 0; a row of only this must not become 
 
 
 @keras.saving.register_keras_serializable(package="mmdata")
-class DualEncoder(keras.Model):
+class DualEncoder(SavedWithPreprocessing):
     """Embeds images and captions so that those of one pair are close.
 
     images [b, H, W, 3], see `normalize`; token_ids int32 [b, t]; padding_mask bool [b, t];
@@ -141,6 +142,7 @@ class DualEncoder(keras.Model):
         optimizer = adamw(who, learning_rate, weight_decay)
         model = cls(**arguments_of(who, ds, "Retrieval"), **options)
         model.compile(optimizer=optimizer, jit_compile=compiled.JIT)
+        model.preprocessing = ds.preprocessing
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
         return model
 
