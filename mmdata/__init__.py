@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Task,
         TextToImage,
     )
+    from mmdata.training.caption import caption
     from mmdata.training.resume import Resume
     from mmdata.training.saved_models import load, save
 
@@ -83,6 +84,7 @@ __all__ = [
     "TextToImage",
     "aspect_buckets",
     "build",
+    "caption",
     "explore",
     "export_preprocessing",
     "load",
@@ -131,6 +133,7 @@ _HOMES = {
     "TextToImage": "mmdata.tasks",
     "aspect_buckets": "mmdata.sampling.size_buckets",
     "build": "mmdata.pipeline",
+    "caption": "mmdata.training.caption",
     "export_preprocessing": "mmdata.export.serving",
     "load": "mmdata.training.saved_models",
     "precompute_features": "mmdata.features",
