@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from mmdata.training.caption import caption
     from mmdata.training.resume import Resume
     from mmdata.training.saved_models import load, save
+    from mmdata.training.search import search
 
 __version__ = importlib.metadata.version("mmdata")
 
@@ -93,6 +94,7 @@ __all__ = [
     "recall_at_k",
     "report",
     "save",
+    "search",
     "stages",
     "tokenizers",
     "verify",
@@ -141,6 +143,7 @@ _HOMES = {
     "recall_at_k": "mmdata.models",
     "report": "mmdata.explore.report",
     "save": "mmdata.training.saved_models",
+    "search": "mmdata.training.search",
     "verify": "mmdata.images.verify",
 }
 

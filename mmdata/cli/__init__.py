@@ -14,6 +14,7 @@ from mmdata.cli.caption import caption
 from mmdata.cli.options import lines_for
 from mmdata.cli.pair_verify import pair, verify
 from mmdata.cli.report_show import report, show
+from mmdata.cli.search import search
 from mmdata.cli.train import train
 
 
@@ -65,9 +66,9 @@ Begin with:
   mmdata caption runs new.jpg                its caption for a new photo
 
 Exit status: 0 for success; 1 if `pair`, `verify` or `cache verify` found a problem, if `caption`
-could not read an image, if a command failed, with a message, or after Ctrl-C; 2 for wrong options;
-143 after SIGTERM. Files are written completely, or not at all. Progress bars and messages go to
-stderr, bars only in a terminal.
+or `search` could not read an image, if a command failed, with a message, or after Ctrl-C; 2 for
+wrong options; 143 after SIGTERM. Files are written completely, or not at all. Progress bars and
+messages go to stderr, bars only in a terminal.
 """
 
 
@@ -86,5 +87,5 @@ def main() -> None:
     """
 
 
-for command in (pair, verify, report, show, train, caption, cache):
+for command in (pair, verify, report, show, train, caption, search, cache):
     main.add_command(command)

@@ -27,7 +27,7 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-COMMANDS = ("pair", "verify", "report", "show", "train", "caption", "cache")
+COMMANDS = ("pair", "verify", "report", "show", "train", "caption", "search", "cache")
 
 
 def test_help_names_every_command_in_order() -> None:
