@@ -55,9 +55,13 @@ class Preprocessing:
         return cast(Tokenizer, self._required_text.tokenizer)
 
     @property
-    def sequence_length(self) -> int | None:
-        """Tokens of a sequence, start and end included; None if the task has no text."""
-        return None if self.text is None else self.text.sequence_length
+    def sequence_length(self) -> int:
+        """Tokens of a sequence, start and end included.
+
+        Raises:
+          AttributeError: The task has no text.
+        """
+        return self._required_text.sequence_length
 
     def tokenize(self, captions: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Captions -> token_ids, int32 [b, t], and padding_mask [b, t], as in training.
@@ -180,7 +184,7 @@ def _tokenizer(*, type: str, **fields: Any) -> Tokenizer:  # noqa: A002 - as the
             f"its tokenizer {type} is not one of {sorted(_CLASSES)}, so the file does not hold it. "
             "Load the model with keras.models.load_model, and pass dataset=... to mmdata.caption."
         )
-    return _CLASSES[type](**fields)
+    return cast(Tokenizer, _CLASSES[type](**fields))
 
 
 _CLASSES: dict[str, Any] = {

@@ -136,7 +136,7 @@ def test_ids_are_those_of_training(template: str) -> None:
 
 
 def build(**options: Any) -> Any:
-    defaults = {"text": "byte", "sequence_length": 200, "on_problem": "drop"}
+    defaults: dict[str, Any] = {"text": "byte", "sequence_length": 200, "on_problem": "drop"}
     return mmdata.build(SAMPLES, **(defaults | options))
 
 

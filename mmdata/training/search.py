@@ -128,8 +128,9 @@ def _indexed(model: Any, images: NewImages, index: "StrPath") -> NDArray[np.floa
 
 def _unit(embeddings: Any) -> NDArray[np.float32]:
     """Embeddings of norm 1, float32 [b, d]."""
-    array = np.asarray(keras.ops.convert_to_numpy(embeddings), np.float32)
-    return array / np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
+    array: NDArray[np.float32] = np.array(keras.ops.convert_to_numpy(embeddings), np.float32)
+    array /= np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
+    return array
 
 
 class _ImageTower(keras.layers.Layer):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from pictures import encoded, oriented
+from pictures import encoded, oriented  # type: ignore[import-not-found]
 from PIL import Image
 
 import mmdata

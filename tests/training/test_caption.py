@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner, Result
-from pictures import encoded
+from pictures import encoded  # type: ignore[import-not-found]
 from PIL import Image
 
 import mmdata
