@@ -64,7 +64,7 @@ class Preprocessing:
         return self._required_text.sequence_length
 
     def tokenize(self, captions: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Captions -> token_ids, int32 [b, t], and padding_mask [b, t], as in training.
+        """Captions -> token_ids and padding_mask, each int32 [b, t], as in training.
 
         Raises:
           AttributeError: The task has no text.

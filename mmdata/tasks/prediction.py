@@ -20,9 +20,11 @@ class Prediction(Task):
 
     Attributes:
       columns: Numeric columns to add to the batch under their names, each [b].
+      inputs: The features of x that batches keep, those that a model declares; () keeps all.
     """
 
     columns: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_free(self)
