@@ -91,13 +91,17 @@ def report_problems(problems: Mapping[str, str]) -> None:
 
 def _content(captions: Mapping[str, str | None], ending: str) -> bytes:
     """A table of images and captions; an image without a caption has an empty one, or null."""
-    file = io.StringIO(newline="")
     if ending == ".csv":
+        file = io.StringIO(newline="")
         rows = csv.writer(file)
         rows.writerow(["image", "caption"])
         rows.writerows(captions.items())
-    else:
-        for image, text in captions.items():
-            record = {"image": image, "caption": text}
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-    return file.getvalue().encode("utf-8", "surrogateescape")
+        return file.getvalue().encode("utf-8", "surrogateescape")
+    return b"".join(_line(image=image, caption=text) for image, text in captions.items())
+
+
+def _line(**record: str | None) -> bytes:
+    try:
+        return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:  # a path that is not UTF-8
+        return json.dumps(record).encode() + b"\n"

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import os
 import pathlib
 import shutil
 import zlib
 from typing import Any
 
+import hostile  # type: ignore[import-not-found]
 import keras
 import numpy as np
 import pytest
@@ -197,6 +199,22 @@ def test_the_command_names_what_it_cannot_read(
     assert result.exit_code == 1
     read = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines()]
     assert [record["caption"] for record in read] == [expected.get(path) for path in damaged]
+
+
+def test_names_that_are_no_text(
+    saved: pathlib.Path, expected: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    photo, text = next(iter(expected.items()))
+    name = f"{tmp_path}/a\x1b[2J\udcff{pathlib.Path(photo).suffix}"
+    shutil.copy(photo, name)
+    result = run(saved, name)
+    assert result.exit_code == 0, result.output
+    assert hostile.obeyed(result.output) == set()
+    assert result.stdout.endswith(f"\t{text}\n")
+    for ending in ("csv", "jsonl"):
+        assert run(saved, name, "-o", tmp_path / f"a.{ending}").exit_code == 0
+    assert os.fsencode(f"{name},{text}") in (tmp_path / "a.csv").read_bytes()
+    assert json.loads((tmp_path / "a.jsonl").read_text("utf-8"))["image"] == name
 
 
 @pytest.mark.parametrize(
