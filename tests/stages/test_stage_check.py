@@ -57,7 +57,10 @@ class Brighten:
 WRONG: list[tuple[Any, str]] = [
     (scaled, r"scaled must return 'image' as uint8 \[16, 16, 3\], 0 to 255; got float32 \[16, 16"),
     (cropped, r"cropped must return 'image' as uint8 \[16, 16, 3\], 0 to 255; got uint8 \[8, 16, "),
-    (without_others, r"without_others must return all features .*\['epoch', .*Return {\*\*example, "),
+    (
+        without_others,
+        r"without_others must return all features .*\['epoch', .*Return {\*\*example, ",
+    ),
     (image_alone, r"image_alone must return a dict, .*; got a Tensor"),
     (broken, r"broken failed when it got an example with .*image.*: KeyError: 'picture'"),
     (Brighten(tf.float16), r"the stage Brighten must return 'image' as uint8"),
