@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mmdata.pairing.problems import Problems
     from mmdata.pairing.read import read
     from mmdata.pairs.findings import Finding, PairingError, PairingReport
+    from mmdata.pairs.merging import merge
     from mmdata.pairs.pairs import Pairs
     from mmdata.pipeline import build
     from mmdata.preprocessing import Preprocessing
@@ -89,6 +90,7 @@ __all__ = [
     "explore",
     "export_preprocessing",
     "load",
+    "merge",
     "precompute_features",
     "read",
     "recall_at_k",
@@ -138,6 +140,7 @@ _HOMES = {
     "caption": "mmdata.training.caption",
     "export_preprocessing": "mmdata.export.serving",
     "load": "mmdata.training.saved_models",
+    "merge": "mmdata.pairs.merging",
     "precompute_features": "mmdata.features",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",

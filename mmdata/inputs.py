@@ -1,18 +1,28 @@
 """Paths -> pairs: reads, scans and splits them, and checks their problems."""
 
 import dataclasses
+import functools
+import inspect
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mmdata.config import Config
 from mmdata.files.headers import Format
+from mmdata.pairing.interface import rewriting, rewritten
 from mmdata.pairing.listing import IfAny
 from mmdata.pairing.read import read
+from mmdata.pairing.split_sources import read_sources
 from mmdata.pairs.findings import Finding, PairingError
 from mmdata.pairs.pairs import Pairs
+from mmdata.pairs.split_names import split_name
 from mmdata.tasks import Task
 from mmdata.tokenizers import LEARNED
+
+_ALSO_OF_BUILD = {"images", "captions", "split", "on_problem"}
+"""The arguments of `mmdata.read` that `build` has too."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -74,7 +84,23 @@ def open_inputs(
       PairingError: See `Inputs.check`.
       ValueError: The pairs lack what the task needs.
     """
-    splits = (split,) if isinstance(split, str) else split
+    splits = _split_names(split)
+    with rewriting(_in_terms_of_build):
+        return _opened(images, captions, splits, config)
+
+
+def _in_terms_of_build(message: str) -> str:
+    """A message that says that some arguments are those of `mmdata.read`."""
+    only_of_read = inspect.signature(read).parameters.keys() - _ALSO_OF_BUILD
+
+    def of_read(name: str, value: str) -> str | None:
+        return f"mmdata.read(..., {name}={value})" if name in only_of_read else None
+
+    found = rewritten(message, of_read).replace("Pass mmdata.read(", "Call mmdata.read(")
+    return found if found == message else f"{found} Then build from the pairs: build(pairs)."
+
+
+def _opened(images: Any, captions: Any, splits: tuple[str, ...] | None, config: Config) -> Inputs:
     pairs, findings = _read(images, captions, splits, config)
     everything = Inputs(
         pairs=pairs, config=config, parts=[pairs], configs=[config], findings=findings, other_rows=0
@@ -93,6 +119,13 @@ def open_inputs(
         ) from err
     if splits is not None:
         pairs = pairs.split()
+    elif not config.task.in_order and _holds_several_splits(pairs):
+        names = ", ".join(map(repr, pairs.split_names))
+        warnings.warn(
+            f"split=None uses the images of all splits together: {names}. Pass split=..., e.g. "
+            'split=("train", "validation") for two datasets.',
+            stacklevel=4,
+        )
     config = dataclasses.replace(config, task=config.task.with_pairs(pairs))
     parts = [pairs] if splits is None else [pairs.subset(name) for name in splits]
     for part in parts:
@@ -111,6 +144,17 @@ def _read(
     images: Any, captions: Any, splits: tuple[str, ...] | None, config: Config
 ) -> tuple[Pairs, list[Finding]]:
     max_pixels = config.problems.max_pixels
+    if isinstance(images, Mapping):
+        if captions is not None:
+            raise ValueError(
+                "captions=... must be None if images=... is a dict of sources, which has them; got "
+                f"{captions!r}."
+            )
+        reader = functools.partial(_read_source, config=config)
+        pairs, findings = read_sources(images, _splits_to_read(splits, config), reader)
+        pairs = _refuse_large_images(pairs, max_pixels)
+        scanned = [f for f in pairs.report.findings if f.kind in ("corrupt", "duplicate_image")]
+        return pairs, [*findings, *scanned]
     if isinstance(images, Pairs):
         if captions is not None:
             raise ValueError(f"captions=... must be None if images=... is Pairs; got {captions!r}.")
@@ -118,16 +162,49 @@ def _read(
             images = dataclasses.replace(images, scan=None)
         pairs = _refuse_large_images(images, max_pixels)
         return pairs, list(pairs.corrupt)
-    pairs = read(
+    pairs = _read_source(images, captions, _splits_to_read(splits, config), config=config)
+    pairs = _refuse_large_images(pairs, max_pixels)
+    return pairs, list(pairs.report.findings)
+
+
+def _read_source(images: Any, captions: Any, chosen: IfAny | None, *, config: Config) -> Pairs:
+    return read(
         images,
         captions,
         layout="images" if captions is None and config.task.in_order else "auto",
-        split=_splits_to_read(splits, config),
+        split=chosen,
         caption_column="auto" if config.task.has_text else None,
         on_problem=config.problems.without_errors(),
     )
-    pairs = _refuse_large_images(pairs, max_pixels)
-    return pairs, list(pairs.report.findings)
+
+
+def _split_names(split: Any) -> tuple[str, ...] | None:
+    """The names of splits that `build(split=)` means; None means all images.
+
+    Raises:
+      TypeError, ValueError: It is neither a name nor a tuple of different names.
+    """
+    if split is None:
+        return None
+    accepted = 'split=... must be None, a name such as "train", or a tuple of different names'
+    if isinstance(split, int | float | Mapping):
+        raise TypeError(
+            f"{accepted}; got {split!r}. Shares are for Pairs.split: pairs = mmdata.read(...)"
+            '.split({"train": 0.8, "validation": 0.2}), then build(pairs, split=...).'
+        )
+    names = (split,) if isinstance(split, str) else split
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{accepted}; got {split!r}.")
+    found = tuple(map(split_name, names))
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"{accepted}; got {split!r}.")
+    return found
+
+
+def _holds_several_splits(pairs: Pairs) -> bool:
+    """Whether rows are in different splits, and `read(split=)` did not choose these."""
+    chosen = any(finding.kind == "other_split" for finding in pairs.report.findings)
+    return not chosen and pairs.split_of is not None and len(np.unique(pairs.split_of)) > 1
 
 
 def _require_captions(pairs: Pairs, task: Task) -> None:

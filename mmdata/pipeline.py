@@ -56,15 +56,17 @@ def build(
 
     Args:
       images: A folder of images, tar shards or a DataFrame, see `mmdata.read`; or the `Pairs` that
-        `mmdata.read` returns: call it yourself to set how files are read.
-      captions: See `mmdata.read`; None if `images` is `Pairs`.
+        `mmdata.read` returns: call it yourself to set how files are read; or a source for each
+        split, e.g. `{"train": (images, captions), "validation": (images2, captions2)}`, where a
+        source may also be a folder with captions, or `Pairs`.
+      captions: See `mmdata.read`; None if `images` is `Pairs` or a dict.
       task: What a batch holds: "captioning", "retrieval", "references", "text_to_image" or
         "prediction", which is images alone; or a `Captioning`, `Prefix`, `Retrieval`, `References`,
         `TextToImage`, `Classification` or `Prediction`, which also set which captions of an image
         are used.
-      split: None takes everything; a name, e.g. "train", takes that split; a tuple of names gives
-        a tuple of datasets. If the source has no splits, images are split 80/10/10: "train",
-        "validation" and "test", see `Pairs.split`.
+      split: None takes everything, with a warning if the source has splits; a name, e.g. "train",
+        takes that split; a tuple of names gives a tuple of datasets. If the source has no splits,
+        images are split 80/10/10: "train", "validation" and "test", see `Pairs.split`.
       pixels: The preprocessing of a pretrained model: "clip", "siglip", "paligemma", "imagenet"
         (torchvision), "inception_v3", "resnet50", "vgg16", "efficientnet", "mobilenet_v3"; or a
         range of values for stretched images: "unit" (0..1), "signed" (-1..1), "caffe", "raw"

@@ -138,7 +138,13 @@ def test_rows_keep_their_members(shards: pathlib.Path) -> None:
     pairs = mmdata.read(shards)
     rows = np.array([7, 2, 2, 0])
     _, split = pairs.split({"train": 0.5, "rest": 0.5}), pairs.take(rows).split({"rest": 1.0})
-    chosen = [pairs, pairs.take(rows), split.subset("rest"), pairs.sample(3), pairs.merge(pairs)]
+    chosen = [
+        pairs,
+        pairs.take(rows),
+        split.subset("rest"),
+        pairs.sample(3),
+        mmdata.merge([pairs, pairs]),
+    ]
     for part in chosen:
         for row, name in enumerate(part.images):
             with part.open(row) as file:

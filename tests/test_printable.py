@@ -87,6 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
             0,
             r"\u202e\udcff.html",
         ),
+        (("cache", "show", "gone\x1b[2J"), 2, r"gone\x1b[2J"),
         (("cache", "show", "none\x1b[2J"), 0, r"none\x1b[2J: no caches"),
         (("cache", "verify", "none\x1b[2J"), 0, r"none\x1b[2J: 0 damaged"),
         (("cache", "clear", "none\x1b[2J"), 0, r"none\x1b[2J: removed"),
@@ -101,6 +102,9 @@ def test_no_command_prints_what_a_terminal_obeys(
     shown: str,
 ) -> None:
     monkeypatch.chdir(folder)
+    if words[0] == "cache":
+        (tmp_path / "none\x1b[2J").mkdir()
+        monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, [str(word).format(tmp_path) for word in words])
     assert result.exit_code == status, result.output
     assert shown in result.output

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from mmdata.cli.options import PATH, as_json, echo, failing, lines_for
 from mmdata.printable import printable
@@ -31,7 +32,17 @@ def _pixels() -> pathlib.Path:
     return user_cache() / "pixels"
 
 
-_cached = click.argument("path", type=PATH, default=_pixels)
+def _existing(ctx: click.Context, param: click.Parameter, path: pathlib.Path) -> pathlib.Path:
+    """The folder; one that the user named must be there."""
+    path = path.expanduser()
+    given = ctx.get_parameter_source(str(param.name)) != ParameterSource.DEFAULT
+    if given and not path.is_dir():
+        got = "a file" if path.exists() else "nothing there"
+        raise click.BadParameter(f"must be a folder; got {got}: {str(path)!r}.")
+    return path
+
+
+_cached = click.argument("path", type=PATH, default=_pixels, callback=_existing)
 """The folder of caches."""
 
 

@@ -1,29 +1,35 @@
 """Arguments, options and error handling that commands share."""
 
+import ast
 import contextlib
+import dataclasses
 import functools
 import json
 import os
 import pathlib
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mmdata.pairing.layouts import LAYOUTS, Layout
+from mmdata.pairing.interface import rewritten
+from mmdata.pairs.findings import ALL_IN_FINDINGS
 from mmdata.printable import printable_lines
 
 if TYPE_CHECKING:
     from mmdata.pairing.problems import OnProblem
+    from mmdata.pairs.findings import PairingReport
     from mmdata.pairs.pairs import Pairs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _LARGEST_SIDE = 2**14
-_QUOTES = "\"'"
-_ARGUMENT = re.compile(r"""(?<![\w.(])(\w+)=(\.\.\.|"[^"]*"|'[^']*'|\d+|None)""")
+_WORDS = {"True": "yes", "False": "no"}
+_OF_PYTHON = re.compile(r"(?:;| ?(?<=\.)) [^.;\n]*\bPairs\.\w+\([^)]*\)[^.;\n]*(?=[.;])")
+"""Advice that names methods of `Pairs`, which no command has."""
 
 PATH = click.Path(path_type=pathlib.Path)
 
@@ -75,49 +81,8 @@ def together(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-layout = click.option(
-    "--layout",
-    type=click.Choice(["auto", *(name for name in LAYOUTS if name != "frame")]),
-    default="auto",
-    show_default=True,
-    help="The layout of the captions.",
-)
-
 Read = Callable[["OnProblem"], "Pairs"]
 """Reads the pairs of a command; the argument says what happens to files that do not pair."""
-
-
-def sources(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the arguments and options for what to read; the command gets a function `read`."""
-
-    @functools.wraps(command)
-    def with_read(
-        images: pathlib.Path,
-        captions: pathlib.Path | None,
-        layout: Layout | Literal["auto"],
-        splits: tuple[str, ...],
-        **options: Any,
-    ) -> Any:
-        def read(on_problem: "OnProblem") -> "Pairs":
-            from mmdata.pairing.read import read as read_pairs
-
-            split = splits or None
-            with failing():
-                return read_pairs(
-                    images, captions, layout=layout, split=split, on_problem=on_problem
-                )
-
-        return command(read=read, **options)
-
-    decorate = together(
-        click.argument("images", type=PATH),
-        click.argument("captions", type=PATH, required=False),
-        layout,
-        click.option(
-            "--split", "splits", multiple=True, help="Read only this split; may be repeated."
-        ),
-    )
-    return decorate(with_read)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -144,11 +109,11 @@ def failing() -> Iterator[None]:
     """Reports an error without a traceback, in terms of the command's options, and exits with 1."""
     try:
         yield
-    except (OSError, ValueError, ImportError) as err:
-        raise click.ClickException(_with_options(str(err))) from err
+    except (OSError, ValueError, TypeError, ImportError) as err:
+        raise click.ClickException(with_options(str(err))) from err
 
 
-def _with_options(message: str) -> str:
+def with_options(message: str) -> str:
     """Replaces the names of Python arguments by those of the command: `split=...` by `--split`."""
     flags = {
         flag.lstrip("-").replace("-", "_"): flag if flag.startswith("-") else flag.upper()
@@ -156,15 +121,24 @@ def _with_options(message: str) -> str:
         for flag in param.opts
     }
 
-    def option(match: re.Match[str]) -> str:
-        name, value = match.groups()
+    def option(name: str, value: str) -> str | None:
         if name not in flags:
-            return match[0]
+            return None
+        flag = flags[name]
+        without = f"--no-{flag.removeprefix('--').replace('-column', 's')}"
         if value == "None":
-            return f"no {flags[name]}"
-        return flags[name] if value == "..." else f"{flags[name]} {value.strip(_QUOTES)}"
+            return (
+                without if without.removeprefix("--").replace("-", "_") in flags else f"no {flag}"
+            )
+        if value == "...":
+            return flag
+        given = ast.literal_eval(value)
+        words = given if isinstance(given, tuple) else [_WORDS.get(value, str(given))]
+        return " ".join(f"{flag} {shlex.quote(word)}" for word in words)
 
-    return _ARGUMENT.sub(option, message)
+    where_all = "The command `mmdata pair` lists all problems." if "on_problem" in flags else ""
+    message = message.replace(ALL_IN_FINDINGS, where_all).rstrip()
+    return rewritten(_OF_PYTHON.sub("", message), option)
 
 
 def quiet_tensorflow() -> contextlib.AbstractContextManager[None]:
@@ -184,6 +158,8 @@ def lines_for(stream: Any, text: object) -> str:
     return printable_lines(str(text)).encode(encoding, "backslashreplace").decode(encoding)
 
 
-def print_as(found: Any, as_json: bool) -> None:
-    """Prints a value as JSON by its `to_dict`, or as text."""
-    echo(json.dumps(found.to_dict(), indent=2) if as_json else found)
+def print_report(report: "PairingReport", as_json: bool) -> None:
+    """Prints a report as JSON or as text; its hints name the options of the command."""
+    findings = (dataclasses.replace(f, detail=with_options(f.detail)) for f in report.findings)
+    report = dataclasses.replace(report, findings=tuple(findings))
+    echo(json.dumps(report.to_dict(), indent=2) if as_json else report)

@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from mmdata.cli.options import Read, as_json, print_as, quiet_tensorflow, sources
+from mmdata.cli.options import Read, as_json, print_report, quiet_tensorflow
+from mmdata.cli.sources import sources
 from mmdata.pairs.findings import PairingReport
 
 
@@ -36,5 +37,5 @@ def verify(read: Read, as_json: bool) -> None:
 
 
 def _print_report(report: PairingReport, as_json: bool) -> None:
-    print_as(report, as_json)
+    print_report(report, as_json)
     sys.exit(1 if report.problems else 0)

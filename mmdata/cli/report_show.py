@@ -16,9 +16,9 @@ from mmdata.cli.options import (
     on_problem,
     quiet_tensorflow,
     seed,
-    sources,
     together,
 )
+from mmdata.cli.sources import sources
 from mmdata.explore.files import save, writable
 
 if TYPE_CHECKING:
@@ -28,9 +28,20 @@ _TEXTS = ("wordpiece", "word", "character", "sentencepiece", "bytepair", "byte",
 _STAGES = {"crop": "RandomCrop", "flip": "Flip", "color": "Color", "grayscale": "Grayscale"}
 _TASKS = ("captioning", "retrieval", "text_to_image")
 
+
+def _known_pixels(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Checks the name of a preset before the work."""
+    from mmdata.options import PRESETS
+
+    if value is not None and value not in PRESETS:
+        raise click.BadParameter(f"must be one of {', '.join(PRESETS)}; got {value!r}.")
+    return value
+
+
 _batch_options = together(
     click.option(
         "--pixels",
+        callback=_known_pixels,
         help="A model's preset, such as clip, or the range of pixels. Default: unit (0 to 1), or "
         "signed (-1 to 1) if the task needs it.",
     ),
@@ -154,7 +165,7 @@ def show(
         writable(output)  # before the work
     if batch["pixels"] is None:
         batch["pixels"] = "signed" if task == "text_to_image" else "unit"
-    pairs = read(on_problem)
+    pairs = read(on_problem).drop("split")  # all that was read
     with quiet_tensorflow():
         import mmdata
 

@@ -5,22 +5,22 @@ import pathlib
 import shlex
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmdata.cli.options import (
-    PATH,
+    Read,
     as_json,
     echo,
     image_size,
-    layout,
     on_problem,
     quiet_tensorflow,
     seed,
+    with_options,
 )
+from mmdata.cli.sources import sources
 from mmdata.optional import require
-from mmdata.pairing.layouts import Layout
 
 if TYPE_CHECKING:
     from mmdata.pairing.problems import OnProblem
@@ -31,9 +31,7 @@ _EXISTING_FILE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
 
 
 @click.command()
-@click.argument("images", type=PATH)
-@click.argument("captions", type=PATH, required=False)
-@layout
+@sources
 @click.option(
     "--task",
     "tasks",
@@ -84,9 +82,7 @@ _EXISTING_FILE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
 )
 @as_json
 def train(
-    images: pathlib.Path,
-    captions: pathlib.Path | None,
-    layout: Layout | Literal["auto"],
+    read: Read,
     tasks: tuple[str, ...],
     image_size: tuple[int, int],
     sequence_length: int,
@@ -101,21 +97,21 @@ def train(
 ) -> None:
     """Train a small model, and evaluate it.
 
-    80 % of the images are for training, 10 % for evaluation; which ones depends only on their
-    content. Prints captions of unseen images next to a person's, and scores next to a baseline.
+    Uses the splits "train" and "validation" of the source. If it has none, 80 % of the images are
+    for training, 10 % for evaluation; which ones depends only on their content. Prints captions of
+    unseen images next to a person's, and scores next to a baseline.
     """
     output_text = (lambda *_: None) if as_json else echo
     verbose = 0 if as_json else 1 if sys.stdout.isatty() else 2
     scores: dict[str, Any] = {}
     with quiet_tensorflow():
-        from mmdata.pairing.read import read
         from mmdata.training.evaluate import Attributes
         from mmdata.training.train import EPOCHS, Settings, train_captioner, train_dual_encoder
 
         for library in ("matplotlib.figure", "sacrebleu.metrics"):  # before the work
             require(library, extra="train")
-        pairs = read(images, captions, layout=layout, on_problem=on_problem).split()
-        output_text(pairs.report)
+        pairs = read(on_problem).split()
+        output_text(with_options(str(pairs.report)))
         output.mkdir(parents=True, exist_ok=True)
         named = None if attributes is None else Attributes.load(attributes)
         for task in tasks:

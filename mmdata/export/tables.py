@@ -20,6 +20,7 @@ from mmdata.pairing.read import read
 from mmdata.pairs import columns
 from mmdata.pairs.findings import describe
 from mmdata.pairs.pairs import Pairs
+from mmdata.pairs.split_names import known_split
 from mmdata.progress import progress
 from mmdata.storage.atomic import replacing, sweep
 
@@ -36,7 +37,7 @@ def to_csv(pairs: Pairs, path: "StrPath") -> None:
     def write(target: str) -> None:
         with open(target, "w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
-            rest = _rest(pairs)
+            rest = _cells(pairs)
             captions = ["caption"] if pairs.pair_count else []
             rows.writerow(["file_name", *captions, *rest])
             for row, image in enumerate(pairs.images):
@@ -69,7 +70,7 @@ def to_parquet(pairs: Pairs, path: "StrPath") -> None:
         cells: dict[str, Any] = {"file_name": list(pairs.images)}
         if pairs.pair_count:
             cells["captions"] = [pairs.captions_of(row) for row in range(len(pairs))]
-        parquet.write_table(arrow.table(cells | _rest(pairs)), target)
+        parquet.write_table(arrow.table(cells | _cells(pairs)), target)
 
     _write_table(pairs, path, ".parquet", write)
 
@@ -78,7 +79,10 @@ def to_sidecar(pairs: Pairs, folder: "StrPath", *, lines: Literal["each", "one"]
     """See `Pairs.to_sidecar`."""
     if lines not in ("each", "one"):
         raise ValueError(f'Pairs.to_sidecar(lines=...) must be "each" or "one"; got {lines!r}.')
-    rest = [name for name in _rest(pairs) if name != "weight"]  # folder names may hold the weight
+    in_folders = {"weight", "split"} if _are_in_splits(pairs) else {"weight"}
+    rest = [
+        name for name in _rest(pairs) if name not in in_folders
+    ]  # else names of folders hold it
     if rest or pairs.blobs is not None:
         what = f"the columns {rest}" if rest else "images in shards"
         raise ValueError(
@@ -171,8 +175,21 @@ def _rest(pairs: Pairs) -> dict[str, list[Any]]:
     return rest | {name: columns.values(column) for name, column in pairs.columns.items()}
 
 
-def _records(pairs: Pairs) -> Iterator[dict[str, Any]]:
+def _cells(pairs: Pairs) -> dict[str, list[Any]]:
+    """The same for a table: an empty column "split" keeps folders from being read as splits."""
     rest = _rest(pairs)
+    is_needed = pairs.split_of is None and _are_in_splits(pairs)
+    return {"split": [None] * len(pairs), **rest} if is_needed else rest
+
+
+def _are_in_splits(pairs: Pairs) -> bool:
+    """Whether images are in folders with the names of splits."""
+    folders = {part for image in pairs.images for part in image.split("/")[:-1]}
+    return any(map(known_split, folders))
+
+
+def _records(pairs: Pairs) -> Iterator[dict[str, Any]]:
+    rest = _cells(pairs)
     for row, image in enumerate(pairs.images):
         captions = {"captions": pairs.captions_of(row)} if pairs.pair_count else {}
         yield {"file_name": image, **captions, **{name: rest[name][row] for name in rest}}

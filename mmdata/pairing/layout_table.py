@@ -6,11 +6,12 @@ use is refused, so none is ignored.
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mmdata.files.links import Boundary, Links
 from mmdata.pairing import recognition
+from mmdata.pairing.file_splits import Lists, by_lists
 from mmdata.pairing.layouts import (
     LAYOUTS,
     coco,
@@ -27,23 +28,13 @@ from mmdata.pairing.layouts import (
 from mmdata.pairing.layouts.documents import Document
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import Listing, concatenated
-from mmdata.pairing.matching import match, require_splits
+from mmdata.pairing.matching import match
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.texts import TextDecoder
 from mmdata.pairing.tree import Tree
-from mmdata.pairs.findings import PairingError
+from mmdata.pairs.findings import Finding, PairingError
 from mmdata.pairs.pairs import Pairs
-
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-"""Folders that are splits if each has its own metadata. Source: Hugging Face, imagefolder."""
+from mmdata.pairs.split_names import known_split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +73,7 @@ class Options:
     key: shards.Key
     links: Links
     chosen: Collection[str] | None
+    lists: Lists | None
     problems: Problems
 
 
@@ -119,6 +111,7 @@ def _frame(source: Source, options: Options) -> Pairs:
         columns=options.columns,
         problems=options.problems,
         chosen=options.chosen,
+        lists=options.lists,
         links=options.links,
     )
 
@@ -134,19 +127,26 @@ def _webdataset(source: Source, options: Options) -> Pairs:
         links=options.links,
         problems=options.problems,
         chosen=options.chosen,
+        lists=options.lists,
     )
 
 
 def _sidecar(source: Source, options: Options) -> Pairs:
-    require_splits((), options.chosen, "layout 'sidecar'")
     settings = dataclasses.replace(options.sidecar, decoder=options.decoder, links=options.links)
-    captions = source.captions or source.images
-    return sidecar.read(source.images, captions, problems=options.problems, settings=settings)
+    return sidecar.read(
+        source.images,
+        source.captions or source.images,
+        problems=options.problems,
+        settings=settings,
+        chosen=options.chosen,
+        lists=options.lists,
+    )
 
 
 def _images(source: Source, options: Options) -> Pairs:
-    require_splits((), options.chosen, "layout 'images'")
-    return images.read(source.images, links=options.links)
+    return images.read(
+        source.images, links=options.links, chosen=options.chosen, lists=options.lists
+    )
 
 
 def _coco(source: Source, options: Options) -> Pairs:
@@ -172,7 +172,8 @@ def _match(listing: Listing, source: Source, options: Options) -> Pairs:
         listing.captions = None
     not_ignored = _caption_files(source.images, source.captions, listing)
     tree = Tree.walk(source.images, not_ignored=not_ignored, links=options.links)
-    return match(listing, tree, problems=options.problems, chosen=options.chosen)
+    files = None if options.lists is None else by_lists(options.lists, tree.images)
+    return match(listing, tree, problems=options.problems, chosen=options.chosen, files=files)
 
 
 def _metadata(source: Source, options: Options) -> Pairs:
@@ -193,14 +194,31 @@ def _tables(source: Source, options: Options) -> Listing:
             f"layout='metadata' needs one metadata.csv, .jsonl or .parquet in {folder!r}, or "
             f"in each of its subfolders; got {files}. Pass captions=... to name a file."
         )
+    splits = _splits_of(folders_of)
     listings = [
-        _table_of(folder, file, below, options)
+        _table_of(folder, file, below, options, splits.get(below))
         for file, below in zip(files, folders_of, strict=True)
     ]
-    return concatenated(listings)
+    listing = concatenated(listings)
+    if splits:
+        detail = ", ".join(f"'{name}/' is {split!r}" for name, split in splits.items())
+        first = f"{min(splits)}/"
+        listing.findings.append(Finding("splits", first, f"the folders are splits: {detail}"))
+    return listing
 
 
-def _table_of(folder: str, file: str, below: str, options: Options) -> Listing:
+def _splits_of(folders: Sequence[str]) -> dict[str, str]:
+    """The folders with metadata that are splits, if all are, or two different ones.
+
+    Source: https://huggingface.co/docs/datasets/repository_structure.
+    """
+    found = {folder: known_split(folder) for folder in folders}
+    known = {folder: split for folder, split in found.items() if split is not None}
+    is_split = len(known) == len(found) or len({*known.values()}) > 1
+    return known if is_split else {}
+
+
+def _table_of(folder: str, file: str, below: str, options: Options, split: str | None) -> Listing:
     path = os.path.join(folder, file)
     target = Boundary(folder, options.links).outside(path)
     if target is not None:
@@ -209,8 +227,8 @@ def _table_of(folder: str, file: str, below: str, options: Options) -> Listing:
         )
     prefix = f"{below}/" if below else ""
     listing = tables.read(path, columns=options.columns, decoder=options.decoder, prefix=prefix)
-    if listing.splits is None and below.lower() in _SPLITS:
-        listing.splits = [_SPLITS[below.lower()]] * len(listing.names)
+    if listing.splits is None and split is not None:
+        listing.splits = [split] * len(listing.names)
     return listing
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mmdata.files.links import outside_detail
+from mmdata.pairing.file_splits import FileSplits, by_folders, folder_counts
 from mmdata.pairing.listing import IfAny, Listing
 from mmdata.pairing.moved_folders import relative_to
 from mmdata.pairing.names import Names, plain, resolve
@@ -16,6 +17,7 @@ from mmdata.pairing.tree import Tree
 from mmdata.pairs import columns
 from mmdata.pairs.findings import Finding, Notes
 from mmdata.pairs.pairs import Pairs, Row
+from mmdata.pairs.split_names import aliases, split_name
 
 Numbered = tuple[Row, int]
 """A row, and the number of the entry that gives its further values; -1 for no entry."""
@@ -27,6 +29,7 @@ def match(
     *,
     problems: Problems,
     chosen: Collection[str] | None = None,
+    files: FileSplits | None = None,
 ) -> Pairs:
     """Pairs image files with the entries of a listing.
 
@@ -36,11 +39,17 @@ def match(
       tree: The image files.
       problems: The captions for images without one.
       chosen: Splits to keep; entries of other splits are counted, not paired. None keeps all.
+      files: The splits of the images, which replace those of the listing; None recognises folders
+        that are splits, if the listing has no splits.
 
     Returns:
       The pairs; every image and every entry without a match is a finding in its report.
     """
-    require_splits(listing.splits or (), chosen, listing.source or "these files")
+    listing = _with_split_names(listing, replaced=files is not None)
+    if files is None and listing.splits is None:
+        files = by_folders(folder_counts(tree.images))
+    given = listing.splits or () if files is None else files.names
+    require_splits(given, chosen, listing.source or "these files")
     names = map(tree.unaliased, relative_to(tree.root, listing.names))
     listing = dataclasses.replace(listing, names=list(names))
     entries: dict[str, list[int]] = {}
@@ -49,7 +58,25 @@ def match(
         entries.setdefault(spelled.setdefault(plain(name), name), []).append(number)
     stems = listing.stems
     ids = {name: stems[numbers[0]] if stems else None for name, numbers in entries.items()}
-    return _Matching(listing, tree, entries, resolve(ids, tree.images), problems, chosen).pairs()
+    names_found = resolve(ids, tree.images)
+    return _Matching(listing, tree, entries, names_found, problems, chosen, files).pairs()
+
+
+def _with_split_names(listing: Listing, *, replaced: bool) -> Listing:
+    """The listing with the usual names of its splits, or without splits; a notice reports both."""
+    if not any(listing.splits or ()):
+        return listing
+    renamed = aliases(listing.splits or ())
+    detail = ", ".join(f"{name!r} is read as {split!r}" for name, split in renamed.items())
+    splits = [name and split_name(name) for name in listing.splits or ()]
+    if replaced:
+        detail = "splits=... is used instead of the splits of this source"
+    found = [Finding("splits", listing.source or ".", detail)] if detail else []
+    return dataclasses.replace(
+        listing,
+        splits=None if replaced else splits,
+        findings=[*listing.findings, *found],
+    )
 
 
 def require_splits(
@@ -68,13 +95,13 @@ def require_splits(
     if not given:
         raise ValueError(
             f"split=... must name splits of the source; got {sorted(chosen)}, but {source} has no "
-            "splits. Read all, and call Pairs.split()."
+            "splits. Leave it out to read all; Pairs.split() makes splits."
         )
     optional = {"train"} if isinstance(chosen, IfAny) else set()  # for a vocabulary
     if set(chosen) - given - optional or given.isdisjoint(chosen):
         raise ValueError(
             f"split=... must be among {sorted(given)}, the splits of {source}; got "
-            f"{sorted(chosen)}."
+            f"{sorted(chosen)}. Leave it out to read all."
         )
 
 
@@ -86,6 +113,7 @@ class _Matching:
     names: Names
     problems: Problems
     chosen: Collection[str] | None
+    files: FileSplits | None
     rows: list[Numbered] = dataclasses.field(default_factory=list)
     notes: Notes = dataclasses.field(default_factory=Notes)
 
@@ -93,21 +121,22 @@ class _Matching:
         """Turns each name and each file into a row or a finding."""
         others: set[str] = set()
         for name, numbers in self.entries.items():
-            if not self._is_chosen(numbers):
+            if not self._is_chosen(name, numbers):
                 others.add(name)
             elif name not in self.names.refused:
                 self._pair(name, numbers)
-        for finding in (*self.listing.findings, *self.tree.findings, *self.names.findings):
+        others |= self._add_unlisted()
+        of_splits = () if self.files is None else self.files.findings
+        findings = *self.listing.findings, *self.tree.findings, *self.names.findings, *of_splits
+        for finding in findings:
             if finding.kind != "outside" or finding.path not in others:
                 self.notes.add(finding)
         if others:
-            detail = f"split=... keeps {', '.join(sorted(self.chosen or ()))}"
-            self.notes.add(Finding("other_split", min(others), detail, len(others)))
+            self.notes.add(other_splits(others, self.chosen))
         if self.listing.weights:
             low, high = min(self.listing.weights), max(self.listing.weights)
             detail = f"{low:g} to {high:g}; weight_column=None ignores them"
             self.notes.add(Finding("weights", self.listing.source or ".", detail))
-        self._add_unlisted()
         self.rows.sort(key=lambda numbered: numbered[0].image)
         paired = Pairs.of_rows(
             self.tree.root,
@@ -115,9 +144,13 @@ class _Matching:
             layout=self.listing.layout,
             findings=self.notes.findings(),
         )
-        return with_values(paired, self.listing, [number for _, number in self.rows])
+        pairs = with_values(paired, self.listing, [number for _, number in self.rows])
+        return pairs if self.files is None else self.files.label(pairs)
 
-    def _is_chosen(self, numbers: Sequence[int]) -> bool:
+    def _is_chosen(self, name: str, numbers: Sequence[int]) -> bool:
+        if self.files is not None and self.files.names:
+            file = self.names.files.get(name, plain(name))
+            return file in self.files.refused or self.files.keeps(file, self.chosen)
         given = self.listing.splits
         if self.chosen is None or given is None:
             return True
@@ -135,6 +168,8 @@ class _Matching:
             if name not in listing.defects:
                 self.notes.add(Finding("missing_image", name, listing.where(numbers[0])))
             return
+        if self.files is not None and file in self.files.refused:
+            return  # a finding of the lists
         disagreement = self._disagreement(numbers)
         if disagreement:
             self.notes.add(Finding("disagreement", file, disagreement))
@@ -162,13 +197,21 @@ class _Matching:
         for other in others:
             self.notes.count("blank_caption", why_without_text([other]) if other else "", file)
 
-    def _add_unlisted(self) -> None:
-        """Adds the images that no entry names, as rows or findings."""
+    def _add_unlisted(self) -> set[str]:
+        """Adds the images that no entry names, as rows or findings; returns those of other splits.
+
+        A folder or a list gives them a split; without these, they are in no split.
+        """
+        others: set[str] = set()
+        files = self.files if self.files is not None and self.files.names else None
         source = self.listing.source
         reported = (found.path for found in self.listing.findings if found.kind == "disagreement")
         listed = {*self.names.files.values(), *self.names.ambiguous, *reported}
         for file in self.tree.images:
-            if file in listed:
+            if file in listed or (files is not None and file in files.refused):
+                continue
+            if files is not None and not files.keeps(file, self.chosen):
+                others.add(file)
                 continue
             target = self.tree.target_outside(file)
             if target is not None:
@@ -176,6 +219,7 @@ class _Matching:
             else:
                 detail = f"not in {source or 'any of the files'}"
                 self._fill("missing_caption", file, detail, number=-1)
+        return others
 
     def _disagreement(self, numbers: Sequence[int]) -> str | None:
         """How the entries of one image contradict each other, if they do."""
@@ -210,6 +254,12 @@ class _Matching:
         else:
             self.notes.add(Finding("filled", file, repr(text)))
             self.rows.append((Row(file, [text]), number))
+
+
+def other_splits(others: Collection[str], chosen: Collection[str] | None) -> Finding:
+    """A notice about images that are not in the chosen splits."""
+    detail = f"split=... keeps {', '.join(sorted(chosen or ()))}"
+    return Finding("other_split", min(others), detail, len(others))
 
 
 def repeated(file: str, captions: Sequence[str]) -> list[Finding]:

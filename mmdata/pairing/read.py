@@ -6,12 +6,13 @@ import gc
 import glob
 import inspect
 import os
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from mmdata.files.links import Links, require_links
 from mmdata.optional import require
 from mmdata.pairing import folders, recognition
+from mmdata.pairing.file_splits import load_lists
 from mmdata.pairing.layout_table import Options, Source, read_layout, require_used
 from mmdata.pairing.layouts import (
     LAYOUTS,
@@ -23,11 +24,16 @@ from mmdata.pairing.layouts import (
 )
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import IfAny
+from mmdata.pairing.paths import path_of, require_source, swapped
 from mmdata.pairing.problems import OnProblem, problems_of
 from mmdata.pairing.texts import Lines, TextDecoder
 from mmdata.pairs.findings import PairingError, raise_for
 from mmdata.pairs.pairs import Pairs
+from mmdata.pairs.split_names import split_name
 from mmdata.pairs.strings import Strings
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
 
 def read(
@@ -36,6 +42,7 @@ def read(
     *,
     layout: Literal["auto"] | Layout = "auto",
     split: str | Collection[str] | None = None,
+    splits: Mapping[str, "StrPath | Collection[str]"] | None = None,
     image_column: str = "auto",
     caption_column: str | Sequence[str] | None = "auto",
     weight_column: str | None = "auto",
@@ -65,8 +72,13 @@ def read(
       layout: "sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset", "frame" or
         "images"; "auto" recognises it by the content, and the report names it. "images" reads
         images alone, also from shards; caption files beside them are ignored.
-      split: Splits to keep, of those that the source names; None keeps all. Images of other splits
-        are counted, and are not problems. `Pairs.split` makes splits if the source has none.
+      split: Splits to keep, of those that the source has; None keeps all. Images of other splits
+        are counted, and are not problems. `Pairs.split` makes splits if the source has none. A
+        source has splits if it names them, or if all its folders at one level are splits, e.g.
+        `train/`, `val/` and `test/`. "val" and "dev" mean "validation", "eval" means "test".
+      splits: The images of each split, e.g. `{"validation": "val.txt", "test": ["a.jpg"]}`: a text
+        file with a name in each line, or a list of names, as captions name images. All other images
+        are "train"; with a list of "train", they are in no split. Replaces splits of the source.
       image_column: The column of a table that names the images.
       caption_column: Its column of captions, or several columns; in shards, the key of the `.json`
         files. None reads images without captions, e.g. for `Classification`; without a table,
@@ -113,13 +125,15 @@ def read(
     require_links(links)
     if layout == "images" and caption_column == "auto":
         caption_column = None
+    decoder = TextDecoder(encoding, encoding_errors)
     options = Options(
-        decoder=TextDecoder(encoding, encoding_errors),
+        decoder=decoder,
         columns=Columns(image=image_column, captions=caption_column, weight=weight_column),
         sidecar=sidecar.Settings(extensions=extensions, lines=lines, repeats=repeats),
         key=key,
         links=links,
         chosen=_chosen(split),
+        lists=load_lists(splits, decoder),
         problems=problems,
     )
     source = _source(images, captions, layout, options)
@@ -140,9 +154,17 @@ def read(
         pairs = dataclasses.replace(read_layout(source, options), links=source.links or links)
         if ftfy is not None:
             pairs = _with_fixed_text(pairs, ftfy)
+    if not len(pairs) and (question := _swapped(source)):
+        raise PairingError(
+            f"images=... must hold images that have captions; got none in {source.where}.{question}"
+        )
     problems.check(pairs.report.findings, rows=len(pairs), where=source.where)
     _require_rows(pairs, source.where)
     return pairs
+
+
+def _swapped(source: Source) -> str:
+    return swapped(source.images, source.captions) if source.layout == "sidecar" else ""
 
 
 def _with_fixed_text(pairs: Pairs, ftfy: Any) -> Pairs:
@@ -174,7 +196,7 @@ def _chosen(split: Any) -> frozenset[str] | None:
     names = (split,) if isinstance(split, str) else split
     if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"split=... must be a name, several names, or None; got {split!r}.")
-    return frozenset(names)
+    return frozenset(map(split_name, names))
 
 
 @contextlib.contextmanager
@@ -195,33 +217,24 @@ def _source(images: Any, captions: Any, layout: str, options: Options) -> Source
         if layout not in ("auto", "frame", "images"):
             raise ValueError(f'layout=... must be "frame" for a frame; got {layout!r}.')
         if frames.is_frame(captions) and not frames.is_frame(images):
-            images = os.fspath(images)
+            images = path_of("images", images)
             folders.require_folder(images, "images")
         elif captions is not None:
-            got = type(captions).__name__
-            raise ValueError(f"captions=... must be None if images=... is a frame; got a {got}.")
+            got, is_path = type(captions).__name__, isinstance(captions, str | os.PathLike)
+            raise ValueError(
+                f"captions=... must be None if images=... is a frame; got a {got}."
+                + (" Are images and captions swapped?" if is_path else "")
+            )
         return Source(images=images, captions=captions, layout="frame")
     if captions is None and options.columns.captions is None and layout in ("auto", "images"):
         alone = _images_alone(images, layout)
         if alone is not None:
             return alone
-    for argument, value in (("images", images), ("captions", captions)):
-        if not isinstance(value, str | os.PathLike | None):
-            raise TypeError(
-                f"{argument}=... must be a path, a DataFrame or a datasets.Dataset; got a "
-                f"{type(value).__name__}."
-            )
-    images = os.fspath(images)
-    captions = None if captions is None else os.fspath(captions)
+    images = path_of("images", images)
+    captions = None if captions is None else path_of("captions", captions)
     if captions is None and layout in ("auto", "webdataset") and recognition.is_shards(images):
         return Source(images=images, captions=None, layout="webdataset")
-    folders.require_folder(images, "images")
-    if captions is not None:
-        folders.require_exists(captions, "captions")
-    if captions is not None and os.path.isfile(captions) and folders.is_image(captions):
-        raise NotADirectoryError(
-            f"captions=... must be a folder or a file of captions; got the image {captions!r}."
-        )
+    require_source(images, captions)
     document = None
     if layout == "auto":
         is_table = options.columns.names_any
@@ -237,10 +250,11 @@ def _source(images: Any, captions: Any, layout: str, options: Options) -> Source
 def _images_alone(images: Any, layout: str) -> Source | None:
     """A source of images without captions; None if a table lists them, or for another type."""
     if isinstance(images, list | tuple):
-        return Source(images=[os.fspath(path) for path in images], captions=None, layout="images")
+        files = [os.path.expanduser(os.fspath(path)) for path in images]
+        return Source(images=files, captions=None, layout="images")
     if not isinstance(images, str | os.PathLike):
         return None
-    images = os.fspath(images)
+    images = os.path.expanduser(os.fspath(images))
     if recognition.is_shards(images):
         return Source(images=images, captions=None, layout="webdataset")
     if not os.path.isdir(images):

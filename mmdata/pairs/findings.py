@@ -22,6 +22,7 @@ Kind = Literal[
     "malformed",
     "outside",
     "unreadable",
+    "unknown_name",
     "corrupt",
     "filled",
     "name_mismatch",
@@ -33,6 +34,7 @@ Kind = Literal[
     "duplicate_image",
     "leaked_image",
     "leaked_caption",
+    "splits",
     "other_split",
     "rejected",
     "missing_number",
@@ -54,6 +56,7 @@ _PROBLEMS: dict[str, str] = {
     "malformed": "malformed entry(ies) in a caption file, or a damaged shard",
     "outside": "path(s) that leave the folder of images",
     "unreadable": "path(s) that cannot be read",
+    "unknown_name": "name(s) in a list of a split that no image has",
     "corrupt": "image(s) that cannot be decoded",
 }
 _NOTICES: dict[str, str] = {
@@ -67,6 +70,7 @@ _NOTICES: dict[str, str] = {
     "duplicate_image": "image file(s) that are copies of another",
     "leaked_image": "image(s) in more than one split",
     "leaked_caption": "caption(s) in more than one split",
+    "splits": "note(s) about splits",
     "other_split": "image(s) of other splits, or of no split",
     "rejected": "caption(s) that the source marks as rejected, left out",
     "missing_number": "image(s) whose numbered caption files skip a number",
@@ -79,6 +83,7 @@ _NOTICES: dict[str, str] = {
 }
 _MEANING = _PROBLEMS | _NOTICES
 _RANK = {kind: rank for rank, kind in enumerate(_MEANING)}
+ALL_IN_FINDINGS = "All problems are in .findings of this error."
 _SHOWN = 5
 _DIGITS = re.compile(r"(\d{1,18})")
 
@@ -243,7 +248,7 @@ def raise_for(findings: Iterable[Finding], *, where: str, nothing_left: bool = F
                 if nothing_left
                 else 'Fix the files, or pass on_problem="drop" to continue without them; the '
                 "report lists them.",
-                "All problems are in .findings of this error.",
+                ALL_IN_FINDINGS,
             ]
         ),
         problems,

@@ -16,9 +16,10 @@ from mmdata.files.blobs import Blobs
 from mmdata.files.links import Links
 from mmdata.files.scan import Scan
 from mmdata.files.scan import scan as scan_files
-from mmdata.pairs import columns, merging, splits
+from mmdata.pairs import columns, splits
 from mmdata.pairs.columns import Column
 from mmdata.pairs.findings import Finding, PairingReport
+from mmdata.pairs.split_names import split_name
 from mmdata.pairs.strings import Strings, StringsWriter
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Pairs:
       images: Paths relative to `root`, one per row, sorted.
       captions: All captions, row by row.
       offsets: int64 [rows + 1]; the captions of row i are `captions[offsets[i]:offsets[i + 1]]`.
-      split_names: Names that `split_of` indexes; empty if nothing was split.
+      split_names: Names that `split_of` indexes; empty if nothing was split. Aliases become
+        "train", "validation" and "test", as in every source.
       split_of: int8 [rows], the row's split, -1 for no split; None if nothing was split.
       weights: float32 [rows], how much a row counts in training; None if all count the same.
       columns: Further values by name: int64, float64 or bool [rows], or a text for each row.
@@ -93,6 +95,13 @@ class Pairs:
             offsets=np.array(offsets, np.int64),
             report=PairingReport(layout, len(images), len(captions), tuple(findings)),
         )
+
+    def __post_init__(self) -> None:
+        names = tuple(dict.fromkeys(map(split_name, self.split_names)))
+        if names != self.split_names and self.split_of is not None:
+            places = [names.index(split_name(name)) for name in self.split_names]
+            object.__setattr__(self, "split_of", np.array([*places, -1], np.int8)[self.split_of])
+            object.__setattr__(self, "split_names", names)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -269,12 +278,25 @@ class Pairs:
         Raises:
           ValueError: There is no such split.
         """
-        if self.split_of is None or split not in self.split_names:
+        name = split_name(split) if isinstance(split, str) else split
+        if self.split_of is None or name not in self.split_names:
             raise ValueError(
                 f"split=... must be one of {list(self.split_names)}; got {split!r}. "
                 "Pairs.split({...}) makes splits with other names."
             )
-        return self.take(np.flatnonzero(self.split_of == self.split_names.index(split)))
+        return self.take(np.flatnonzero(self.split_of == self.split_names.index(name)))
+
+    def with_split(self, name: str) -> "Pairs":
+        """The same rows, all in one split, instead of the splits that they have.
+
+        Raises:
+          ValueError: `name` is not the name of a split.
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"Pairs.with_split(...) takes the name of a split; got {name!r}.")
+        return dataclasses.replace(
+            self, split_names=(split_name(name),), split_of=np.zeros(len(self), np.int8)
+        )
 
     def filter(self, keep: Callable[["pd.DataFrame"], ArrayLike] | ArrayLike) -> "Pairs":
         """The rows for which `keep` is true.
@@ -367,17 +389,6 @@ class Pairs:
             kept.pop(name, None)
             classes.pop(name, None)
         return dataclasses.replace(self, **changes)
-
-    def merge(self, other: "Pairs") -> "Pairs":
-        """The rows of both; an image that both have gets the captions of both, each once.
-
-        Raises:
-          ValueError: The two have different columns, only one of them is in shards, or they have
-            different splits, weights or values in columns for the same image.
-        """
-        if not isinstance(other, Pairs):
-            raise TypeError(f"Pairs.merge(...) takes Pairs; got a {type(other).__name__}.")
-        return merging.merge(self, other)
 
     def to_csv(self, path: "StrPath") -> None:
         """Writes a CSV file, one row per caption: file_name, caption, split, weight, columns.

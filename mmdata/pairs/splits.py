@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.pairs.findings import Finding
+from mmdata.pairs.split_names import split_name
 from mmdata.pairs.strings import Strings
 
 DEFAULT: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
@@ -58,6 +59,8 @@ def _require_ratios(ratios: Mapping[str, float]) -> None:
             f"Pairs.split(...) takes shares with sum 1; got {dict(ratios)!r}, with sum "
             f"{sum(ratios.values()):g}."
         )
+    if len(set(map(split_name, ratios))) < len(ratios):
+        raise ValueError(f"Pairs.split(...) takes each split once; got {list(ratios)!r}.")
     if len(ratios) > _MOST:
         raise ValueError(f"Pairs.split(...) takes at most {_MOST} splits; got {len(ratios)}.")
 

@@ -205,3 +205,12 @@ def test_the_folder_that_is_meant_by_default(command: str) -> None:
     assert result.exit_code == 0
     assert str(user_cache() / "pixels") in result.output
     assert not (user_cache() / "pixels").exists()
+
+
+@pytest.mark.parametrize("command", ["show", "verify", "clear"])
+def test_a_folder_that_is_not_there(tmp_path: pathlib.Path, command: str) -> None:
+    result = run(command, tmp_path / "nope")
+    assert result.exit_code == 2
+    assert "must be a folder; got nothing there" in result.output
+    (tmp_path / "file").write_text("")
+    assert "must be a folder; got a file" in run(command, tmp_path / "file").output

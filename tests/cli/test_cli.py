@@ -1,5 +1,6 @@
 """The command line, as a person types it."""
 
+import inspect
 import io
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+import mmdata
 from mmdata.cli import main
 from mmdata.cli.options import ImageSize
 
@@ -281,6 +283,7 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
 def test_sigterm_cleans_up(tmp_path: pathlib.Path) -> None:
     code = """
 import sys
+import mmdata
 from mmdata.cli import main
 from mmdata.storage.atomic import replacing
 
@@ -319,3 +322,176 @@ def test_the_handler_of_sigterm_is_that_of_before() -> None:
             assert signal.getsignal(signal.SIGTERM) == handler
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+# Every argument of `mmdata.read`.
+
+READING = ("pair", "verify", "report", "show", "train")
+OTHER_PROBLEMS = {"pair", "verify", "report"}
+"""These print all problems, so there is nothing to choose."""
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_command_has_every_option_of_read(name: str) -> None:
+    wanted = set(inspect.signature(mmdata.read).parameters)
+    wanted -= {"on_problem"} if name in OTHER_PROBLEMS else set()
+    assert wanted <= {param.name for param in main.commands[name].params}
+
+
+def write(root: pathlib.Path, files: dict[str, str | bytes]) -> pathlib.Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return root
+
+
+def placed(options: str, root: pathlib.Path) -> list[str]:
+    """The words of a command, with the folder of files in them."""
+    return re.sub(r"(?<==)[vw]\b|^c\.csv", lambda found: f"{root}/{found[0]}", options).split(" ")
+
+
+PIC = "c.csv --image-column pic"
+TABLE = "pic,words,more,w,split\na.png,A,B,2,val\nb.png,C,D,1,train\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "expected"),
+    [
+        ({"c.csv": TABLE}, f"{PIC} --caption-column words", 2),
+        (
+            {"c.csv": TABLE},
+            "c.csv --image-column pic --caption-column words --caption-column more",
+            4,
+        ),
+        ({"c.csv": TABLE}, f"{PIC} --no-captions --weight-column w", 0),
+        ({"c.csv": TABLE}, f"{PIC} --caption-column words --split dev", 1),
+        ({"a.txt": "A\nB", "b.txt": "C"}, "--lines one", 2),
+        ({"a.txt": "A\nB", "b.txt": "C"}, "--lines each --layout sidecar", 3),
+        ({"a.cap": "A", "b.cap": "B", "a.txt": "x"}, "--extensions .cap --extensions .txt", 2),
+        ({"a.txt": b"caf\xe9", "b.txt": "B"}, "--encoding latin-1", 2),
+        ({"a.txt": b"caf\xe9", "b.txt": "B"}, "--encoding-errors replace", 2),
+        ({"a.txt": "A", "b.txt": "B", "v": "a"}, "--splits val=v --split validation", 1),
+        ({"a.txt": "A", "b.txt": "B"}, "--repeats no --links follow", 2),
+        ({"a.txt": "A", "b.txt": "B"}, "--fix-text", 2),
+    ],
+)
+def test_options_of_read(
+    tmp_path: pathlib.Path, files: dict[str, str | bytes], options: str, expected: int
+) -> None:
+    write(tmp_path, {"a.png": b"", "b.png": b"", **files})
+    words = (
+        options.replace("c.csv", f"{tmp_path}/c.csv").replace("=v ", f"={tmp_path}/v ").split(" ")
+    )
+    result = run("pair", tmp_path, *words, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["pairs"] == expected
+
+
+FAULTS: dict[str, tuple[dict[str, str | bytes], str, str]] = {
+    "no column of images": ({"c.csv": "x,caption\na,b\n"}, "c.csv", "Pass --image-column with"),
+    "no captions": (
+        {"c.csv": "image,x\na.png,b\n"},
+        "c.csv",
+        "Pass --caption-column with the one that does; --no-captions reads images without",
+    ),
+    "two columns": (
+        {"c.csv": "image,caption,text\na.png,b,c\n"},
+        "c.csv",
+        "Pass one of them, such as --caption-column caption.",
+    ),
+    "no header": (
+        {"c.csv": "a.png,a brown dog\nb.png,a cat\n"},
+        "c.csv",
+        "c.csv: the first row must name the columns; got a row of data. Add a first row such as",
+    ),
+    "a column": ({"c.csv": TABLE}, "c.csv --image-column n", "--image-column must name columns"),
+    "encoding": ({"c.csv": b"image,caption\na.png,\xe9\n"}, "c.csv", "Pass --encoding or --enco"),
+    "a layout": ({"a.txt": "A"}, "--key first_dot", "--key is for layout 'webdataset'; got 'first"),
+    "extensions": ({"a.txt": "A"}, "--extensions txt", "--extensions must be a tuple such as"),
+    "split": (
+        {"a.txt": "A"},
+        "--split test",
+        "--split must name splits of the source; got ['test']",
+    ),
+    "splits": ({"a.txt": "A", "v": "x"}, "--splits val=v", "--splits must name images; got a list"),
+    "no such list": ({"a.txt": "A"}, "--splits val=w", "--splits must exist; got"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_messages_name_flags(tmp_path: pathlib.Path, case: str) -> None:
+    files, options, message = FAULTS[case]
+    write(tmp_path, {"a.png": b"", **files})
+    words = re.sub(r"(?<==)[vw]$|^c.csv", lambda found: f"{tmp_path}/{found[0]}", options).split(
+        " "
+    )
+    result = run("pair", tmp_path, *words)
+    assert (result.exit_code, message in result.output) == (1, True), result.output
+    for python in ("=...", "Pairs.", "mmdata.read", "=None"):
+        assert python not in result.output
+
+
+def test_hints_in_reports_name_flags(tmp_path: pathlib.Path) -> None:
+    files = {"10_a/a.txt": "A\nB", "10_a/b.txt": "B", "10_a/b.caption": "C"}
+    write(tmp_path, {"10_a/a.png": b"", "10_a/b.png": b"", **files})
+    for words in ((), ("--json",)):
+        output = run("pair", tmp_path, *words).output.replace("\n", " ")
+        for hint in (
+            "; --lines one reads each file",
+            "differ; --extensions .caption --extensions .txt uses the first",
+            "; --repeats no ignores it",
+        ):
+            assert hint in output
+
+
+def test_all_problems_are_where_the_command_line_lists_them(tmp_path: pathlib.Path) -> None:
+    result = run("show", SAMPLES / "messy", "-o", tmp_path / "batch.png")
+    assert "The command `mmdata pair` lists all problems." in result.output
+    assert ".findings" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--caption-column", "x", "--no-captions"), "--no-captions excludes --caption-column"),
+        (("--weight-column", "x", "--no-weights"), "--no-weights excludes --weight-column"),
+        (("--splits", "val.txt"), "must be NAME=FILE, such as validation=val.txt; got 'val.txt'"),
+        (("--splits", "val=a", "--splits", "val=b"), "--splits must name each split once"),
+        (("--lines", "two"), "--lines"),
+    ],
+)
+def test_wrong_options_exit_with_2(words: tuple[str, ...], message: str) -> None:
+    result = run("pair", SAMPLES / "images", *words)
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+
+
+@pytest.mark.parametrize("command", ["show", "report"])
+def test_unknown_pixels_exit_with_2(command: str) -> None:
+    result = run(command, SAMPLES / "images", "--pixels", "foo")
+    assert result.exit_code == 2
+    assert "--pixels" in result.output
+    assert re.search(r"must be one of .*clip, siglip.*; got 'foo'\.", result.output)
+
+
+def test_show_uses_all_splits_without_a_warning(
+    tmp_path: pathlib.Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    picture = min((SAMPLES / "images" / "night").iterdir())
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        shutil.copy(picture, tmp_path / split / f"a{picture.suffix}")
+        (tmp_path / split / "a.txt").write_text(f"a photo of {split}")
+    options = ("--image-size", "16", "-o", tmp_path / "batch.png")
+    result = run("show", tmp_path, *options)
+    assert result.exit_code == 0, result.output
+    assert "2 captions of 2 images" in result.output
+    assert not [warning for warning in recwarn if "split" in str(warning.message)]
+    assert "1 captions of 1 images" in run("show", tmp_path, "--split", "dev", *options).output
+
+
+def test_a_home_folder_is_expanded(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write(tmp_path, {"images/a.png": b"", "texts/a.txt": "A"})
+    assert run("pair", "~/images", "~/texts").exit_code == 0

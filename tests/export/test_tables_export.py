@@ -326,3 +326,27 @@ def test_shards_can_be_written_again(tmp_path: Path) -> None:
     for name in (*TABLES, "each"):
         with pytest.raises(ValueError, match="got images in shards"):
             WRITE[name](pairs, tmp_path / name)
+
+
+@pytest.mark.parametrize("case", ["folders", "subset", "none", "other"])
+@pytest.mark.parametrize("end", ["csv", "jsonl", "parquet"])
+def test_folders_that_are_splits(tmp_path: pathlib.Path, case: str, end: str) -> None:
+    for folder in ("train", "val"):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        (tmp_path / "images" / folder / "a.jpg").touch()
+        (tmp_path / "images" / folder / "a.txt").write_text(folder)
+    pairs = mmdata.read(tmp_path / "images")
+    if case == "subset":
+        pairs = pairs.subset("val").drop("split")
+    elif case != "folders":
+        pairs = pairs.drop("split") if case == "none" else pairs.with_split("test")
+    table = tmp_path / f"table.{end}"
+    getattr(pairs, f"to_{end}")(table)
+    back = mmdata.read(pairs.root, table, on_problem="drop")
+    assert back.split_labels == pairs.split_labels
+    if case == "folders":
+        pairs.to_sidecar(tmp_path / "texts")
+        assert mmdata.read(pairs.root, tmp_path / "texts").split_labels == pairs.split_labels
+    elif case == "other":
+        with pytest.raises(ValueError, match=r"'train/a.jpg': column 'split': 'test' comes"):
+            pairs.to_sidecar(tmp_path / "texts")

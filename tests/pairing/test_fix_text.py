@@ -94,8 +94,8 @@ def test_pairs_know_that_they_were_repaired(tmp_path: pathlib.Path, write: Write
         split = pairs.split({"train": 0.2, "test": 0.8})
         for same in (
             *(pairs, split, split.subset("train"), pairs.filter([True, False, True])),
-            *(pairs.take(np.array([2, 0])), pairs.sample(1), pairs.merge(pairs)),
+            *(pairs.take(np.array([2, 0])), pairs.sample(1), mmdata.merge([pairs, pairs])),
         ):
             assert same.fix_text == expected
-    assert fixed.merge(plain).fix_text
-    assert plain.merge(fixed).fix_text
+    assert mmdata.merge([fixed, plain]).fix_text
+    assert mmdata.merge([plain, fixed]).fix_text

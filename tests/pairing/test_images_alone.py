@@ -95,3 +95,21 @@ def test_what_is_refused(tmp_path: pathlib.Path, images: Any, error: Any, messag
     source = f"{tmp_path}/{images}" if isinstance(images, str) else images
     with pytest.raises(error, match=message):
         mmdata.read(source, layout="images")
+
+
+def test_folders_that_are_splits(tmp_path: pathlib.Path, write: Write) -> None:
+    names = ("train/a.jpg", "train/b.jpg", "Val/c.jpg", "test/d.jpg")
+    photos = write(tmp_path / "photos", dict.fromkeys(names, ""))
+    pairs = mmdata.read(photos, layout="images", split="validation")
+    assert list(pairs.images) == ["Val/c.jpg"]
+    assert pairs.report.counts == {"other_split": 3, "splits": 1}
+    assert mmdata.read(photos, layout="images").split_labels == [
+        *("validation", "test", "train", "train")
+    ]
+    lists = {"test": ["train/a.jpg"]}
+    pairs = mmdata.read(photos, layout="images", splits=lists, split="test")
+    assert list(pairs.images) == ["train/a.jpg"]
+    files = [photos / name for name in names]
+    assert mmdata.read(files, layout="images").split_of is None
+    with pytest.raises(ValueError, match=r"layout 'images' has no splits"):
+        mmdata.read(files, layout="images", split="test")

@@ -63,8 +63,8 @@ def test_chosen_splits(
     assert list(pairs.images) == expected
     assert ("other_split", *others) in seen(pairs)
     assert all(name in split for name in pairs.split_names)
-    with pytest.raises(ValueError, match=r"split=\.\.\. must be among \['t.*; got \['val'\]"):
-        mmdata.read(images, tmp_path / next(iter(files)), split="val")
+    with pytest.raises(ValueError, match=r"split=\.\.\. must be among \['t.*; got \['fold'\]"):
+        mmdata.read(images, tmp_path / next(iter(files)), split="fold")
 
 
 @pytest.mark.parametrize("captions", ["c.csv", None], ids=["table", "sidecar"])
@@ -73,7 +73,7 @@ def test_splits_of_a_source_that_names_none(
 ) -> None:
     write(tmp_path, {"a.jpg": "", "a.txt": "A", "c.csv": "image,caption\na.jpg,A\n"})
     source = None if captions is None else tmp_path / captions
-    with pytest.raises(ValueError, match=r"got \['test'\], but .* has no splits. Read all"):
+    with pytest.raises(ValueError, match=r"got \['test'\], but .* has no splits. Leave it out"):
         mmdata.read(tmp_path, source, split="test")
     assert rows(mmdata.read(tmp_path, source, split=IfAny(["test"]))) == {"a.jpg": ["A"]}
 
@@ -248,7 +248,9 @@ def test_metadata_in_folders(tmp_path: pathlib.Path, write: Write) -> None:
     pairs = mmdata.read(tmp_path)
     assert pairs.report.layout == "metadata"
     assert rows(pairs) == {"test/x/a.jpg": ["B"], "train/a.jpg": ["A"]}
-    assert seen(pairs) == [("ignored", ".", 2), ("ignored", "self", 1)]
+    assert pairs.split_labels == ["test", "train"]
+    note = ("splits", "test/", 1)
+    assert seen(pairs) == [note, ("ignored", ".", 2), ("ignored", "self", 1)]
     write(tmp_path, {"lonely.jpg": ""})
     with pytest.raises(PairingError, match=r"'lonely\.jpg' \(not in any of the files\)"):
         mmdata.read(tmp_path)
@@ -422,7 +424,7 @@ def test_labels_keep_their_names(tmp_path: pathlib.Path, write: Write) -> None:
     ):
         assert list(pairs.columns["label"]) == ["zebra", "ape", ""]
         assert pairs.classes == {"label": ("zebra", "ape")}
-        assert pairs.filter([True, True, False]).merge(pairs).classes == pairs.classes
+        assert mmdata.merge([pairs.filter([True, True, False]), pairs]).classes == pairs.classes
         assert pairs.drop("label").classes == {}
 
 

@@ -17,7 +17,7 @@ Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
 
 PROBLEMS: tuple[Kind, ...] = (
     *("missing_caption", "missing_image", "empty_caption", "ambiguous", "disagreement"),
-    *("encoding", "malformed", "outside", "unreadable", "corrupt"),
+    *("encoding", "malformed", "outside", "unreadable", "unknown_name", "corrupt"),
 )
 NOTICES = sorted(set(get_args(Kind)) - set(PROBLEMS))
 POLICIES: tuple[Policy, ...] = get_args(Policy)

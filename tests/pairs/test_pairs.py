@@ -148,7 +148,7 @@ def test_drop(pairs: Pairs) -> None:
 
 def merged(left: Pairs, right: Pairs) -> Pairs:
     """Merges both ways; the results are equal except for the order of captions."""
-    one, other = left.merge(right), right.merge(left)
+    one, other = mmdata.merge([left, right]), mmdata.merge([right, left])
     assert [*map(set, rows_of(one).values())] == [*map(set, rows_of(other).values())]
     assert (table := one.to_pandas().drop(columns="captions")).equals(other.to_pandas()[[*table]])
     assert (one.report.images, one.report.pairs) == (len(one), one.pair_count)
@@ -194,9 +194,9 @@ def test_merge_values() -> None:
 
 TWO: Rows = {"a.jpg": ["x"], "b.jpg": ["x"]}
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "a column": ({"n": [1, 2]}, {}, r"the same columns on both sides; got \['n'\] and \[\]"),
-    "weights": ({"weights": [1, 2]}, {}, "the same weights on both sides; got True and False"),
-    "splits": ({}, {"splits": ["a", "b"]}, "the same splits on both sides; got False and True"),
+    "a column": ({"n": [1, 2]}, {}, r"the same columns in all pairs; got \['n'\] and \[\]"),
+    "weights": ({"weights": [1, 2]}, {}, "the same weights in all pairs; got True and False"),
+    "splits": ({}, {"splits": ["a", "b"]}, "the same splits in all pairs; got False and True"),
     "a split": ({"splits": "ab"}, {"splits": "aa"}, "got split='b' and 'a' for 'b.jpg'"),
     "no split": ({"splits": "aa"}, {"splits": [None, "a"]}, "split='a' and None for 'a.jpg'"),
     "a weight": ({"weights": [1, 2]}, {"weights": [1, 3]}, "weight=2.0 and 3.0 for 'b.jpg'"),
@@ -210,7 +210,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 @pytest.mark.parametrize(("left", "right", "message"), REFUSED.values(), ids=REFUSED)
 def test_merge_refuses(left: dict[str, Any], right: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        pairs_of("/d", TWO, **left).merge(pairs_of("/d", TWO, **right))
+        mmdata.merge([pairs_of("/d", TWO, **left), pairs_of("/d", TWO, **right)])
 
 
 def photos(root: Path, rows: Rows, **further: Any) -> Pairs:
@@ -226,14 +226,18 @@ def test_merge_shards(tmp_path: Path) -> None:
     for name, rows in (("a", [0, 1, 2]), ("b", [3])):
         files.take(np.array(rows)).to_webdataset(tmp_path / name, images_per_shard=2)
     left, right = mmdata.read(tmp_path / "a"), mmdata.read(tmp_path / "b")
-    both = left.merge(right)
+    both = mmdata.merge([left, right])
     where = " ".join(both.images).replace("shard-0000", "")
     assert where == "a/0.tar/0.png a/0.tar/1.png a/1.tar/2.png b/0.tar/3.png"
     for row in range(4):
         assert both.open(row).read() == files.open(row).read()
-    assert rows_of(left.take(np.array([0])).merge(left)) == rows_of(left)
-    with pytest.raises(ValueError, match="the same shards on both sides; got True and False"):
-        left.merge(files)
+    assert rows_of(mmdata.merge([left.take(np.array([0])), left])) == rows_of(left)
+    mixed = mmdata.merge([left, files])
+    assert len(mixed) == 7
+    for row, image in enumerate(mixed.images):
+        original = list(files.images).index(image[image.rindex("/") + 1 :])
+        assert mixed.open(row).read() == files.open(original).read()
+    assert mixed.scanned()[0].keys.tolist()[:3] == left.scanned()[0].keys.tolist()
 
 
 def test_no_int_is_rounded_silently() -> None:
@@ -332,8 +336,11 @@ def test_frame_of_columns_that_are_called_like_its_own(tmp_path: Path) -> None:
 
 
 def test_invalid_pairs(pairs: Pairs) -> None:
-    with pytest.raises(TypeError, match=r"Pairs.merge\(...\) takes Pairs; got a int"):
-        pairs.merge(3)  # type: ignore[arg-type]
+    for wrong, got in ((3, "a int"), ([pairs, 3], "a int in it"), (pairs, "a Pairs")):
+        with pytest.raises(TypeError, match=rf"merge\(...\) takes a list of Pairs; got {got}"):
+            mmdata.merge(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"takes one or more Pairs; got an empty list"):
+        mmdata.merge([])
     with pytest.raises(TypeError, match=r"takes shares by name, e.g. .*; got \[0.8, 0.2\]"):
         pairs.drop("split").split([0.8, 0.2])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"verify\(...\) takes Pairs, .* got a str"):

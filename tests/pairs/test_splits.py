@@ -204,12 +204,15 @@ def test_splits_that_are_there_stay(pairs: Pairs) -> None:
 
 @pytest.mark.parametrize(
     ("whole", "message"),
-    [(True, r"must be one of \['train', 'validation', 'test'\]; got 'val'"), (False, "got 'val'")],
+    [
+        (True, r"must be one of \['train', 'validation', 'test'\]; got 'fold'"),
+        (False, "got 'fold'"),
+    ],
     ids=["of three", "of none"],
 )
 def test_unknown_split(pairs: Pairs, whole: bool, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        (pairs.split(RATIOS) if whole else pairs).subset("val")
+        (pairs.split(RATIOS) if whole else pairs).subset("fold")
 
 
 # `splits.group_keys`: what is linked is one group.

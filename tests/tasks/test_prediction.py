@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import shutil
+import warnings
 from typing import Any
 
 import keras
@@ -111,6 +113,15 @@ def test_columns_and_splits_of_a_table(photos: pathlib.Path, tmp_path: pathlib.P
     (batch,) = ds
     assert batch["number"].numpy().tolist() == [1, 2, 4]
     assert [pathlib.Path(path).stem for path in ds.paths] == ["1", "2", "4"]
+
+
+def test_all_splits_together_are_no_warning(photos: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    for folder in ("train", "test"):
+        shutil.copytree(photos, tmp_path / folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(build(tmp_path).paths) == 14
+    assert len(build(tmp_path, split="test").paths) == 7
 
 
 def test_corrupt_files_keep_their_place(damaged: list[pathlib.Path]) -> None:

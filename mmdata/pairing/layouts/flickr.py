@@ -16,6 +16,7 @@ from mmdata.pairing.layouts.documents import one_line, shown
 from mmdata.pairing.listing import Listing
 from mmdata.pairing.texts import TextDecoder, cut_off, read_text
 from mmdata.pairs.findings import Finding, PairingError
+from mmdata.pairs.split_names import split_name
 
 _HEAD = 4096
 _EXTENSION = r"\.(?:jpe?g|png|gif|bmp|webp|tiff?)"
@@ -24,7 +25,6 @@ _IMAGE = re.compile(f".*{_EXTENSION}", re.IGNORECASE)
 _NUMBERED = re.compile(rf"(.+{_EXTENSION})\.\d+", re.IGNORECASE)
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _LIST = re.compile(r"(?:.*(train|dev|val|test)images|(train|val|test))\.txt", re.IGNORECASE)
-_SPLITS = {"train": "train", "dev": "validation", "val": "validation", "test": "test"}
 _LEMMAS = ".lemma.token.txt"
 _TEXTS = (".txt", ".csv", ".token")
 
@@ -319,7 +319,7 @@ def _lists(
         if unknown:
             detail = f"{len(unknown):,} name(s) without captions, e.g. {shown(unknown[0])}"
             findings.append(Finding("known_defect", file, detail, len(unknown)))
-        lists.setdefault(_SPLITS[(match[1] or match[2]).lower()], set()).update(listed)
+        lists.setdefault(split_name(match[1] or match[2]), set()).update(listed)
     return lists
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmdata.files.links import Links
+from mmdata.pairing.file_splits import Lists, by_lists
 from mmdata.pairing.layouts import tables
 from mmdata.pairing.layouts.table_columns import Columns, require_different, require_few
 from mmdata.pairing.layouts.table_files import Table, labelled
@@ -30,6 +31,7 @@ def read(
     columns: Columns,
     problems: Problems,
     chosen: Collection[str] | None,
+    lists: Lists | None,
     links: Links,
 ) -> Pairs:
     """Pairs the images that a frame names with their captions.
@@ -41,6 +43,7 @@ def read(
       columns: The roles of columns.
       problems: The captions for images without one.
       chosen: Splits to keep; None keeps all.
+      lists: The names of the images of each split; None if there are no lists.
       links: Whether links out of the folder are followed.
 
     Raises:
@@ -50,7 +53,8 @@ def read(
     listing = tables.of_table(table, columns)
     listing.layout = "frame"
     tree = _files(listing) if folder is None else Tree.walk(folder, links=links)
-    return match(listing, tree, problems=problems, chosen=chosen)
+    files = None if lists is None else by_lists(lists, tree.images)
+    return match(listing, tree, problems=problems, chosen=chosen, files=files)
 
 
 def _is_dataset(value: Any) -> bool:

@@ -10,13 +10,14 @@ from typing import Any
 from mmdata.pairing.layouts.documents import Document, DuplicateKey, is_text, one_line, shown
 from mmdata.pairing.listing import Listing
 from mmdata.pairs.findings import Finding, PairingError
+from mmdata.pairs.split_names import split_name
 
 _REQUIRED = (
     'Required: "images", a list of {"filename", "sentences", "split"}, whose sentences are a list '
     'of {"raw"} or {"tokens"}.'
 )
 _PLACE = ": images[{}]"
-_SPLITS = {"restval": "train", "val": "validation"}
+_RESTVAL = "restval"
 _ID_DIGITS = 12
 
 
@@ -121,7 +122,7 @@ def _split(entry: dict[str, Any]) -> str | None:
         return None
     if not is_text(split):
         raise _MalformedError(f"split is not text: {shown(split)}")
-    return _SPLITS.get(split, split)
+    return "train" if split == _RESTVAL else split_name(split)
 
 
 def _stem(entry: dict[str, Any]) -> str | None:

@@ -33,6 +33,7 @@ class Contents:
     Attributes:
       images: Names, `shard.tar/folder/photo.jpg`.
       captions: The captions of each image, stripped, with "" for a blank one; may be empty.
+      labels: The names of the shards, as the names of the images begin.
       blobs: The positions of the images.
       splits: The split of each image, or None for no split; None if no image has a split.
       weights: How much each image counts; None if no image has a weight.
@@ -42,6 +43,7 @@ class Contents:
 
     images: list[str]
     captions: list[list[str]]
+    labels: list[str]
     blobs: Blobs
     splits: list[str | None] | None
     weights: list[float] | None
@@ -87,7 +89,7 @@ def read(
     columns = Columns() if columns is None else columns
     if columns.named_captions and extensions not in (None, (".json",)):
         raise ValueError(
-            'extensions=... must be (".json",) or None if caption_column=... names keys of '
+            'extensions=... must be (".json",) or left out if caption_column=... names keys of '
             f".json files; got {extensions!r}."
         )
     extensions = extensions and tuple(map(str.lower, extensions))
@@ -168,6 +170,7 @@ class _Gathering:
         return Contents(
             images=self._images,
             captions=self._captions,
+            labels=labels(shards),
             blobs=Blobs(tuple(shards), shard.astype(np.int32), start, size),
             splits=self._splits if any(self._splits) else None,
             weights=[1.0 if w is None else w for w in self._weights] if weighted else None,

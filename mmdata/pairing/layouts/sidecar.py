@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from mmdata.files.links import Links, outside_detail
 from mmdata.pairing import folders
+from mmdata.pairing.file_splits import FileSplits, Lists, by_folders, by_lists
 from mmdata.pairing.folders import Folder, Walk
 from mmdata.pairing.layouts.siblings import NUMBER, Family, siblings
-from mmdata.pairing.matching import repeated
+from mmdata.pairing.matching import other_splits, repeated, require_splits
 from mmdata.pairing.problems import Problems
 from mmdata.pairing.texts import (
     READ_AS,
@@ -25,7 +26,7 @@ from mmdata.pairing.texts import (
     why_without_text,
     with_text,
 )
-from mmdata.pairing.tree import Ignored, index
+from mmdata.pairing.tree import Ignored, Tree, index
 from mmdata.pairs.findings import Finding, Notes
 from mmdata.pairs.pairs import Pairs, Row
 from mmdata.progress import progress
@@ -76,11 +77,27 @@ class Settings:
             raise ValueError(f'repeats=... must be True, False or "auto"; got {self.repeats!r}.')
 
 
-def read(images: str, captions: str, *, problems: Problems, settings: Settings) -> Pairs:
+def read(
+    images: str,
+    captions: str,
+    *,
+    problems: Problems,
+    settings: Settings,
+    chosen: Collection[str] | None = None,
+    lists: Lists | None = None,
+) -> Pairs:
     """Pairs the image files under `images` with the caption files under `captions`.
 
     Files match when their relative paths without the last extension are equal in Unicode NFC; or,
     if none is, equal except for case. `b.0.txt`, `b.1.txt` together are the captions of `b.jpg`.
+
+    Args:
+      images: The folder of images.
+      captions: The folder of caption files; may be the same.
+      problems: The captions for images without one.
+      settings: How caption files are found and read.
+      chosen: Splits to keep; None keeps all.
+      lists: The names of the images of each split; None recognises folders that are splits.
 
     Returns:
       The pairs; every file without a match is a finding in their report.
@@ -91,23 +108,49 @@ def read(images: str, captions: str, *, problems: Problems, settings: Settings) 
             f"extensions=... must be those of text files; got {structured}. Put the captions into "
             "one table, e.g. metadata.jsonl, or into .tar shards."
         )
-    reading = _Reading(images, captions, problems, settings)
+    splits = _splits(images, settings.links, lists)
+    require_splits(splits.names, chosen, "layout 'sidecar'")
+    reading = _Reading(
+        images, captions, problems, settings, splits, chosen if splits.names else None
+    )
     rows = progress(reading.rows(), what="reading captions", unit="image")
     pairs = Pairs.of_rows(images, rows, layout="sidecar")
     weights, repeats = _weights(pairs, settings.repeats)
     findings = (*reading.findings(), *repeats)
     report = dataclasses.replace(pairs.report, findings=findings)
-    return dataclasses.replace(pairs, weights=weights, report=report)
+    return splits.label(dataclasses.replace(pairs, weights=weights, report=report))
+
+
+def _splits(images: str, links: Links, lists: Lists | None) -> FileSplits:
+    if lists is not None:
+        return by_lists(lists, Tree.walk(images, links=links).images)
+    counts: dict[str, int] = {}
+    for folder in Walk(images, links).folders():
+        count = sum(map(folders.is_image, folder.files))
+        if count:
+            counts[folder.path] = count
+    return by_folders(counts)
 
 
 class _Reading:
     """Walks the captions, then the images, and holds the objects of one folder at a time."""
 
-    def __init__(self, images: str, captions: str, problems: Problems, settings: Settings) -> None:
+    def __init__(
+        self,
+        images: str,
+        captions: str,
+        problems: Problems,
+        settings: Settings,
+        splits: FileSplits,
+        chosen: Collection[str] | None,
+    ) -> None:
         self._images = images
         self._captions = captions
         self._problems = problems
         self._settings = settings
+        self._splits = splits
+        self._chosen = chosen
+        self._others: list[str] = []
         self._extensions = tuple(map(str.lower, settings.extensions or _EXTENSIONS))
         self._notes = Notes()
         self._ignored = Ignored()
@@ -137,13 +180,20 @@ class _Reading:
                 if row is not None:
                     yield row
         for pool in self._texts.values():
-            for text in _unpacked(pool):
+            for text in filter(self._is_chosen, _unpacked(pool)):
                 self._notes.add(Finding("missing_image", text))
 
     def findings(self) -> list[Finding]:
         """All findings, to be called after the last row."""
         walked = dict.fromkeys(finding for walk in self._walks for finding in walk.findings)
-        return [*self._notes.findings(), *walked, *self._ignored.findings()]
+        chosen = (finding for finding in walked if self._is_chosen(f"{finding.path}/"))
+        found = [*self._notes.findings(), *chosen, *self._ignored.findings()]
+        if self._others:
+            found.append(other_splits(self._others, self._chosen))
+        return [*found, *self._splits.findings]
+
+    def _is_chosen(self, path: str) -> bool:
+        return self._splits.keeps(path, self._chosen)
 
     def _list_texts(self) -> dict[str, list[tuple[str, str]]]:
         """The caption files of each folder, by the folder's name without case.
@@ -179,16 +229,22 @@ class _Reading:
             self._ignore(folder, names)
         images = [folder.path + name for name in names]
         found = siblings(images, self._texts_of(folder.path) if images else [])
-        for text, why in sorted(found.orphans.items()):
-            self._notes.add(Finding("missing_image", text, why))
+        for text in sorted(filter(self._is_chosen, found.orphans)):
+            self._notes.add(Finding("missing_image", text, found.orphans[text]))
         if found.masks:
             self._notes.add(Finding("mask", found.masks[0], "", len(found.masks)))
         return [
             (image, family)
             for family in found.families
             for image in family.images
-            if self._is_clear(family, image)
+            if self._is_wanted(image) and self._is_clear(family, image)
         ]
+
+    def _is_wanted(self, image: str) -> bool:
+        wanted = self._is_chosen(image)
+        if not wanted and image not in self._splits.refused:
+            self._others.append(image)
+        return wanted
 
     def _texts_of(self, path: str) -> list[str]:
         """Takes the caption files of the folder with the same name as a folder of images."""

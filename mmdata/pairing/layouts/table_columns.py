@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mmdata.files.limits import MOST_COLUMNS
+from mmdata.pairing.folders import is_image
 from mmdata.pairs.findings import PairingError
 
 _IMAGES = (
@@ -37,6 +38,8 @@ _CAPTIONS = (
 )
 _NUMBERED = re.compile(rf"({'|'.join(_CAPTIONS)})_?([0-9]{{1,4}})")
 _SHOWN = 20
+_MOST_WORDS = 3
+"""The most words of a name of a column that is not a caption."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,6 +150,7 @@ def _image(columns: Columns, names: Sequence[str], path: str) -> str:
     named = columns.named_captions
     found = [name for name in names if is_image_column(name) and name not in named]
     if not found:
+        _require_header(names, path)
         raise PairingError(
             f"{path}: one column must name the images, such as 'file_name' or 'image'; got "
             f"{_shown(names)}. Pass image_column=... with the one that does."
@@ -170,10 +174,11 @@ def _captions(columns: Columns, image: str, names: Sequence[str], path: str) -> 
         return columns.named_captions
     candidates = _caption_candidates(name for name in names if name != image)
     if not candidates:
+        _require_header(names, path)
         raise PairingError(
             f"{path}: one column must hold the captions, such as 'caption' or 'text'; got "
-            f"{_shown(names)}. Pass caption_column=... with the one that does; or None to read "
-            "images without captions."
+            f"{_shown(names)}. Pass caption_column=... with the one that does; "
+            "caption_column=None reads images without captions."
         )
     first = candidates[0]
     if len(candidates) > 1:
@@ -202,10 +207,23 @@ def _caption_candidates(names: Iterable[str]) -> list[tuple[str, ...]]:
 def _require_columns(argument: str, named: Sequence[str], names: Sequence[str], path: str) -> None:
     for name in named:
         if name not in names:
+            _require_header(names, path)
             raise PairingError(
                 f"{argument}=... must name columns of {path}; got {name!r}. The columns are "
                 f"{_shown(names)}."
             )
+
+
+def _require_header(names: Sequence[str], path: str) -> None:
+    """Raises PairingError if the names of columns are a row of data: an image, or a caption.
+
+    The message names no cell of it, which nobody can pass as a column.
+    """
+    if any(is_image(name) or len(name.split()) > _MOST_WORDS for name in names):
+        raise PairingError(
+            f"{path}: the first row must name the columns; got a row of data. Add a first row such "
+            "as 'file_name,caption'."
+        )
 
 
 def _key(name: str) -> str:

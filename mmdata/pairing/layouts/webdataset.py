@@ -10,6 +10,14 @@ from collections.abc import Collection
 import numpy as np
 
 from mmdata.files.links import Links
+from mmdata.pairing.file_splits import (
+    FileSplits,
+    Lists,
+    by_folders,
+    by_lists,
+    folder_counts,
+    split_shards,
+)
 from mmdata.pairing.layouts import shards
 from mmdata.pairing.layouts.table_columns import Columns
 from mmdata.pairing.listing import Listing
@@ -31,6 +39,7 @@ def read(
     links: Links,
     problems: Problems,
     chosen: Collection[str] | None,
+    lists: Lists | None,
 ) -> Pairs:
     """Pairs the images in tar shards with their captions, without unpacking anything.
 
@@ -61,7 +70,18 @@ def read(
     folders = [os.path.dirname(os.path.abspath(shard)) for shard in found.blobs.shards]
     root = os.path.commonpath(folders) if folders else os.curdir
     tree = Tree(root=root, images=sorted(found.images))
-    pairs = match(listing, tree, problems=problems, chosen=chosen)
+    files = _splits(found, lists)
+    pairs = match(listing, tree, problems=problems, chosen=chosen, files=files)
     places = {image: place for place, image in enumerate(found.images)}
     rows = np.array([places[image] for image in pairs.images], np.int64)
     return dataclasses.replace(pairs, blobs=found.blobs.take(rows))
+
+
+def _splits(found: shards.Contents, lists: Lists | None) -> FileSplits | None:
+    """The splits of images by lists, folders or names of shards; None if samples name them."""
+    if lists is not None:
+        return by_lists(lists, found.images, within=found.labels)
+    if found.splits is not None:
+        return None
+    counts = folder_counts(found.images)
+    return by_folders(counts, split_shards(found.labels, counts))
