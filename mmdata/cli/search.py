@@ -55,10 +55,10 @@ def search(
     with quiet_tensorflow():
         from mmdata.training.new_images import FilesOfImages
         from mmdata.training.saved_models import load
-        from mmdata.training.search import best, require_retrieval
+        from mmdata.training.search import best, embedders_of
 
         loaded = load(model, task="retrieval")
-        require_retrieval(loaded)
+        embedders_of(loaded)  # before images are read
         pixels = loaded.preprocessing.pixels
         new = FilesOfImages(images_of(images), pixels, batch_size=batch_size, on_problem="drop")
         found = best(loaded, loaded.preprocessing, new, words, k=count, index=index)

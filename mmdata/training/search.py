@@ -11,6 +11,7 @@ from mmdata.features import precompute_features
 from mmdata.pairing.problems import OnProblem
 from mmdata.preprocessing import Preprocessing
 from mmdata.progress import progress
+from mmdata.training.embedders import Embedders
 from mmdata.training.new_images import FilesOfImages, NewImages, new_images
 from mmdata.training.saved_models import preprocessing_of
 
@@ -46,7 +47,8 @@ def search(
     Args:
       model: A retrieval model: from `mmdata.load`, `DualEncoder.from_dataset`, or any Keras model
         with methods `encode_images(images)` and `encode_text(token_ids, padding_mask)` that return
-        embeddings [b, d].
+        embeddings [b, d]; KerasHub's CLIP or SigLIP; or a functional model with the outputs
+        `image_embedding` and `text_embedding`.
       images: As in `caption`.
       words: A text, prepared as captions are in training.
       k: Number of images, >= 1; there may be fewer.
@@ -68,7 +70,7 @@ def search(
         unknown; or an argument is out of range.
     """
     preprocessing = preprocessing_of(model, dataset, "search")
-    require_retrieval(model)
+    embedders_of(model)  # before images are read
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"search(k=...) must be an int of at least 1; got {k!r}.")
     new = new_images(
@@ -81,14 +83,20 @@ def search(
     return best(model, preprocessing, new, words, k=k, index=index)
 
 
-def require_retrieval(model: Any) -> None:
-    """Raises ValueError unless a model embeds images and text."""
-    names = ("encode_images", "encode_text")
-    if not all(callable(getattr(model, name, None)) for name in names):
+def embedders_of(model: Any) -> Embedders:
+    """The halves of a model that embed images and text.
+
+    Raises:
+      ValueError: It has none.
+    """
+    found = Embedders.of(model)
+    if found is None:
         raise ValueError(
-            "A search needs a model with the methods encode_images and encode_text, such as "
-            f'mmdata.DualEncoder, trained on task="retrieval"; got a {type(model).__name__}.'
+            "A search needs a retrieval model, such as mmdata.DualEncoder, with methods "
+            "encode_images and encode_text or outputs image_embedding and text_embedding; got a "
+            f"{type(model).__name__}."
         )
+    return found
 
 
 def best(
@@ -101,48 +109,49 @@ def best(
     index: "StrPath | None",
 ) -> list[Found]:
     """The `k` images that fit a text best, without those that cannot be decoded."""
-    text = _unit(model.encode_text(**preprocessing.tokenize([words])))[0]
-    embeddings = _embedded(model, images) if index is None else _indexed(model, images, index)
+    embedders = embedders_of(model)
+    if index is None:
+        embeddings = _embedded(embedders, images)
+    else:
+        embeddings = _indexed(model, embedders, images, index)
+    tokens = preprocessing.tokenize([words])
+    (text,) = embedders.text(tokens["token_ids"], tokens["padding_mask"])
     named = images.with_values((embeddings @ text).tolist())
     pairs = named.items() if isinstance(named, dict) else enumerate(named)
     found = [Found(image, score) for image, score in pairs if score is not None]
     return sorted(found, key=lambda each: -each.score)[:k]
 
 
-def _embedded(model: Any, images: NewImages) -> NDArray[np.float32]:
+def _embedded(embedders: Embedders, images: NewImages) -> NDArray[np.float32]:
     embeddings = []
-    with progress(total=len(images), what="encoding images", unit="image") as bar:
+    with progress(total=len(images), what="embedding images", unit="image") as bar:
         for batch in images.batches():
-            embeddings.append(_unit(model.encode_images(batch)))
+            embeddings.append(embedders.images(batch))
             bar.update(len(batch))
     return np.concatenate(embeddings)
 
 
-def _indexed(model: Any, images: NewImages, index: "StrPath") -> NDArray[np.float32]:
+def _indexed(
+    model: Any, embedders: Embedders, images: NewImages, index: "StrPath"
+) -> NDArray[np.float32]:
     """The embeddings of files; computes and stores those that are not in the index."""
     if not isinstance(images, FilesOfImages):
         raise ValueError("search(index=...) needs files of images; got images in memory.")
-    images.ds = precompute_features(images.ds, _ImageTower(model), index)
+    images.ds = precompute_features(images.ds, _ImageTower(model, embedders), index)
     return np.concatenate([*images.batches()])
-
-
-def _unit(embeddings: Any) -> NDArray[np.float32]:
-    """Embeddings of norm 1, float32 [b, d]."""
-    array: NDArray[np.float32] = np.array(keras.ops.convert_to_numpy(embeddings), np.float32)
-    array /= np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
-    return array
 
 
 class _ImageTower(keras.layers.Layer):
     """The half of a retrieval model that embeds images, as a layer; only eagerly."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, embedders: Embedders) -> None:
         super().__init__()
         self.model = model
+        self.embedders = embedders
         self.built = True
 
     def call(self, images: Any) -> Any:
-        return keras.ops.convert_to_tensor(_unit(self.model.encode_images(images)))
+        return keras.ops.convert_to_tensor(self.embedders.images(images))
 
     def get_config(self) -> dict[str, Any]:
         return {"model": keras.saving.serialize_keras_object(self.model)}

@@ -115,7 +115,7 @@ def test_a_model_of_a_user_with_its_dataset(
     photos: pathlib.Path, ds: Any, expected: dict[str, str]
 ) -> None:
     images = keras.Input((*SIZE, 3), name="images")
-    ids = keras.Input((31,), dtype="int32", name="token_ids")
+    ids = keras.Input((32,), dtype="int32", name="token_ids")
     x = keras.layers.Embedding(ds.tokenizer.vocabulary_size, 4)(ids)
     x = x + keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(images))[:, None]
     out = keras.layers.Dense(ds.tokenizer.vocabulary_size)(x)

@@ -147,12 +147,28 @@ def test_our_dual_encoder(library: pathlib.Path, tmp_path: pathlib.Path) -> None
     assert all(-1 <= each.score <= 1 for each in found)
 
 
+def test_a_functional_model_of_a_user(library: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    ds = mmdata.build(library, task="retrieval", text="byte", image_size=(8, 8), batch_size=4)
+    images = keras.Input((8, 8, 3), name="images")
+    ids = keras.Input((32,), dtype="int32", name="token_ids")
+    words = keras.layers.Embedding(ds.tokenizer.vocabulary_size, 3)(ids)
+    outputs = {
+        "image_embedding": keras.layers.GlobalAveragePooling2D()(images),
+        "text_embedding": keras.layers.GlobalAveragePooling1D()(words),
+    }
+    model = keras.Model({"images": images, "token_ids": ids}, outputs)
+    found = mmdata.search(model, library, "blue", dataset=ds)
+    indexed = mmdata.search(model, library, "blue", dataset=ds, index=tmp_path)
+    assert len(found) == 4
+    assert dict(indexed) == pytest.approx(dict(found), abs=1e-6)
+
+
 def test_what_is_refused(model: Any, photos: pathlib.Path) -> None:
     with pytest.raises(ValueError, match=r"search\(k=\.\.\.\) must be an int of at least 1; got 0"):
         mmdata.search(model, photos, "blue", k=0)
     ds = mmdata.build(photos, text="byte", image_size=(32, 32))
     captioner = mmdata.Captioner.from_dataset(ds, width=8, heads=1)
-    with pytest.raises(ValueError, match=r"A search needs a model with .* got a Captioner"):
+    with pytest.raises(ValueError, match=r"A search needs a retrieval model, .* got a Captioner"):
         mmdata.search(captioner, photos, "blue")
     with pytest.raises(ValueError, match=r"search\(model\): this Colours does not know how"):
         mmdata.search(Colours(), photos, "blue")
@@ -189,4 +205,4 @@ def test_a_captioner_does_not_search(library: pathlib.Path, tmp_path: pathlib.Pa
     assert "must hold one model, retrieval.keras; got none of them" in result.output
     result = run(tmp_path / "captioning.keras", library, "blue")
     assert result.exit_code == 1
-    assert "A search needs a model with the methods" in result.output
+    assert "A search needs a retrieval model" in result.output
