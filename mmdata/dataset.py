@@ -246,7 +246,8 @@ class Dataset(tf.data.Dataset):
         and for KerasHub's backbones. Casts to declared dtypes where no value changes. If the
         task is `Retrieval` and all outputs of the model are [b, b] logits, as those of CLIP, y has
         the labels 0 to b - 1 for each output: compile the model with
-        `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`.
+        `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`. A model with a
+        `compute_loss` of its own gets no labels.
 
         Args:
           model: A Keras model. A subclassed one declares nothing: then this dataset is returned.

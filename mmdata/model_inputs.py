@@ -164,7 +164,8 @@ def _is_one_to_one(task: Task) -> bool:
 
 def _labels(model: Any) -> tuple[str, ...]:
     """The outputs that compare all images with all captions of a batch; see `Select.labels`."""
-    if isinstance(model, keras.Sequential):
+    own_loss = type(model).compute_loss is not keras.Model.compute_loss  # as SigLIPBackbone has
+    if own_loss or isinstance(model, keras.Sequential):
         return ()
     output = model.output
     outputs = output if isinstance(output, dict) else {"": output}

@@ -33,6 +33,8 @@ class ReferenceModel(SavedWithPreprocessing):
         """
         for ds in (x, kwargs.get("validation_data")):
             self._require_fit("fit", ds)
+        if hasattr(x, "element_spec") and not args:
+            kwargs.setdefault("shuffle", False)  # Keras' default, True, is a warning for datasets
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
