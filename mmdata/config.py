@@ -42,6 +42,7 @@ class Config:
     Attributes:
       evaluation: Whether this is for evaluation: each epoch is the same; see `for_split`.
       encoder: The fingerprint of the encoder that makes features of images; "" for pixels.
+      pixels_as_given: The pixels without what `RandomCrop` adds; None if it adds nothing.
 
     Raises:
       ValueError: Two arguments exclude each other.
@@ -60,6 +61,7 @@ class Config:
     shard: tuple[int, int] = dataclasses.field(repr=False)
     cache: pathlib.Path | None = dataclasses.field(repr=False)
     problems: Problems = dataclasses.field(repr=False)
+    pixels_as_given: Pixels | None = dataclasses.field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -130,7 +132,8 @@ class Config:
 
     def for_split(self, name: str | None) -> "Config":
         """The config of a split; None means all pairs."""
-        config = self.for_evaluation() if name in _EVALUATION else self
+        evaluates = name in _EVALUATION or self.task.in_order
+        config = self.for_evaluation() if evaluates else self
         return config.with_load_size()
 
     def for_evaluation(self) -> "Config":
@@ -167,7 +170,9 @@ class Config:
         )
         height, width = (-(-side * 8 // 7) for side in pixels.size)
         pixels = dataclasses.replace(pixels, load_size=pixels.load_size or (height, width))
-        return dataclasses.replace(self, pixels=pixels, augment=augment)
+        return dataclasses.replace(
+            self, pixels=pixels, augment=augment, pixels_as_given=self.pixels
+        )
 
 
 def augment_of(augment: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -266,7 +271,7 @@ def task_of(task: str | Task) -> Task:
     if task not in tuple(TASKS):
         raise ValueError(
             f"task=... must be one of {list(TASKS)}, or a Captioning, Prefix, Retrieval, "
-            f"References, TextToImage or Classification; got {task!r}."
+            f"References, TextToImage, Classification or Prediction; got {task!r}."
         )
     return TASKS[task]
 

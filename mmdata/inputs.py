@@ -58,7 +58,8 @@ class Inputs:
         Args:
           step: The step that was just done, for the message.
         """
-        where = f"{self.pairs.root!r}, {step}" if step else repr(self.pairs.root)
+        where = repr(self.pairs.root) if self.pairs.root else f"{len(self.pairs):,} file(s)"
+        where = f"{where}, {step}" if step else where
         self.config.problems.check(self.findings, rows=self.rows, where=where)
 
     def check_decoded(self, corrupt: list[Finding]) -> None:
@@ -118,7 +119,7 @@ def _opened(images: Any, captions: Any, splits: tuple[str, ...] | None, config: 
         ) from err
     if splits is not None:
         pairs = pairs.split()
-    elif _holds_several_splits(pairs):
+    elif not config.task.in_order and _holds_several_splits(pairs):
         names = ", ".join(map(repr, pairs.split_names))
         warnings.warn(
             f"split=None uses the images of all splits together: {names}. Pass split=..., e.g. "
@@ -170,6 +171,7 @@ def _read_source(images: Any, captions: Any, chosen: IfAny | None, *, config: Co
     return read(
         images,
         captions,
+        layout="images" if captions is None and config.task.in_order else "auto",
         split=chosen,
         caption_column="auto" if config.task.has_text else None,
         on_problem=config.problems.without_errors(),

@@ -60,9 +60,10 @@ def build(
         split, e.g. `{"train": (images, captions), "validation": (images2, captions2)}`, where a
         source may also be a folder with captions, or `Pairs`.
       captions: See `mmdata.read`; None if `images` is `Pairs` or a dict.
-      task: What a batch holds: "captioning", "retrieval", "references" or "text_to_image"; or a
-        `Captioning`, `Prefix`, `Retrieval`, `References`, `TextToImage` or `Classification`, which
-        also set which captions of an image are used.
+      task: What a batch holds: "captioning", "retrieval", "references", "text_to_image" or
+        "prediction", which is images alone; or a `Captioning`, `Prefix`, `Retrieval`, `References`,
+        `TextToImage`, `Classification` or `Prediction`, which also set which captions of an image
+        are used.
       split: None takes everything, with a warning if the source has splits; a name, e.g. "train",
         takes that split; a tuple of names gives a tuple of datasets. If the source has no splits,
         images are split 80/10/10: "train", "validation" and "test", see `Pairs.split`.

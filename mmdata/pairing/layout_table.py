@@ -18,6 +18,7 @@ from mmdata.pairing.layouts import (
     documents,
     flickr,
     frames,
+    images,
     karpathy,
     shards,
     sidecar,
@@ -48,11 +49,14 @@ class Source:
     @property
     def links(self) -> Links | None:
         """Follows links if each file is named itself: there is no folder to leave."""
-        return "follow" if self.layout == "frame" and self.captions is None else None
+        return None if isinstance(self.images, str) else "follow"
 
     @property
     def where(self) -> str:
         """The source, for messages."""
+        if self.layout == "images":
+            is_path = isinstance(self.images, str)
+            return repr(self.images) if is_path else f"{len(self.images):,} file(s)"
         both = (self.images, self.images if self.captions is None else self.captions)
         return " and ".join(
             repr(each) if isinstance(each, str) else type(each).__name__ for each in both
@@ -136,6 +140,12 @@ def _sidecar(source: Source, options: Options) -> Pairs:
         settings=settings,
         chosen=options.chosen,
         lists=options.lists,
+    )
+
+
+def _images(source: Source, options: Options) -> Pairs:
+    return images.read(
+        source.images, links=options.links, chosen=options.chosen, lists=options.lists
     )
 
 
@@ -259,4 +269,5 @@ _TABLE: Mapping[str, _Row] = {
     "flickr": _Row(_flickr, _TEXT),
     "webdataset": _Row(_webdataset, _TEXT | _SHARDS),
     "frame": _Row(_frame, _COLUMNS | {"links"}),
+    "images": _Row(_images, frozenset({"links"})),
 }

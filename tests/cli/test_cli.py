@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,7 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-COMMANDS = ("pair", "verify", "report", "show", "train", "cache")
+COMMANDS = ("pair", "verify", "report", "show", "train", "caption", "search", "cache")
 
 
 def test_help_names_every_command_in_order() -> None:
@@ -267,6 +268,13 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
         for task in ("captioning", "retrieval")
         for ending in ("-vocabulary.txt", ".keras", ".png")
     ]
+    photo = shutil.copy(SAMPLES / "messy" / "beach day.jpg", tmp_path / "new.jpg")
+    for command, more in (("caption", []), ("search", ["a day at the beach"])):
+        assert f"mmdata {command} {shlex.quote(str(tmp_path / 'runs'))} " in result.output
+        used = run(command, tmp_path / "runs", photo, *more)
+        assert used.exit_code == 0, used.output
+        assert len(used.stdout.splitlines()) == 1
+        assert str(photo) in used.stdout
 
 
 # Signals.
