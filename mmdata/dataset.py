@@ -2,9 +2,10 @@
 
 import dataclasses
 import html
+import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,11 +14,14 @@ from mmdata.batches import Plan, batches
 from mmdata.captions.length_report import LengthReport
 from mmdata.config import Config
 from mmdata.images.decoder_fingerprint import decoders_fingerprint
+from mmdata.model_inputs import select_for
 from mmdata.options import Pixels, Text
 from mmdata.pairs.findings import PairingReport
 from mmdata.pairs.pairs import Pairs
 from mmdata.stages.resize import Size
+from mmdata.stages.select import Select, features_of
 from mmdata.tasks import Task
+from mmdata.tasks.columns import require_names
 from mmdata.tokenizers import Tokenizer
 
 
@@ -41,6 +45,7 @@ class Dataset(tf.data.Dataset):
         tokenizer: Tokenizer | None,
         length_report: LengthReport | None,
         image_sizes: tuple[Size, ...],
+        select: Select | None = None,
         position: int = 0,
     ) -> None:
         self.plan = plan
@@ -49,8 +54,35 @@ class Dataset(tf.data.Dataset):
         self._tokenizer = tokenizer
         self._length_report = length_report
         self.position = Position(position, plan.order.steps_per_epoch)
-        self._batches = batches(self.position.epochs(), plan)
+        self._select = select
+        self._all_features = batches(self.position.epochs(), plan)
+        selected = self._all_features
+        if select is not None:
+            _require_keys(select.keys, selected.element_spec)
+            selected = selected.map(select)
+        self._batches = _of_length(selected, plan.order.steps_per_epoch)
+        self._process = os.getpid()
         super().__init__(self._batches._variant_tensor)
+
+    def __iter__(self) -> Any:
+        """Begins the next epoch.
+
+        Raises:
+          RuntimeError: This is a forked process, in which TensorFlow would wait forever.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "a Dataset works only in the process that built it; this process was forked from "
+                "it. Start processes by 'spawn', and call mmdata.build in each of them."
+            )
+        return super().__iter__()
+
+    def __reduce__(self) -> Any:
+        """Refuses to be pickled."""
+        raise TypeError(
+            "a Dataset cannot be pickled, since its graph belongs to one process. Pickle ds.pairs, "
+            "and call mmdata.build(pairs, ...) in the other process."
+        )
 
     @property
     def config(self) -> Config:
@@ -135,6 +167,43 @@ class Dataset(tf.data.Dataset):
             raise ValueError(f"at(step) takes an int of at least 0; got {step!r}.")
         return self.replace(position=step)
 
+    def peek(self) -> Any:
+        """The first batch of the next iteration; the next iteration still begins with it."""
+        return next(iter(self.at(self.position.step)))
+
+    def select(self, *keys: str) -> "Dataset":
+        """The same batches, whose x is a dict with only some features.
+
+        Args:
+          *keys: The features to keep, e.g. "images", "token_ids".
+
+        Raises:
+          ValueError: Batches do not have such a feature.
+        """
+        return self.replace(select=Select(keys=require_names("select(*keys)", keys)))
+
+    def for_model(self, model: Any) -> "Dataset":
+        """The same batches, with the inputs that a Keras model declares, and nothing else.
+
+        Keras gives the values of a dict with more keys than the model declares to the wrong inputs,
+        without an error. So use `fit(ds.for_model(model))` for functional and sequential models,
+        and for KerasHub's backbones. Casts to declared dtypes where no value changes. If the
+        task is `Retrieval` and all outputs of the model are [b, b] logits, as those of CLIP, y has
+        the labels 0 to b - 1 for each output: compile the model with
+        `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`.
+
+        Args:
+          model: A Keras model. A subclassed one declares nothing: then this dataset is returned.
+
+        Raises:
+          TypeError: This is not a Keras model.
+          ValueError: An input or output of the model does not fit the batches. The message says
+            which argument of `build` changes that.
+        """
+        tokens = None if self._tokenizer is None else self._tokenizer.vocabulary_size
+        select = select_for(model, self._all_features.element_spec, self.config, tokens)
+        return self if select is None else self.replace(select=select)
+
     def replace(self, **changes: Any) -> "Dataset":
         """A copy at position 0, with some arguments of `__init__` changed."""
         arguments: dict[str, Any] = {
@@ -143,6 +212,7 @@ class Dataset(tf.data.Dataset):
             "tokenizer": self._tokenizer,
             "length_report": self._length_report,
             "image_sizes": self.image_sizes,
+            "select": self._select,
         }
         return Dataset(**(arguments | changes))
 
@@ -157,6 +227,7 @@ class Dataset(tf.data.Dataset):
             **self.config.to_dict(),
             "tokenizer": None if self._tokenizer is None else self._tokenizer.to_dict(),
             "decoders": decoders_fingerprint(),
+            "inputs": None if self._select is None else self._select.to_dict(),
         }
 
     def __str__(self) -> str:
@@ -172,6 +243,42 @@ class Dataset(tf.data.Dataset):
         shapes = "\n".join(_shapes("batch", self.element_spec))
         figures = html.escape(f"{self}\n{shapes}\n{self.report}")
         return f"{self.pairs.gallery()}<pre>{figures}</pre>"
+
+
+def _require_keys(keys: Sequence[str], spec: Any) -> None:
+    features = features_of(spec)
+    if missing := [key for key in keys if key not in features]:
+        raise ValueError(
+            f"the inputs of a batch must be some of {list(features)}; got {missing}, from "
+            "select(...) or from the task's inputs=(...)."
+        )
+
+
+def _of_length(ds: Any, length: int) -> Any:
+    """The same dataset with a static length, so that datasets made from it have a length.
+
+    Ends without an error where `ds` ends earlier, as in a resumed epoch.
+    """
+
+    def empty(_: Any) -> Any:
+        return tf.nest.map_structure(_empty, ds.element_spec)
+
+    # Of a finite and an infinite dataset, TensorFlow takes an infinite length, and `take` cuts it.
+    zeros = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat()
+    choice = tf.data.Dataset.choose_from_datasets(
+        [ds, zeros.map(empty)], zeros, stop_on_empty_dataset=True
+    )
+    return choice.take(length)
+
+
+def _empty(spec: Any) -> Any:
+    """A tensor that fits `spec`, with 0 in each axis of unknown size."""
+    sides = [side or 0 for side in spec.shape]
+    if not isinstance(spec, tf.RaggedTensorSpec):
+        return tf.zeros(sides, spec.dtype)
+    values = tf.zeros([0, *sides[spec.ragged_rank + 1 :]], spec.dtype)
+    splits = [tf.zeros([rows + 1], tf.int64) for rows in (sides[0], *[0] * (spec.ragged_rank - 1))]
+    return tf.RaggedTensor.from_nested_row_splits(values, splits)
 
 
 def _shapes(name: str, spec: Any) -> Iterator[str]:
@@ -219,6 +326,11 @@ class Position:
     def remaining_in_epoch(self) -> Any:
         """Number of batches of the next iteration, int64 []."""
         return self._end_of_epoch(self._step) - self._step
+
+    @property
+    def step(self) -> int:
+        """The step where the next iteration begins."""
+        return int(self._step)
 
     def hold(self, step: int) -> None:
         """Makes each iteration begin at `step`, until `release`."""

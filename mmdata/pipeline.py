@@ -23,6 +23,7 @@ from mmdata.sampling.epoch import EpochIndex
 from mmdata.sampling.lookup import Lookup
 from mmdata.sampling.order import Order
 from mmdata.sampling.size_buckets import Groups, decode_ratios, nearest_sizes, upright_sizes
+from mmdata.stages.select import Select
 from mmdata.tasks import Task
 from mmdata.tasks.columns import row_values
 from mmdata.tokenizers import Tokenizer
@@ -175,6 +176,7 @@ def _dataset(inputs: Inputs, prepared: PreparedCaptions | None, part: int) -> Da
         tokenizer=prepared.tokenizer if prepared else None,
         length_report=caption_plan.report if caption_plan else None,
         image_sizes=_image_sizes(config.pixels, size_buckets),
+        select=Select(keys=config.task.inputs) if config.task.inputs else None,
     )
 
 

@@ -248,7 +248,7 @@ class TestBatches:
         assert {name: (t.shape[1:], t.dtype) for name, t in x.items()} == {
             "images": ((32, 32, 3), tf.float32),
             "token_ids": ((24,), tf.int32),
-            "padding_mask": ((24,), tf.bool),
+            "padding_mask": ((24,), tf.int32),
         }
         np.testing.assert_array_equal(x["token_ids"][:, 1:], y[:, :-1])
         np.testing.assert_array_equal(x["token_ids"][:, 0], [fives.tokenizer.start_id] * 5)
@@ -297,14 +297,13 @@ class TestBatches:
         ids = np.concatenate([batch["image_id"] for batch in batches])
         assert len(set(ids.tolist())) == 12
         assert len(ids) == (12 if captions == "cycle" else ds.pairs.pair_count)
-        scan, _ = ds.pairs.scanned()
         masked = [bool(mask.any()) for b in batches for mask in b["padding_mask"].numpy()]
-        corrupt = scan.keys[list(ds.pairs.images).index(second.name)]
-        assert masked == [key != corrupt for key in ids]
-        for batch in batches:
-            same = batch["image_id"][:, None] == batch["image_id"][None]
-            positives = batch.get("positives", tf.eye(len(same), dtype=tf.bool))
-            np.testing.assert_array_equal(positives, same)
+        corrupt = list(ds.pairs.images).index(second.name)
+        assert masked == [row != corrupt for row in ids]
+        if captions == "cycle":
+            assert all(
+                len({*batch["image_id"].numpy()}) == len(batch["images"]) for batch in batches
+            )
 
     def test_augmentation_is_a_function_of_seed_and_epoch(self, folder: pathlib.Path) -> None:
         def darken(example: dict[str, Any]) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def test_element_spec(bucketed: Any) -> None:
     x, y, weight = bucketed.element_spec
     assert x["images"] == tf.TensorSpec([None, 2, 2, 3], tf.uint8)
     assert x["token_ids"] == y == tf.TensorSpec([None, None], tf.int32)
-    assert x["padding_mask"] == tf.TensorSpec([None, None], tf.bool)
+    assert x["padding_mask"] == tf.TensorSpec([None, None], tf.int32)
     assert weight == tf.TensorSpec([None, None], tf.float32)
 
 

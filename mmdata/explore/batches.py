@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset
@@ -83,7 +84,7 @@ def _cells(ds: Dataset, batch: Any) -> Iterator[Cell]:
 
 
 def _weights(features: dict[str, Any], rest: list[Any]) -> Any:
-    """Weights or masks, [b, ...], all 0 or False for an example that does not count."""
+    """Weights or masks, [b, ...], all 0 for an example that does not count."""
     if len(rest) == 2:
         return rest[1]
     if "image_id" in features:  # retrieval has no weights
@@ -99,8 +100,8 @@ def _classes(ds: Dataset, labels: Any) -> Iterator[list["OffsetBox"]]:
 
 def _texts(tokenizer: Tokenizer, features: dict[str, Any]) -> Iterator[list["OffsetBox"]]:
     """The blocks below each image: its captions, and their tokens."""
-    ids, mask = features["token_ids"], features["padding_mask"]
-    response = features.get("response_mask", mask)
+    ids, mask = features["token_ids"], tf.cast(features["padding_mask"], tf.bool)
+    response = tf.cast(features.get("response_mask", mask), tf.bool)
     texts = tokenizer.detokenize(ids)
     for captions, *sequences in zip(texts, ids, mask, response, strict=True):
         captions = np.reshape(captions, -1)

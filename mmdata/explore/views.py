@@ -107,7 +107,7 @@ def _tokens(ds: Dataset, example: dict[str, Any]) -> tuple[tuple[Token, ...], in
     ids, mask = (example[key].numpy() for key in ("token_ids", "padding_mask"))
     if ids.ndim > 1:  # all captions of an image: the first
         ids, mask = ids[0], mask[0]
-    real: NDArray[np.int32] = ids[mask]
+    real: NDArray[np.int32] = ids[mask != 0]
     tokenizer = ds.tokenizer
     special = {tokenizer.start_id, tokenizer.end_id, tokenizer.pad_id}
     tokens = tuple(

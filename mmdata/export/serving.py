@@ -115,7 +115,7 @@ class ImageDecoder(_Converter):
 class TextEncoder(_Converter):
     """Captions -> ids, equal to those of `mmdata.build` with the same `Text`.
 
-    string [b]  ->  token_ids: int32 [b, t], padding_mask: bool [b, t], True at real tokens
+    string [b]  ->  token_ids, padding_mask: int32 [b, t], 1 at real tokens, 0 at padding
 
     Works in a graph, in `tf.data` and eagerly.
 

@@ -14,18 +14,17 @@ from mmdata.models.beam_search import beam_search
 from mmdata.models.decoders import GruDecoder, TransformerDecoder
 from mmdata.models.from_dataset import adamw, arguments_of
 from mmdata.models.image_encoder import NORMALIZATIONS, ImageEncoder, Tensor
+from mmdata.models.reference_model import ReferenceModel
 
 if TYPE_CHECKING:
     from mmdata.dataset import Dataset
 
-_FEATURES = ("images", "token_ids", "padding_mask")
-
 
 @keras.saving.register_keras_serializable(package="mmdata")
-class Captioner(keras.Model):
+class Captioner(ReferenceModel):
     """Predicts the next token of a caption from the image and the tokens before it.
 
-    images [b, H, W, 3], see `normalize`; token_ids int32 [b, t]; padding_mask bool [b, t]
+    images [b, H, W, 3], see `normalize`; token_ids and padding_mask int32 [b, t]
       ->  logits float32 [b, t, vocabulary_size]
 
     `from_dataset` returns a compiled model; the constructor does not compile it. Does not
@@ -62,6 +61,10 @@ class Captioner(keras.Model):
     Source: attention over a grid of convolutional features, Xu et al. 2015 (arXiv:1502.03044);
       transformer decoder, Vaswani et al. 2017 (arXiv:1706.03762).
     """
+
+    task = "captioning"
+    features = ("images", "token_ids", "padding_mask")
+    has_targets = True
 
     built: bool
 
@@ -185,7 +188,7 @@ class Captioner(keras.Model):
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
         """Returns logits [b, t, vocabulary_size]; further features of `inputs` are ignored."""
-        checks.inputs("Captioner", inputs, _FEATURES, self.sequence_length)
+        checks.inputs("Captioner", inputs, self.features, self.sequence_length)
         memory = self.memory_norm(self.encoder(inputs["images"], training=training))
         mask = ops.cast(inputs["padding_mask"], "bool")
         h = self.decoder(self._embedded(inputs["token_ids"]), memory, mask, training=training)

@@ -13,26 +13,26 @@ from keras import layers, ops
 from mmdata.models import checks, compiled
 from mmdata.models.from_dataset import adamw, arguments_of
 from mmdata.models.image_encoder import NORMALIZATIONS, ImageEncoder, Tensor
+from mmdata.models.reference_model import ReferenceModel
 from mmdata.models.transformer import Block
 
 if TYPE_CHECKING:
     from mmdata.dataset import Dataset
 
-_FEATURES = ("images", "token_ids", "padding_mask", "image_id")
 _FIRST_TEMPERATURE = 0.07  # Radford et al. 2021, section 2.5.
 _NEVER = -1e9  # Used as the logarithm of 0; a row of only this must not become NaN.
 
 
 @keras.saving.register_keras_serializable(package="mmdata")
-class DualEncoder(keras.Model):
+class DualEncoder(ReferenceModel):
     """Embeds images and captions so that those of one pair are close.
 
-    images [b, H, W, 3], see `normalize`; token_ids int32 [b, t]; padding_mask bool [b, t];
-    image_id int64 [b]  ->  image_embedding and text_embedding, each float32 [b, width], norm 1
+    images [b, H, W, 3], see `normalize`; token_ids and padding_mask int32 [b, t];
+    image_id int32 [b]  ->  image_embedding and text_embedding, each float32 [b, width], norm 1
 
     The loss is contrastive and symmetric: each image should find its caption among those of the
     batch, and each caption its image. Rows with an equal `image_id` are not negatives of each
-    other. A row with no True in `padding_mask` (a corrupt image that keeps its place) does not
+    other. A row with only 0 in `padding_mask` (a corrupt image that keeps its place) does not
     count. Fits on the dict alone, without targets.
 
     `from_dataset` returns a compiled model; the constructor does not compile it. Does not
@@ -57,6 +57,10 @@ class DualEncoder(keras.Model):
     Source: two towers, temperature and loss, Radford et al. 2021 (arXiv:2103.00020), section 2.3
       and figure 3; InfoNCE, van den Oord et al. 2018 (arXiv:1807.03748).
     """
+
+    task = "retrieval"
+    features = ("images", "token_ids", "padding_mask", "image_id")
+    has_targets = False
 
     built: bool
 
@@ -169,7 +173,7 @@ class DualEncoder(keras.Model):
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> dict[str, Tensor]:
         """Returns image_embedding and text_embedding; further features are ignored."""
-        checks.inputs("DualEncoder", inputs, _FEATURES, self.sequence_length)
+        checks.inputs("DualEncoder", inputs, self.features, self.sequence_length)
         return {
             "image_embedding": self.embed_images(inputs["images"], training=training),
             "text_embedding": self.embed_text(
@@ -218,7 +222,7 @@ class DualEncoder(keras.Model):
 
         Args:
           token_ids: int32 [b, t], t <= sequence_length, numpy or any tensor.
-          padding_mask: bool or int [b, t], True = real token.
+          padding_mask: int or bool [b, t], 1 = real token.
 
         Returns:
           float32 [b, width], each row of norm 1; dot products are cosines.
@@ -235,8 +239,7 @@ class DualEncoder(keras.Model):
         """Returns the scaled cosines [b images, b captions] of a batch's embeddings."""
         # CLIP limits the scale to 100, since training becomes unstable above (section 2.5).
         scale = ops.exp(ops.minimum(self.log_scale, math.log(100.0)))
-        captions = ops.transpose(outputs["text_embedding"])
-        return ops.matmul(outputs["image_embedding"], captions) * ops.cast(scale, "float32")
+        return _cosines(outputs) * ops.cast(scale, "float32")
 
     def compute_loss(
         self,
@@ -266,8 +269,8 @@ class DualEncoder(keras.Model):
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Updates `recall_at_1` and returns every metric by name; ties count as misses."""
         negatives, valid = _negatives(x)
-        logits = self.similarities(y_pred)
-        for scores in (logits, ops.transpose(logits)):
+        cosines = _cosines(y_pred)  # on JAX, metrics must not read weights such as the scale
+        for scores in (cosines, ops.transpose(cosines)):
             best = ops.max(ops.where(negatives, scores, _NEVER), axis=1)
             found = ops.cast(ops.diagonal(scores) > best, "float32")
             self.recall.update_state(found, ops.cast(valid, "float32"))
@@ -297,9 +300,12 @@ class DualEncoder(keras.Model):
 def _negatives(x: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Returns which rows are negatives of each other, bool [b, b], and which count, bool [b]."""
     valid = ops.any(ops.cast(x["padding_mask"], "bool"), axis=1)
-    # Compared as integers: float32 would round ids of 64 bits.
-    ids = ops.reshape(x["image_id"], (-1,))
+    ids = x["image_id"]
     return ops.logical_and(ops.expand_dims(ids, 1) != ids, valid), valid
+
+
+def _cosines(outputs: dict[str, Tensor]) -> Tensor:
+    return ops.matmul(outputs["image_embedding"], ops.transpose(outputs["text_embedding"]))
 
 
 def _unit(x: Tensor) -> Tensor:

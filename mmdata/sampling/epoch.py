@@ -68,14 +68,22 @@ class EpochIndex:
         return np.searchsorted(pairs.offsets, chosen, side="right").astype(np.int64) - 1
 
 
+def first_copies(keys: Ints) -> Ints:
+    """The row of the first copy of each file, int64 [rows]; a file that was not read has no copy.
+
+    Args:
+      keys: int64 [rows], equal for copies of a file, 0 if the file was not read.
+    """
+    _, first, number = np.unique(keys, return_index=True, return_inverse=True)
+    return np.where(keys == 0, np.arange(len(keys)), first[number])
+
+
 def _by_file(pairs: Pairs, keys: Ints) -> tuple[Ints, Ints | None]:
     """The offset of each file's captions, and the pairs in that order; copies are one file."""
-    rows = np.arange(len(keys))
-    _, leaders, number = np.unique(keys, return_index=True, return_inverse=True)
-    leader = np.where(keys == 0, rows, leaders[number])
-    if np.array_equal(leader, rows):
+    copies = first_copies(keys)
+    if np.array_equal(copies, np.arange(len(keys))):
         return pairs.offsets, None
-    file = np.repeat(np.unique(leader, return_inverse=True)[1], np.diff(pairs.offsets))
+    file = np.repeat(np.unique(copies, return_inverse=True)[1], np.diff(pairs.offsets))
     first = np.concatenate([[0], np.cumsum(np.bincount(file))]).astype(np.int64)
     return first, np.argsort(file, kind="stable")
 

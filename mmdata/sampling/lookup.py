@@ -12,7 +12,7 @@ from mmdata.example import Example
 from mmdata.files.scan import Scan
 from mmdata.pairs.pairs import Pairs
 from mmdata.sampling.caption_choice import ChooseCaption, constant_strings, strings_at
-from mmdata.sampling.epoch import EpochIndex
+from mmdata.sampling.epoch import EpochIndex, first_copies
 from mmdata.sampling.order import Order
 from mmdata.tasks import Task
 
@@ -20,9 +20,9 @@ from mmdata.tasks import Task
 class Lookup:
     """Looks up the examples of a step, in the graph: pairs, or images with their captions.
 
-    step: int64 []  ->  step, epoch, index, row, image_id: int64 [b]; format, orientation: int8 [b];
-    path: string [b]; caption: string [b], if the task has text; and each of `by_row` and `by_index`
-    [b, ...]
+    step: int64 []  ->  step, epoch, index, row: int64 [b]; image_id: int32 [b], the row of the
+    first copy of the image; format, orientation: int8 [b]; path: string [b]; caption: string [b],
+    if the task has text; and each of `by_row` and `by_index` [b, ...]
 
     Stores paths and captions as the two buffers of `Pairs`. Captions are chosen by `ChooseCaption`.
 
@@ -59,7 +59,7 @@ class Lookup:
             self._by_group = None if by_group is None else tf.constant(by_group)
             self._by_index = {name: tf.constant(column) for name, column in by_index.items()}
             self._by_row = {
-                "image_id": tf.constant(scan.keys),
+                "image_id": tf.constant(first_copies(scan.keys).astype(np.int32)),
                 "format": tf.constant(scan.formats),
                 "orientation": tf.constant(scan.orientations),
                 **{name: tf.constant(column) for name, column in by_row.items()},

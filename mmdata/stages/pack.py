@@ -39,11 +39,11 @@ class Pack:
     """Puts tokens between a start and an end token, cut or padded to the sequence length.
 
     token_ids: int32 [..., None], ragged; length: int [b], with `buckets`
-      ->  token_ids: int32 [..., t]; padding_mask, response_mask: bool [..., t]
+      ->  token_ids, padding_mask, response_mask: int32 [..., t]
 
-    The start token, the prompt and the end token are never cut off. `padding_mask` is True at real
-    tokens, with the special ones, and `response_mask` at those after the prompt. t is `length`,
-    unless `padding` or `buckets` says otherwise.
+    The start token, the prompt and the end token are never cut off. `padding_mask` is 1 at real
+    tokens, with the special ones, and `response_mask` at those after the prompt; elsewhere they
+    are 0. t is `length`, unless `padding` or `buckets` says otherwise.
 
     Attributes:
       length: Maximum sequence length, with room for a token besides the special ones.
@@ -112,11 +112,11 @@ class Pack:
         if self.padding_side == "left":
             packed = tf.gather(packed, (places + ends) % width, batch_dims=1)
             first = width - ends
-        mask = (places >= first) & (places < first + ends)
+        real = (places >= first) & (places < first + ends)
         made = {
             "token_ids": packed,
-            "padding_mask": mask,
-            "response_mask": mask & (places >= first + len(self._before)),
+            "padding_mask": tf.cast(real, tf.int32),
+            "response_mask": tf.cast(real & (places >= first + len(self._before)), tf.int32),
         }
         return {name: _shaped_as(ids, value) for name, value in made.items()}
 

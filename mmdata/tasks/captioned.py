@@ -35,6 +35,7 @@ class Captioned(Task):
         "validation" and "test".
       keep_tags: How many tags stay at the front, >= 0.
       columns: Numeric columns to add to the batch under their names, each [b].
+      inputs: The features of x that batches keep, those that a model declares; () keeps all.
 
     Raises:
       ValueError: A field is out of range.
@@ -46,6 +47,7 @@ class Captioned(Task):
     shuffle_tags: bool = False
     keep_tags: int = 0
     columns: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         who = type(self).__name__

@@ -19,7 +19,7 @@ class Captioning(Captioned):
 
       images: [b, H, W, 3], as `pixels` sets it.
       token_ids: int32 [b, t], beginning with the start token.
-      padding_mask: bool [b, t], True at real tokens.
+      padding_mask: int32 [b, t], 1 at real tokens, 0 at padding.
       y: int32 [b, t], `token_ids` shifted by one, up to the end token.
       sample_weight: float32 [b, t], the weight of the row (1 without weights) where y is a real
         token that follows a real token; 0 at padding or if the image is corrupt.
@@ -31,7 +31,7 @@ class Captioning(Captioned):
 
     def __call__(self, example: Example) -> tuple[Example, Any, Any]:
         ids, mask = example["token_ids"], example["padding_mask"]
-        weight = _weight(example, mask[:, :-1] & mask[:, 1:])
+        weight = _weight(example, mask[:, :-1] * mask[:, 1:])
         x = {"images": example["image"], "token_ids": ids[:, :-1], "padding_mask": mask[:, :-1]}
         return x | extra_columns(self, example), ids[:, 1:], weight
 
@@ -45,8 +45,8 @@ class Prefix(Captioned):
     `mmdata.Captioner` generates from the start token only, so it does not fit this task.
     There is one more feature, and other weights:
 
-      response_mask: bool [b, t], True at the tokens of the caption and at the end token. Prefix
-        attention is bidirectional where it is False.
+      response_mask: int32 [b, t], 1 at the tokens of the caption and at the end token. Prefix
+        attention is bidirectional where it is 0.
       sample_weight: float32 [b, t], as in `Captioning`, and 0 where y belongs to the prompt.
 
     Attributes:
@@ -83,5 +83,5 @@ class Prefix(Captioned):
 
 def _weight(example: Example, counts: Any) -> Any:
     """The weight of each token: that of its row, or 0 if it does not count or is corrupt."""
-    weight = tf.cast(counts & example["valid"][:, tf.newaxis], tf.float32)
+    weight = tf.cast(counts, tf.float32) * tf.cast(example["valid"], tf.float32)[:, tf.newaxis]
     return weight * example["weight"][:, tf.newaxis] if "weight" in example else weight

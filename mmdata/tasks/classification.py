@@ -31,6 +31,7 @@ class Classification(Task):
       classes: The texts in the order of their labels; None takes the order of a `ClassLabel` or a
         pandas `Categorical`, and sorts other texts.
       columns: Numeric columns to add to the batch under their names, each [b].
+      inputs: The features of x that batches keep, those that a model declares; () keeps all.
 
     Raises:
       ValueError: `classes` is not a tuple of different texts.
@@ -39,6 +40,7 @@ class Classification(Task):
     column: str
     classes: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_free(self)

@@ -16,7 +16,6 @@ _RESERVED = frozenset(
         "images",
         "image_id",
         "padding_mask",
-        "positives",
         "references",
         "response_mask",
         "token_ids",
@@ -25,8 +24,23 @@ _RESERVED = frozenset(
 )
 
 
+def require_names(argument: str, names: Any) -> tuple[str, ...]:
+    """Returns names as a tuple; raises a ValueError unless they are different texts."""
+    are_texts = isinstance(names, tuple) and all(isinstance(name, str) for name in names)
+    if not are_texts or not 0 < len(set(names)) == len(names):
+        raise ValueError(
+            f"{argument} must be a tuple of names of features, each once; got {names!r}."
+        )
+    return tuple(names)
+
+
 def require_free(task: Task) -> None:
-    """Raises a ValueError unless `task.columns` is a tuple of names that no feature has."""
+    """Raises a ValueError unless `task.columns` and `task.inputs` are tuples of names.
+
+    No column has the name of a feature.
+    """
+    if task.inputs != ():
+        require_names(f"{type(task).__name__}(inputs=...)", task.inputs)
     if not isinstance(task.columns, tuple) or _RESERVED.intersection(task.columns):
         raise ValueError(
             f"{type(task).__name__}(columns=...) must be a tuple of names other than "

@@ -21,14 +21,13 @@ class Retrieval(Captioned):
 
       images: [b, H, W, 3], as `pixels` sets it.
       token_ids: int32 [b, t].
-      padding_mask: bool [b, t], True at real tokens; all False if the image is corrupt.
-      image_id: int64 [b], equal for copies of a file.
+      padding_mask: int32 [b, t], 1 at real tokens, 0 at padding; all 0 if the image is corrupt.
+      image_id: int32 [b], the row of the image in `ds.pairs`; copies of a file have that of the
+        first copy.
 
-    With `captions="all"`, an epoch visits each pair, a batch may hold an image with several of its
-    captions, and there is one more feature:
-
-      positives: bool [b, b], whether image i and caption j belong together: True if rows i and j
-        have the same image, and on the diagonal.
+    With `captions="all"`, an epoch visits each pair, and a batch may hold an image with several of
+    its captions: image i and caption j belong together where their `image_id` are equal. With
+    `tf.distribute`, each replica gets a part of the batch, and has its negatives in this part.
     """
 
     captions: Captions = "cycle"
@@ -39,12 +38,7 @@ class Retrieval(Captioned):
         return self.captions != "all"
 
     def __call__(self, example: Example) -> Example:
-        batch = _towers(example) | extra_columns(self, example)
-        if self.captions == "all":
-            ids = example["image_id"]
-            same = (ids[:, tf.newaxis] == ids) & (ids != 0)  # 0: file could not be read
-            batch["positives"] = same | tf.eye(tf.size(ids), dtype=tf.bool)
-        return batch
+        return _towers(example) | extra_columns(self, example)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,15 +51,16 @@ class References(Task):
       images: [b, H, W, 3], as `pixels` sets it.
       references: string [b, n], ragged: the captions as they were read.
       token_ids: int32 [b, n, t], ragged in n: the captions, cleaned and packed.
-      padding_mask: bool [b, n, t], ragged in n: True at real tokens; all False if the image is
-        corrupt.
-      image_id: int64 [b].
+      padding_mask: int32 [b, n, t], ragged in n: 1 at real tokens; all 0 if the image is corrupt.
+      image_id: int32 [b], the row of the image in `ds.pairs`.
 
     Attributes:
       columns: Numeric columns to add to the batch under their names, each [b].
+      inputs: The features of x that batches keep, those that a model declares; () keeps all.
     """
 
     columns: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     captions = "list"
 
@@ -97,11 +92,11 @@ class References(Task):
 
 
 def _towers(example: Example) -> dict[str, Any]:
-    mask, valid = example["padding_mask"], example["valid"]
+    mask, valid = example["padding_mask"], tf.cast(example["valid"], tf.int32)
     if isinstance(mask, tf.RaggedTensor):
-        mask = mask.with_values(mask.values & tf.gather(valid, mask.value_rowids())[:, tf.newaxis])
+        mask = mask.with_values(mask.values * tf.gather(valid, mask.value_rowids())[:, tf.newaxis])
     else:
-        mask = mask & valid[:, tf.newaxis]
+        mask = mask * valid[:, tf.newaxis]
     return {
         "images": example["image"],
         "token_ids": example["token_ids"],

@@ -24,20 +24,22 @@ class Task(Protocol):
     example has one caption. Only `__call__` must be defined; the rest has defaults.
 
     `__call__` takes a batch and returns what `fit` takes. The batch is a dict with `image` [b, H,
-    W, 3], `valid` bool [b] (False if the image is corrupt), `image_id` int64 [b], `weight` float32
+    W, 3], `valid` bool [b] (False if the image is corrupt), `image_id` int32 [b], `weight` float32
     [b] if rows have weights, `column:name` [b] for each of `columns`, and, unless `captions` is
-    "none", `token_ids` int32 [b, t], `padding_mask` and `response_mask` bool [b, t]. With "list",
+    "none", `token_ids`, `padding_mask` and `response_mask` int32 [b, t]. With "list",
     these are [b, n, t], ragged in n, and `references` string [b, n] has the captions as text.
 
     Attributes:
       captions: Which captions of an image an epoch uses.
       columns: Numeric columns to add to the batch under their names, each [b].
+      inputs: The features of x that batches keep; () keeps all.
       lookahead: Number of tokens beyond the requested sequence length: 1 for teacher forcing.
       prompt: Text before each caption; not cleaned, never cut.
     """
 
     captions: CaptionChoice = "none"
     columns: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     lookahead: int = 0
     prompt: str = ""
 

@@ -18,7 +18,7 @@ class TextToImage(Captioned):
 
       images: float32 [b, H, W, 3], -1 to 1.
       token_ids: int32 [b, t].
-      padding_mask: bool [b, t], True at real tokens.
+      padding_mask: int32 [b, t], 1 at real tokens, 0 at padding.
       weight: float32 [b], if rows have weights or corrupt images are allowed: the weight of the
         row, 0 if the image is corrupt.
 

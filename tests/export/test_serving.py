@@ -153,7 +153,7 @@ def test_captions_in_a_saved_model_a_dataset_and_a_model(
     convert = TextEncoder(Text(tokenizer=tokenizers[name], length=LENGTH))
     expected = convert(captions)
     assert expected["token_ids"].shape == expected["padding_mask"].shape == (len(captions), LENGTH)
-    assert (expected["token_ids"].dtype, expected["padding_mask"].dtype) == (tf.int32, tf.bool)
+    assert (expected["token_ids"].dtype, expected["padding_mask"].dtype) == (tf.int32, tf.int32)
     module = tf.Module()
     module.convert = convert
     module.run = tf.function(convert.call, input_signature=[tf.TensorSpec([None], tf.string)])

@@ -22,7 +22,7 @@ START, END, PAD = 2, 3, 0
 
 def packed_by_loop(
     ids: list[int], stage: Pack, width: int, length: int | None = None
-) -> tuple[list[int], list[bool], list[bool]]:
+) -> tuple[list[int], list[int], list[int]]:
     """A row of `width`, `padding_mask` and `response_mask`, cut to `length`."""
     before = [] if stage.start_id is None else [stage.start_id]
     before += stage.prompt
@@ -33,9 +33,9 @@ def packed_by_loop(
             break
         row.append(token)
     row += after
-    mask = [True] * len(row)
-    response = [place >= len(before) for place in range(len(row))]
-    ids, blank = [stage.pad_id] * (width - len(row)), [False] * (width - len(row))
+    mask = [1] * len(row)
+    response = [int(place >= len(before)) for place in range(len(row))]
+    ids, blank = [stage.pad_id] * (width - len(row)), [0] * (width - len(row))
     if stage.padding_side == "left":
         return ids + row, blank + mask, blank + response
     return row + ids, mask + blank, response + blank
@@ -131,7 +131,7 @@ def test_eager_equals_a_loop(stage: Pack) -> None:
     expected = all_by_loop(rows, stage, 8 if stage.buckets else stage.length)
     assert columns_of(packed) == expected
     assert packed["token_ids"].dtype == tf.int32
-    assert packed["padding_mask"].dtype == packed["response_mask"].dtype == tf.bool
+    assert packed["padding_mask"].dtype == packed["response_mask"].dtype == tf.int32
 
 
 @given(rows=ROWS, length=st.integers(3, 20))
@@ -210,7 +210,7 @@ def test_any_leading_shape(tokenizer: Tokenizer, shape: tuple[int, ...]) -> None
     ds = tf.data.Dataset.from_tensors({"caption": captions}).map(run)
     for done in (run({"caption": captions}), next(iter(ds))):
         assert done["token_ids"].dtype == tf.int32
-        assert done["padding_mask"].dtype == tf.bool
+        assert done["padding_mask"].dtype == tf.int32
         for column, name in enumerate(("token_ids", "padding_mask")):
             rows = np.array([row[column] for row in expected])
             np.testing.assert_array_equal(done[name], rows.reshape(*shape, 6))
@@ -231,7 +231,7 @@ def test_static_shapes(tokenizer: Tokenizer, shape: tuple[int | None, ...]) -> N
     assert specs["ragged"].dtype == tf.int32
     assert specs["ragged"].shape[1:].as_list() == [*shape[1:], *([None] if shape else [])]
     assert specs["token_ids"].dtype == tf.int32
-    assert specs["padding_mask"].dtype == tf.bool
+    assert specs["padding_mask"].dtype == tf.int32
     for name in ("token_ids", "padding_mask"):
         assert specs[name].shape.as_list() == [*shape, 6]
 
