@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Task,
         TextToImage,
     )
+    from mmdata.training.evaluate import evaluate
     from mmdata.training.resume import Resume
 
 __version__ = importlib.metadata.version("mmdata")
@@ -78,6 +79,7 @@ __all__ = [
     "TextToImage",
     "aspect_buckets",
     "build",
+    "evaluate",
     "explore",
     "export_preprocessing",
     "precompute_features",
@@ -122,6 +124,7 @@ _HOMES = {
     "TextToImage": "mmdata.tasks",
     "aspect_buckets": "mmdata.sampling.size_buckets",
     "build": "mmdata.pipeline",
+    "evaluate": "mmdata.training.evaluate",
     "export_preprocessing": "mmdata.export.serving",
     "precompute_features": "mmdata.features",
     "read": "mmdata.pairing.read",

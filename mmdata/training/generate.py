@@ -28,8 +28,8 @@ def generate(
       model: A Keras model, on any backend.
       images: [b, H, W, 3], as the model was trained on.
       tokenizer: The tokenizer of the training captions.
-      sequence_length: Tokens of a sequence, start and end included, as `mmdata.build` takes it. A
-        length that the model declares for `token_ids` has precedence.
+      sequence_length: Tokens of `token_ids`, as `mmdata.build` takes it; a caption has at most as
+        many, with its end token. A length that the model declares has precedence.
       prompt: Text before each caption, as in `mmdata.Prefix(prompt=...)`; not part of the result.
 
     Returns:
@@ -64,6 +64,14 @@ def declared_inputs(model: Any) -> Any:
     return getattr(model, "input", model.inputs) if hasattr(model, "inputs") else None
 
 
+def declared_outputs(model: Any) -> Any:
+    """The outputs of such a model; None if it declares nothing."""
+    if not hasattr(model, "outputs"):
+        return None
+    outputs = getattr(model, "output", model.outputs)
+    return outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
+
+
 def _begin(tokenizer: Tokenizer, prompt: str) -> list[int]:
     """The tokens before a caption."""
     start = [] if tokenizer.start_id is None else [tokenizer.start_id]
@@ -81,10 +89,10 @@ def _greedy(
 ) -> NDArray[np.int32]:
     """The most likely next tokens, int32 [b, t], after those that each caption begins with."""
     declared = declared_inputs(model)
-    length = _declared_length(declared) or sequence_length - 1
+    length = _declared_length(declared) or sequence_length
     if len(begin) > length:
         raise ValueError(
-            f"The prompt must leave room for a caption in sequence_length={length + 1}; got "
+            f"The prompt must leave room for a caption in sequence_length={length}; got "
             f"{len(begin)} tokens before it."
         )
     token_ids = np.full([len(images), length + 1], tokenizer.pad_id, np.int32)
@@ -109,7 +117,7 @@ def _greedy(
     return token_ids[:, len(begin) :]
 
 
-def _named(declared: Any) -> dict[str, Any]:
+def named_inputs(declared: Any) -> dict[str, Any]:
     """The inputs that a model declares, with the names that `x` must have."""
     if isinstance(declared, dict):
         return declared
@@ -117,14 +125,14 @@ def _named(declared: Any) -> dict[str, Any]:
 
 
 def _declares(declared: Any, name: str) -> bool:
-    return declared is not None and name in _named(declared)
+    return declared is not None and name in named_inputs(declared)
 
 
 def _declared_length(declared: Any) -> int | None:
     """The length of `token_ids` that a model declares; None if it takes any."""
     if declared is None:
         return None
-    named = _named(declared)
+    named = named_inputs(declared)
     if set(_NEEDED) - set(named) or set(named) - set(_KNOWN):
         raise ValueError(
             f"A captioning model must take {list(_NEEDED)} and may take {list(_KNOWN[2:])}; got "

@@ -253,7 +253,7 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
         *("--batch-size", 16, "--attributes", tmp_path / "attributes.csv"),
     )
     assert result.exit_code == 0, result.output
-    for words in ("BLEU-4", "all attributes right", "caption to image, recall@1", "baseline"):
+    for words in ("bleu_4", "cider_d", "attributes_right", "text_to_image_recall_at_1", "baseline"):
         assert words in result.output
     assert re.search(r"\\x1b\[2J\.(jpg|png|webp)", result.output)
     assert r"person: \u202e\x9b31m " in result.output

@@ -18,7 +18,7 @@ from mmdata.training.generate import generate
 WORDS = Word(("[PAD]", "[UNK]", "[START]", "[END]", "a", "red", "blue", "car", "boat"))
 SIZE = WORDS.vocabulary_size
 ID = {word: number for number, word in enumerate(WORDS.vocabulary)}
-LENGTH = 8  # start, six words, end
+LENGTH = 7
 NEXT = {"red": "car", "blue": "boat", "car": "[END]", "boat": "[END]"}
 IMAGES = np.zeros([3, 4, 4, 3], np.float32)
 IMAGES[0, ..., 0] = IMAGES[1, ..., 2] = IMAGES[2, ..., 0] = 1
@@ -41,7 +41,7 @@ def scores(images: Any, token_ids: Any) -> Any:
     return layers.Add()([words, layers.Reshape([1, SIZE])(seen)])
 
 
-def inputs(length: int | None = LENGTH - 1, names: Sequence[str] = ("images", "token_ids")) -> Any:
+def inputs(length: int | None = LENGTH, names: Sequence[str] = ("images", "token_ids")) -> Any:
     first, second = names
     return (
         keras.Input([4, 4, 3], name=first),
@@ -63,8 +63,8 @@ def keyed() -> Any:
 
 def masked() -> Any:
     images, token_ids = inputs()
-    mask = keras.Input([LENGTH - 1], name="padding_mask", dtype="int32")
-    real = layers.Reshape([LENGTH - 1, 1])(ops.cast(mask, "float32"))
+    mask = keras.Input([LENGTH], name="padding_mask", dtype="int32")
+    real = layers.Reshape([LENGTH, 1])(ops.cast(mask, "float32"))
     return keras.Model(
         {"padding_mask": mask, "images": images, "token_ids": token_ids},
         layers.Multiply()([scores(images, token_ids), real]),
@@ -132,8 +132,8 @@ def test_a_model_gets_the_inputs_that_it_declares(make: Callable[[], Any]) -> No
 
 
 def test_the_length_is_that_of_the_model_or_of_the_data() -> None:
-    assert captions(of_any_length(), sequence_length=2) == ["red", "blue", "red"]
-    assert captions(listed(), sequence_length=2) == CAPTIONS
+    assert captions(of_any_length(), sequence_length=1) == ["red", "blue", "red"]
+    assert captions(listed(), sequence_length=1) == CAPTIONS
 
 
 def test_a_method_generate_is_used_up_to_the_end_token() -> None:
@@ -174,7 +174,7 @@ def swapped_names() -> Any:
 
 def a_surplus_input() -> Any:
     images, token_ids = inputs()
-    mood = keras.Input([LENGTH - 1, SIZE], name="mood")
+    mood = keras.Input([LENGTH, SIZE], name="mood")
     return keras.Model([images, token_ids, mood], layers.Add()([scores(images, token_ids), mood]))
 
 
@@ -206,7 +206,7 @@ def of_a_smaller_vocabulary() -> Any:
         (a_surplus_input, "got the inputs ['images', 'mood', 'token_ids']"),
         (of_one_input, "got the inputs ['images']"),
         (of_embeddings, f"got shape [3, {SIZE}]"),
-        (of_a_smaller_vocabulary, f"got shape [3, {LENGTH - 1}, {SIZE - 1}]"),
+        (of_a_smaller_vocabulary, f"got shape [3, {LENGTH}, {SIZE - 1}]"),
         (of_two_embeddings, "got dict"),
     ],
 )
