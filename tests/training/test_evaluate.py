@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import layers
 from PIL import Image
@@ -269,7 +270,9 @@ def _renamed(ds: Any) -> tuple[Any, Any]:
 
 
 def test_what_is_not_a_dataset_with_captions(folder: pathlib.Path, ds: Any) -> None:
+    table = pd.DataFrame({"image": [*IMAGES], "caption": "a field", "label": range(4)})
+    labelled = mmdata.build(folder, table, task=mmdata.Classification(column="label"))
     with pytest.raises(ValueError, match="needs captions; got task=Classification"):
-        mmdata.evaluate(classifier(), build(folder, task=mmdata.Classification()))
+        mmdata.evaluate(classifier(), labelled)
     with pytest.raises(TypeError, match="got _TakeDataset"):
         mmdata.evaluate(classifier(), ds.take(1))
