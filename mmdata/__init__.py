@@ -29,20 +29,25 @@ if TYPE_CHECKING:
     from mmdata.pairs.findings import Finding, PairingError, PairingReport
     from mmdata.pairs.pairs import Pairs
     from mmdata.pipeline import build
+    from mmdata.preprocessing import Preprocessing
     from mmdata.sampling.size_buckets import aspect_buckets
     from mmdata.stages.augment import Color, Flip, Grayscale, RandomCrop
     from mmdata.stages.clean import Clean
     from mmdata.tasks import (
         Captioning,
         Classification,
+        Prediction,
         Prefix,
         References,
         Retrieval,
         Task,
         TextToImage,
     )
+    from mmdata.training.caption import caption
     from mmdata.training.evaluate import evaluate
     from mmdata.training.resume import Resume
+    from mmdata.training.saved_models import load, save
+    from mmdata.training.search import search
 
 __version__ = importlib.metadata.version("mmdata")
 
@@ -66,7 +71,9 @@ __all__ = [
     "PairingReport",
     "Pairs",
     "Pixels",
+    "Prediction",
     "Prefix",
+    "Preprocessing",
     "Problems",
     "RandomCrop",
     "References",
@@ -79,13 +86,17 @@ __all__ = [
     "TextToImage",
     "aspect_buckets",
     "build",
+    "caption",
     "evaluate",
     "explore",
     "export_preprocessing",
+    "load",
     "precompute_features",
     "read",
     "recall_at_k",
     "report",
+    "save",
+    "search",
     "stages",
     "tokenizers",
     "verify",
@@ -110,7 +121,9 @@ _HOMES = {
     "PairingError": "mmdata.pairs.findings",
     "Pairs": "mmdata.pairs.pairs",
     "Pixels": "mmdata.options",
+    "Prediction": "mmdata.tasks",
     "Prefix": "mmdata.tasks",
+    "Preprocessing": "mmdata.preprocessing",
     "Problems": "mmdata.pairing.problems",
     "RandomCrop": "mmdata.stages.augment",
     "References": "mmdata.tasks",
@@ -125,11 +138,15 @@ _HOMES = {
     "aspect_buckets": "mmdata.sampling.size_buckets",
     "build": "mmdata.pipeline",
     "evaluate": "mmdata.training.evaluate",
+    "caption": "mmdata.training.caption",
     "export_preprocessing": "mmdata.export.serving",
+    "load": "mmdata.training.saved_models",
     "precompute_features": "mmdata.features",
     "read": "mmdata.pairing.read",
     "recall_at_k": "mmdata.models",
     "report": "mmdata.explore.report",
+    "save": "mmdata.training.saved_models",
+    "search": "mmdata.training.search",
     "verify": "mmdata.images.verify",
 }
 

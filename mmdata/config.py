@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import keras
+
 from mmdata.example import Stage
 from mmdata.options import Batching, Blocks, Pixels, Text
 from mmdata.pairing.problems import OnProblem, Problems, problems_of
@@ -20,6 +22,17 @@ if TYPE_CHECKING:
     from _typeshed import StrPath
 
 _EVALUATION = ("validation", "test")
+_STAGE_OF_LAYER = {
+    "RandomFlip": "Flip",
+    "RandomCrop": "RandomCrop",
+    "RandomZoom": "RandomCrop",
+    "RandomTranslation": "RandomCrop",
+    "RandomGrayscale": "Grayscale",
+    **dict.fromkeys(
+        ("RandomBrightness", "RandomContrast", "RandomColorJitter", "RandomHue"), "Color"
+    ),
+    "RandomSaturation": "Color",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +42,7 @@ class Config:
     Attributes:
       evaluation: Whether this is for evaluation: each epoch is the same; see `for_split`.
       encoder: The fingerprint of the encoder that makes features of images; "" for pixels.
+      pixels_as_given: The pixels without what `RandomCrop` adds; None if it adds nothing.
 
     Raises:
       ValueError: Two arguments exclude each other.
@@ -47,6 +61,7 @@ class Config:
     shard: tuple[int, int] = dataclasses.field(repr=False)
     cache: pathlib.Path | None = dataclasses.field(repr=False)
     problems: Problems = dataclasses.field(repr=False)
+    pixels_as_given: Pixels | None = dataclasses.field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -54,15 +69,16 @@ class Config:
         *,
         task: str | Task,
         pixels: str | Pixels,
-        image_size: tuple[int, int] | None,
+        image_size: int | Sequence[int] | None,
         text: str | Tokenizer | Text,
         sequence_length: int | None,
         augment: Sequence[Stage],
         batch_size: int | Batching,
         shuffle: bool | str | Blocks,
+        seed: int,
+        shard: Sequence[int],
         cache: "StrPath | bool | None",
         on_problem: OnProblem,
-        **others: Any,
     ) -> "Config":
         """Resolves the arguments of `build`."""
         return cls(
@@ -72,9 +88,10 @@ class Config:
             augment=augment_of(augment),
             batching=batch_size if isinstance(batch_size, Batching) else Batching(size=batch_size),
             shuffle=shuffle_of(shuffle),
+            seed=seed_of(seed),
+            shard=shard_of(shard),
             cache=cache_of(cache),
             problems=problems_of(on_problem),
-            **others,
         )
 
     def __post_init__(self) -> None:
@@ -109,7 +126,8 @@ class Config:
 
     def for_split(self, name: str | None) -> "Config":
         """The config of a split; None means all pairs."""
-        config = self.for_evaluation() if name in _EVALUATION else self
+        evaluates = name in _EVALUATION or self.task.in_order
+        config = self.for_evaluation() if evaluates else self
         return config.with_load_size()
 
     def for_evaluation(self) -> "Config":
@@ -146,7 +164,9 @@ class Config:
         )
         height, width = (-(-side * 8 // 7) for side in pixels.size)
         pixels = dataclasses.replace(pixels, load_size=pixels.load_size or (height, width))
-        return dataclasses.replace(self, pixels=pixels, augment=augment)
+        return dataclasses.replace(
+            self, pixels=pixels, augment=augment, pixels_as_given=self.pixels
+        )
 
 
 def augment_of(augment: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -159,7 +179,22 @@ def augment_of(augment: Sequence[Stage]) -> tuple[Stage, ...]:
             "augment=... must be a sequence of stages that map an example to an example, e.g. "
             f"[RandomCrop(), Flip()]; got {augment!r}."
         )
+    for stage in stages:
+        _refuse_layer(stage)
     return stages
+
+
+def _refuse_layer(stage: Any) -> None:
+    """Raises a ValueError for a Keras layer, whose changes are not a function of the seed."""
+    if not isinstance(stage, keras.layers.Layer):
+        return
+    name = type(stage).__name__
+    instead = _STAGE_OF_LAYER.get(name)
+    hint = f"Use mmdata.{instead}()" if instead else "Write a stage: see CONTRIBUTING.md"
+    raise ValueError(
+        f"augment=... takes stages, which map an example to an example and change the caption with "
+        f"the image; got the Keras layer {name}. {hint}, or put the layer into the model."
+    )
 
 
 def shuffle_of(shuffle: bool | str | Blocks) -> bool | Blocks:
@@ -185,7 +220,28 @@ def cache_of(cache: "StrPath | bool | None") -> pathlib.Path | None:
     return folder
 
 
-def pixels_of(pixels: str | Pixels, image_size: tuple[int, int] | None) -> Pixels:
+def seed_of(seed: Any) -> int:
+    """Resolves `build(seed=)`."""
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**63:
+        raise ValueError(
+            f"seed=... must be an int from 0 to 2**63 - 1; got {seed!r}. The same seed gives the "
+            "same batches."
+        )
+    return int(seed)
+
+
+def shard_of(shard: Any) -> tuple[int, int]:
+    """Resolves `build(shard=)`."""
+    parts = tuple(shard) if isinstance(shard, (tuple, list)) else ()
+    if len(parts) != 2 or any(isinstance(n, bool) or not hasattr(n, "__index__") for n in parts):
+        raise ValueError(
+            "shard=... must be (index, count), e.g. (0, 4) for the first of four workers; got "
+            f"{shard!r}."
+        )
+    return int(parts[0]), int(parts[1])
+
+
+def pixels_of(pixels: str | Pixels, image_size: int | Sequence[int] | None) -> Pixels:
     """Resolves `build(pixels=, image_size=)`."""
     if isinstance(pixels, Pixels):
         _refuse_both("image_size", image_size, "pixels=Pixels(size=...)")
@@ -209,7 +265,7 @@ def task_of(task: str | Task) -> Task:
     if task not in tuple(TASKS):
         raise ValueError(
             f"task=... must be one of {list(TASKS)}, or a Captioning, Prefix, Retrieval, "
-            f"References, TextToImage or Classification; got {task!r}."
+            f"References, TextToImage, Classification or Prediction; got {task!r}."
         )
     return TASKS[task]
 

@@ -18,6 +18,7 @@ from mmdata.model_inputs import select_for
 from mmdata.options import Pixels, Text
 from mmdata.pairs.findings import PairingReport
 from mmdata.pairs.pairs import Pairs
+from mmdata.preprocessing import Preprocessing
 from mmdata.stages.resize import Size
 from mmdata.stages.select import Select, features_of
 from mmdata.tasks import Task
@@ -104,6 +105,34 @@ class Dataset(tf.data.Dataset):
         """How captions become ids."""
         return self.config.text
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How new images and captions become inputs, as those of the split "validation" do.
+
+        Raises:
+          AttributeError: Features replace the images.
+        """
+        config, task = self.config, self.task
+        if config.encoder:
+            raise AttributeError(
+                "a Dataset of features has no preprocessing of images: its encoder is not part of "
+                "it. Take that of the dataset that precompute_features was given."
+            )
+        pixels, text = config.pixels_as_given or config.pixels, None
+        if pixels.buckets and len(self.image_sizes) == 1:
+            most = pixels.resize.max_crop if pixels.fit == "crop" else None
+            (size,) = self.image_sizes
+            pixels = dataclasses.replace(pixels, size=size, buckets=(), max_crop=most)
+        if self._tokenizer is not None:
+            text = dataclasses.replace(self.text, length=self.text.sequence_length, buckets=())
+        return Preprocessing(
+            task=type(task).__name__,
+            pixels=pixels,
+            text=text,
+            template=getattr(task, "template", "{caption}"),
+            prompt=task.prompt,
+        )
+
     def _inputs(self) -> list[Any]:
         return [self._batches]
 
@@ -144,6 +173,24 @@ class Dataset(tf.data.Dataset):
     def class_names(self) -> list[str]:
         """The classes in the order of their labels; empty unless the labels are texts."""
         return list(self.task.class_names)
+
+    @property
+    def paths(self) -> list[str]:
+        """The image file of each example of an epoch, in the order of the batches.
+
+        Inside a tar shard, the path only names the image.
+
+        Raises:
+          AttributeError: The order differs from epoch to epoch.
+        """
+        if self.plan.order.shuffle:
+            raise AttributeError(
+                "a shuffled Dataset has another order of paths each epoch. Pass shuffle=False or "
+                'task="prediction" to mmdata.build.'
+            )
+        steps = tf.data.Dataset.range(self.position.steps_per_epoch)
+        rows = steps.map(lambda step: self.plan.look_up(step)["row"]).as_numpy_iterator()
+        return [self.pairs.path(row) for batch in rows for row in batch.tolist()]
 
     @property
     def report(self) -> PairingReport:

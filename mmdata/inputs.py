@@ -48,7 +48,8 @@ class Inputs:
         Args:
           step: The step that was just done, for the message.
         """
-        where = f"{self.pairs.root!r}, {step}" if step else repr(self.pairs.root)
+        where = repr(self.pairs.root) if self.pairs.root else f"{len(self.pairs):,} file(s)"
+        where = f"{where}, {step}" if step else where
         self.config.problems.check(self.findings, rows=self.rows, where=where)
 
     def check_decoded(self, corrupt: list[Finding]) -> None:
@@ -120,6 +121,7 @@ def _read(
     pairs = read(
         images,
         captions,
+        layout="images" if captions is None and config.task.in_order else "auto",
         split=_splits_to_read(splits, config),
         caption_column="auto" if config.task.has_text else None,
         on_problem=config.problems.without_errors(),

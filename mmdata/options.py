@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from mmdata.sampling.order import Remainder
@@ -10,7 +11,7 @@ from mmdata.stages.clean import Clean
 from mmdata.stages.normalize import Normalize
 from mmdata.stages.pack import Pack, Padding, Side, require_padding, room_needed
 from mmdata.stages.resampling import Interpolation
-from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size
+from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size, size_of
 from mmdata.tokenizers import LEARNED, ClipBpe, Tokenizer
 from mmdata.tokenizers.vocabulary_learning import require_vocabulary_size
 
@@ -24,7 +25,7 @@ class Pixels:
     """How images become numbers.
 
     Attributes:
-      size: (height, width) in pixels.
+      size: (height, width) in pixels; one int is both.
       fit: "stretch", "crop" or "pad", see `Resize`.
       interpolation: "bilinear" or "bicubic", both antialiased.
       normalize: How pixels are scaled; see `Normalize`.
@@ -57,7 +58,10 @@ class Pixels:
     to_dict = as_dict
 
     def __post_init__(self) -> None:
-        require_size("Pixels(size=...)", "size", self.size)
+        object.__setattr__(self, "size", size_of("Pixels(size=...)", self.size))
+        if self.load_size is not None:
+            load_size = size_of("Pixels(load_size=...)", self.load_size)
+            object.__setattr__(self, "load_size", load_size)
         Normalize(to=self.normalize)
         if self.quality not in ("exact", "fast"):
             raise ValueError(
@@ -77,7 +81,6 @@ class Pixels:
                 f"max_crop={self.max_crop!r}."
             )
         if self.load_size is not None:
-            require_size("Pixels(load_size=...)", "load_size", self.load_size)
             if self.buckets:
                 raise ValueError(
                     f"Pixels(load_size=...) must be None with buckets=...; got {self.load_size!r}."
@@ -118,9 +121,9 @@ class Pixels:
             max_crop=most if self.max_crop is None else self.max_crop,
         )
 
-    def resized(self, size: Size) -> "Pixels":
+    def resized(self, image_size: int | Sequence[int]) -> "Pixels":
         """A copy with another size; `load_size` is scaled with it."""
-        require_size("image_size=...", "image_size", size)
+        size = size_of("image_size=...", image_size)
         if self.load_size is None:
             return dataclasses.replace(self, size=size)
         load = zip(size, self.load_size, self.size, strict=True)

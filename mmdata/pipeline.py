@@ -41,14 +41,14 @@ def build(
     task: str | Task = "captioning",
     split: str | tuple[str, ...] | None = None,
     pixels: str | Pixels = "unit",
-    image_size: tuple[int, int] | None = None,
+    image_size: int | Sequence[int] | None = None,
     text: str | Tokenizer | Text = "wordpiece",
     sequence_length: int | None = None,
     augment: Sequence[Stage] = (),
     batch_size: int | Batching = 32,
     shuffle: bool | str | Blocks = True,
     seed: int = 0,
-    shard: tuple[int, int] = (0, 1),
+    shard: Sequence[int] = (0, 1),
     cache: "StrPath | bool | None" = None,
     on_problem: OnProblem = "error",
 ) -> Any:
@@ -58,9 +58,10 @@ def build(
       images: A folder of images, tar shards or a DataFrame, see `mmdata.read`; or the `Pairs` that
         `mmdata.read` returns: call it yourself to set how files are read.
       captions: See `mmdata.read`; None if `images` is `Pairs`.
-      task: What a batch holds: "captioning", "retrieval", "references" or "text_to_image"; or a
-        `Captioning`, `Prefix`, `Retrieval`, `References`, `TextToImage` or `Classification`, which
-        also set which captions of an image are used.
+      task: What a batch holds: "captioning", "retrieval", "references", "text_to_image" or
+        "prediction", which is images alone; or a `Captioning`, `Prefix`, `Retrieval`, `References`,
+        `TextToImage`, `Classification` or `Prediction`, which also set which captions of an image
+        are used.
       split: None takes everything; a name, e.g. "train", takes that split; a tuple of names gives
         a tuple of datasets. If the source has no splits, images are split 80/10/10: "train",
         "validation" and "test", see `Pairs.split`.
@@ -68,7 +69,8 @@ def build(
         (torchvision), "inception_v3", "resnet50", "vgg16", "efficientnet", "mobilenet_v3"; or a
         range of values for stretched images: "unit" (0..1), "signed" (-1..1), "caffe", "raw"
         (0..255), "uint8"; or a `Pixels`.
-      image_size: (height, width) in pixels; None means that of `pixels`, mostly (224, 224).
+      image_size: (height, width) in pixels, or one int for both; None means that of `pixels`,
+        mostly (224, 224).
       text: "wordpiece", "word", "character", "sentencepiece" or "bytepair", which learn a
         vocabulary; "byte"; "clip"; a `Tokenizer`; or a `Text`. A vocabulary is learned only from
         the split "train", if there are splits, and is saved for the next call.

@@ -28,6 +28,7 @@ VALUES: list[Any] = [
     mmdata.References(),
     mmdata.TextToImage(dropout=0.1),
     mmdata.Classification(column="label", classes=("a", "b")),
+    mmdata.Prediction(columns=("n",)),
     augment.Seed(seed=2**62),
     augment.RandomCrop(size=(4, 4)),
     augment.Flip(),

@@ -10,9 +10,12 @@ from typing import Any
 import click
 
 from mmdata.cli.cache import cache
+from mmdata.cli.caption import caption
+from mmdata.cli.evaluate import evaluate
 from mmdata.cli.options import lines_for
 from mmdata.cli.pair_verify import pair, verify
 from mmdata.cli.report_show import report, show
+from mmdata.cli.search import search
 from mmdata.cli.train import train
 
 
@@ -60,10 +63,13 @@ Begin with:
   mmdata pair photos captions                what pairs, and what does not
   mmdata report photos captions              an HTML page about the data
   mmdata show photos captions -o batch.png   what a model gets
+  mmdata train photos captions               a small model
+  mmdata caption runs new.jpg                its caption for a new photo
 
-Exit status: 0 for success; 1 if `pair`, `verify` or `cache verify` found a problem, if a command
-failed, with a message, or after Ctrl-C; 2 for wrong options; 143 after SIGTERM. Files are written
-completely, or not at all. Progress bars and messages go to stderr, bars only in a terminal.
+Exit status: 0 for success; 1 if `pair`, `verify` or `cache verify` found a problem, if `caption`
+or `search` could not read an image, if a command failed, with a message, or after Ctrl-C; 2 for
+wrong options; 143 after SIGTERM. Files are written completely, or not at all. Progress bars and
+messages go to stderr, bars only in a terminal.
 """
 
 
@@ -82,5 +88,5 @@ def main() -> None:
     """
 
 
-for command in (pair, verify, report, show, train, cache):
+for command in (pair, verify, report, show, train, evaluate, caption, search, cache):
     main.add_command(command)

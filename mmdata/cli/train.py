@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any, Literal
@@ -159,7 +160,7 @@ def _summary(task: str, outcome: "Outcome") -> str:
 
 
 def _saved(task: str, outcome: "Outcome", output: pathlib.Path) -> str:
-    """Writes model, vocabulary and picture, each in one step; returns a message that says so."""
+    """Writes model, vocabulary and picture, each in one step; returns what to do with them."""
     from mmdata.explore.files import save
     from mmdata.storage.atomic import replacing
 
@@ -168,4 +169,8 @@ def _saved(task: str, outcome: "Outcome", output: pathlib.Path) -> str:
     with replacing(output / f"{task}.keras") as path:
         outcome.model.save(path)
     save(outcome.picture, output / f"{task}.png")
-    return f"\nwrote {task}.keras, {task}-vocabulary.txt and {task}.png to {output}"
+    use = {"captioning": "caption {} NEW.jpg", "retrieval": "search {} PHOTOS 'some words'"}[task]
+    return (
+        f"\nwrote {task}.keras, {task}-vocabulary.txt and {task}.png to {output}\n"
+        f"for new photos: mmdata {use.format(shlex.quote(str(output)))}"
+    )

@@ -23,6 +23,7 @@ from mmdata.stages.resize import CenterCrop
 from mmdata.storage.atomic import replacing, sweep
 from mmdata.tokenizers import Tokenizer
 
+_LONGEST_PATH = 4096  # bytes
 _SHOWN = 5
 """The largest number of images that an error names."""
 
@@ -83,7 +84,15 @@ class ImageDecoder(_Converter):
 
     def call(self, images: Any) -> Any:
         """Converts a batch of files."""
-        return self._run(tf.convert_to_tensor(images, tf.string))
+        images = tf.convert_to_tensor(images, tf.string)
+        if images.shape.rank != 1:
+            raise ValueError(
+                "ImageDecoder takes the bytes of several files, string [b]; got shape "
+                f"{list(images.shape)}."
+            )
+        if tf.executing_eagerly():
+            _require_contents(images.numpy())
+        return self._run(images)
 
     def _converted(self, images: Any) -> Any:
         # In `tf.data` and not with `tf.map_fn`: `tf.data` runs the graph unchanged, as in training.
@@ -110,6 +119,15 @@ class ImageDecoder(_Converter):
         failed = (example["problem"] == "") & ~example["valid"]
         problem = tf.where(failed, "damaged or truncated, cannot be decoded", example["problem"])
         return {"image": example["image"], "problem": problem}
+
+
+def _require_contents(images: Any) -> None:
+    paths = [image for image in images if len(image) < _LONGEST_PATH and os.path.isfile(image)]
+    if paths:
+        raise ValueError(
+            f"ImageDecoder takes the bytes of image files; got the path {os.fsdecode(paths[0])!r}. "
+            "Pass tf.io.read_file(path) or open(path, 'rb').read()."
+        )
 
 
 class TextEncoder(_Converter):

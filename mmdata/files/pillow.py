@@ -111,6 +111,6 @@ def _why(err: Exception, file: BinaryIO) -> str:
     return text.partition("\n")[0] or type(err).__name__
 
 
-def turn_of(image: ImageFile) -> int:
+def turn_of(image: Image.Image) -> int:
     """The orientation that is still to be applied; TIFF and HEIF are upright, without EXIF."""
     return orientation(image.info.get("exif") or b"")

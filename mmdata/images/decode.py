@@ -7,7 +7,6 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
-from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
 
@@ -51,12 +50,34 @@ def decode(
         raise ValueError(str(err)) from err
 
 
-def _decode(image: ImageFile, background: tuple[int, int, int]) -> Image.Image:
+def of_picture(
+    picture: Image.Image, background: tuple[int, int, int] = (255, 255, 255)
+) -> NDArray[np.uint8]:
+    """Converts a Pillow image: uint8 [h, w, 3], RGB, upright.
+
+    As TensorFlow decodes its file: applies the EXIF orientation, and not the colour profile.
+
+    Args:
+      picture: An image of any mode.
+      background: RGB colour behind transparent pixels, 0-255.
+
+    Raises:
+      ValueError: The image cannot be decoded, or its pixels have no range.
+    """
+    try:
+        return np.asarray(_decode(picture, background, profiled=False))
+    except OSError as err:
+        raise ValueError(f"not a readable image ({err})") from err
+
+
+def _decode(
+    image: Image.Image, background: tuple[int, int, int], *, profiled: bool = True
+) -> Image.Image:
     width, height = size = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"{height} x {width} pixels, more than {MAX_PIXELS:,} in all")
     turn, key = turn_of(image), _key(image)  # a PNG may have other EXIF after its pixels
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile") if profiled else None
     image.load()
     if image.size != size:  # possible in damaged HEIF
         raise ValueError(f"{image.height} x {image.width} pixels, and its header says another size")
@@ -69,10 +90,10 @@ def _decode(image: ImageFile, background: tuple[int, int, int]) -> Image.Image:
     return picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
 
 
-def _key(image: ImageFile) -> Any:
+def _key(image: Image.Image) -> Any:
     """The transparent colour in the range of the pixels; Pillow leaves some as a PNG stores it."""
     key = image.info.get("transparency")
-    if key is None or not isinstance(image, PngImageFile):
+    if key is None or not isinstance(image, PngImageFile) or not image.tile:
         return key
     stored = image.tile[0][3]
     if stored in _STEPS:
@@ -80,7 +101,7 @@ def _key(image: ImageFile) -> Any:
     return tuple(value >> 8 for value in key) if stored == "RGB;16B" else key
 
 
-def _split(image: ImageFile, key: Any) -> tuple[Image.Image, Image.Image | None]:
+def _split(image: Image.Image, key: Any) -> tuple[Image.Image, Image.Image | None]:
     """Colour, of mode L, RGB, CMYK or LAB; and alpha, or None."""
     if image.mode.startswith("I;16") or (image.mode == "I" and isinstance(image, PpmImageFile)):
         values = np.asarray(image).astype(np.uint32)

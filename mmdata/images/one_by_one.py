@@ -9,6 +9,7 @@ from mmdata.example import Stage, chain
 from mmdata.images.corrupt import Missed
 from mmdata.sampling.lookup import Lookup
 from mmdata.stages.fill_up import CutBack, FillUp
+from mmdata.stages.stage_check import require_stages
 
 
 def one_by_one(
@@ -35,6 +36,9 @@ def one_by_one(
 
     Returns:
       A dataset of batches.
+
+    Raises:
+      ValueError: A stage does not return what it must, see `require_stages`.
     """
     fill = [
         FillUp(size=size) if may_be_short else None,  # later examples must not fill the gap
@@ -45,6 +49,7 @@ def one_by_one(
     if strict:
         ds = ds.ignore_errors()  # `Missed` finds the images that failed, and names them
     if augment:  # after resizing, when pixels are few
+        require_stages(augment, ds.element_spec)
         ds = ds.map(chain(augment), num_parallel_calls=tf.data.AUTOTUNE)
     ds = ds.batch(size + bool(strict))
     if strict:

@@ -29,7 +29,7 @@ class Captioner(ReferenceModel):
 
     `from_dataset` returns a compiled model; the constructor does not compile it. Does not
     download weights: the model starts from scratch and suits small sets and CPUs. `.keras` files
-    hold all arguments, so no tokenizer is needed to load one.
+    hold all arguments, and the preprocessing of the dataset: `mmdata.load` reads them.
 
     Args:
       vocabulary_size: tokens of the tokenizer, special ones included.
@@ -170,6 +170,7 @@ class Captioner(ReferenceModel):
             weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
             jit_compile=compiled.JIT,
         )
+        model.preprocessing = ds.preprocessing
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
         return model
 

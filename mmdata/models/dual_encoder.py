@@ -36,7 +36,8 @@ class DualEncoder(ReferenceModel):
     count. Fits on the dict alone, without targets.
 
     `from_dataset` returns a compiled model; the constructor does not compile it. Does not
-    download weights: the model starts from scratch and suits small sets and CPUs.
+    download weights: the model starts from scratch and suits small sets and CPUs. `.keras` files
+    hold all arguments, and the preprocessing of the dataset: `mmdata.load` reads them.
 
     Args:
       vocabulary_size: tokens of the tokenizer, special ones included.
@@ -145,6 +146,7 @@ class DualEncoder(ReferenceModel):
         optimizer = adamw(who, learning_rate, weight_decay)
         model = cls(**arguments_of(who, ds, "Retrieval"), **options)
         model.compile(optimizer=optimizer, jit_compile=compiled.JIT)
+        model.preprocessing = ds.preprocessing
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
         return model
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import keras
+from mmdata.models.saved import SavedWithPreprocessing
 
 _MASKS = ("bool", "int32", "int64")
 
 
-class ReferenceModel(keras.Model):
+class ReferenceModel(SavedWithPreprocessing):
     """Checks in `fit`, `evaluate` and `predict` that the batches of a dataset fit this model.
 
     Checks whatever has an `element_spec`; from a dataset of `mmdata.build` it also checks the

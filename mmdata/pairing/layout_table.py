@@ -17,6 +17,7 @@ from mmdata.pairing.layouts import (
     documents,
     flickr,
     frames,
+    images,
     karpathy,
     shards,
     sidecar,
@@ -57,11 +58,14 @@ class Source:
     @property
     def links(self) -> Links | None:
         """Follows links if each file is named itself: there is no folder to leave."""
-        return "follow" if self.layout == "frame" and self.captions is None else None
+        return None if isinstance(self.images, str) else "follow"
 
     @property
     def where(self) -> str:
         """The source, for messages."""
+        if self.layout == "images":
+            is_path = isinstance(self.images, str)
+            return repr(self.images) if is_path else f"{len(self.images):,} file(s)"
         both = (self.images, self.images if self.captions is None else self.captions)
         return " and ".join(
             repr(each) if isinstance(each, str) else type(each).__name__ for each in both
@@ -138,6 +142,11 @@ def _sidecar(source: Source, options: Options) -> Pairs:
     settings = dataclasses.replace(options.sidecar, decoder=options.decoder, links=options.links)
     captions = source.captions or source.images
     return sidecar.read(source.images, captions, problems=options.problems, settings=settings)
+
+
+def _images(source: Source, options: Options) -> Pairs:
+    require_splits((), options.chosen, "layout 'images'")
+    return images.read(source.images, links=options.links)
 
 
 def _coco(source: Source, options: Options) -> Pairs:
@@ -242,4 +251,5 @@ _TABLE: Mapping[str, _Row] = {
     "flickr": _Row(_flickr, _TEXT),
     "webdataset": _Row(_webdataset, _TEXT | _SHARDS),
     "frame": _Row(_frame, _COLUMNS | {"links"}),
+    "images": _Row(_images, frozenset({"links"})),
 }

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import gc
+import glob
 import inspect
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -53,19 +54,23 @@ def read(
     Args:
       images: A folder of images, searched with its subfolders; or tar shards of images and
         captions: a `.tar` file, a folder of them, or a pattern such as "train-{00000..00499}.tar";
-        or a DataFrame, or a `datasets.Dataset`, that names image files and holds captions.
+        or a DataFrame, or a `datasets.Dataset`, that names image files and holds captions. For
+        images without captions also a file, a pattern such as "photos/*.jpg", or a list of files
+        and folders, which keeps its order.
       captions: A folder of `.txt` or `.caption` files that match by relative path without
         extension; or a file: COCO captions JSON, Karpathy's JSON, Flickr8k's or Flickr30k's lists,
         or a table (CSV, TSV, JSONL, JSON, Parquet) with a column of images and one of captions; or
         a DataFrame. None if captions are next to the images: in `.txt` or `.caption` files, or in
         Hugging Face's `metadata.csv`, `.jsonl` or `.parquet`.
-      layout: "sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset" or "frame"; "auto"
-        recognises it by the content, and the report names it.
+      layout: "sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset", "frame" or
+        "images"; "auto" recognises it by the content, and the report names it. "images" reads
+        images alone, also from shards; caption files beside them are ignored.
       split: Splits to keep, of those that the source names; None keeps all. Images of other splits
         are counted, and are not problems. `Pairs.split` makes splits if the source has none.
       image_column: The column of a table that names the images.
       caption_column: Its column of captions, or several columns; in shards, the key of the `.json`
-        files. None reads images without captions, e.g. for `Classification`.
+        files. None reads images without captions, e.g. for `Classification`; without a table,
+        that is layout "images".
       weight_column: The column, or key, of weights for the loss; "auto" uses one that is named
         "weight", and reports it; None uses no weights.
       extensions: Extensions of caption files; the first one that an image has is used. None means
@@ -90,7 +95,7 @@ def read(
         pair, and lists the rest in `.report`; a `Problems` decides for each kind of problem.
 
     Returns:
-      One row per image, sorted by path.
+      One row per image, sorted by path, except for a list of files.
 
     Raises:
       FileNotFoundError, NotADirectoryError: A path does not exist, or is not a folder.
@@ -106,6 +111,8 @@ def read(
         raise ValueError(f'layout=... must be "auto" or one of {list(LAYOUTS)}; got {layout!r}.')
     shards.require_key(key)
     require_links(links)
+    if layout == "images" and caption_column == "auto":
+        caption_column = None
     options = Options(
         decoder=TextDecoder(encoding, encoding_errors),
         columns=Columns(image=image_column, captions=caption_column, weight=weight_column),
@@ -149,8 +156,9 @@ def _require_rows(pairs: Pairs, where: str) -> None:
     if not len(pairs):
         raise_for(pairs.report.findings, where=where, nothing_left=True)
         raise PairingError(
-            f"images=... must hold image files ({', '.join(folders.DECODED)}) that have captions; "
-            f"got none in {where}."
+            f"images=... must hold image files ({', '.join(folders.DECODED)})"
+            f"{'' if pairs.report.layout == 'images' else ' that have captions'}; got none in "
+            f"{where}."
         )
 
 
@@ -184,7 +192,7 @@ def _without_garbage_collection() -> Iterator[None]:
 def _source(images: Any, captions: Any, layout: str, options: Options) -> Source:
     """Turns arguments into paths, checks that they exist, and recognises the layout."""
     if frames.is_frame(images) or frames.is_frame(captions):
-        if layout not in ("auto", "frame"):
+        if layout not in ("auto", "frame", "images"):
             raise ValueError(f'layout=... must be "frame" for a frame; got {layout!r}.')
         if frames.is_frame(captions) and not frames.is_frame(images):
             images = os.fspath(images)
@@ -193,6 +201,10 @@ def _source(images: Any, captions: Any, layout: str, options: Options) -> Source
             got = type(captions).__name__
             raise ValueError(f"captions=... must be None if images=... is a frame; got a {got}.")
         return Source(images=images, captions=captions, layout="frame")
+    if captions is None and options.columns.captions is None and layout in ("auto", "images"):
+        alone = _images_alone(images, layout)
+        if alone is not None:
+            return alone
     for argument, value in (("images", images), ("captions", captions)):
         if not isinstance(value, str | os.PathLike | None):
             raise TypeError(
@@ -222,12 +234,35 @@ def _source(images: Any, captions: Any, layout: str, options: Options) -> Source
     return Source(images=images, captions=captions, layout=layout, document=document)
 
 
+def _images_alone(images: Any, layout: str) -> Source | None:
+    """A source of images without captions; None if a table lists them, or for another type."""
+    if isinstance(images, list | tuple):
+        return Source(images=[os.fspath(path) for path in images], captions=None, layout="images")
+    if not isinstance(images, str | os.PathLike):
+        return None
+    images = os.fspath(images)
+    if recognition.is_shards(images):
+        return Source(images=images, captions=None, layout="webdataset")
+    if not os.path.isdir(images):
+        files = [] if os.path.exists(images) else sorted(glob.glob(images, recursive=True))
+        if not files:
+            folders.require_exists(images, "images")
+        return Source(images=files or [images], captions=None, layout="images")
+    if layout == "auto" and recognition.metadata_files(images):
+        return None
+    return Source(images=images, captions=None, layout="images")
+
+
 def _require_source(layout: str, captions: str | None) -> None:
     """Checks that the captions are a folder or a file, as the layout needs."""
     if layout == "webdataset":
         raise ValueError(
             "layout='webdataset' needs .tar shards as images=..., and captions=None; "
             f"got captions={captions!r}."
+        )
+    if layout == "images" and captions is not None:
+        raise ValueError(
+            f"layout='images' reads images alone, so captions=... must be None; got {captions!r}."
         )
     if layout == "frame":
         raise ValueError("layout='frame' needs a DataFrame or a Dataset; got paths.")

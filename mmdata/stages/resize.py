@@ -146,6 +146,21 @@ def require_size(what: str, name: str, size: object) -> None:
         raise ValueError(f"{what} must be two positive ints (height, width); got {name}={size!r}.")
 
 
+def size_of(what: str, size: object) -> Size:
+    """Returns (height, width): one int is both. Raises a ValueError with the name `what`."""
+    sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(sides) != 2 or not all(_is_side(side) for side in sides):
+        raise ValueError(
+            f"{what} must be one positive int, or two (height, width), in pixels; got {size!r}."
+        )
+    height, width = map(int, sides)
+    return height, width
+
+
+def _is_side(side: Any) -> bool:
+    return not isinstance(side, bool) and hasattr(side, "__index__") and int(side) >= 1
+
+
 def require_color(what: str, color: object) -> None:
     """Raises a ValueError with the name `what` unless `color` is RGB, 0-255."""
     valid = isinstance(color, tuple) and len(color) == 3

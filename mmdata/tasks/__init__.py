@@ -3,6 +3,7 @@
 from mmdata.tasks.captioned import Captioned
 from mmdata.tasks.captioning import Captioning, Prefix
 from mmdata.tasks.classification import Classification
+from mmdata.tasks.prediction import Prediction
 from mmdata.tasks.retrieval import References, Retrieval
 from mmdata.tasks.task import Task
 from mmdata.tasks.text_to_image import TextToImage
@@ -12,6 +13,7 @@ TASKS: dict[str, Task] = {
     "retrieval": Retrieval(),
     "references": References(),
     "text_to_image": TextToImage(),
+    "prediction": Prediction(),
 }
 """The tasks that `build(task=)` takes by name."""
 
@@ -20,6 +22,7 @@ __all__ = [
     "Captioned",
     "Captioning",
     "Classification",
+    "Prediction",
     "Prefix",
     "References",
     "Retrieval",

@@ -61,6 +61,14 @@ class Task(Protocol):
         return False
 
     @property
+    def in_order(self) -> bool:
+        """Whether each split is read as "validation" is: in order, whole, and not augmented.
+
+        A folder is then read without looking for captions.
+        """
+        return False
+
+    @property
     def reads_all_splits(self) -> bool:
         """Whether splits that `build(split=)` does not name are read too; see `with_pairs`."""
         return False

@@ -89,10 +89,17 @@ class Tokenizer(abc.ABC):
         Leaves out special tokens, except the unknown one.
 
         Raises:
+          ValueError: These are not ints with at least one axis.
           tf.errors.InvalidArgumentError: An id is not in the vocabulary.
         """
         if not isinstance(ids, tf.RaggedTensor):
-            ids = tf.cast(tf.convert_to_tensor(ids), tf.int64)
+            ids = tf.convert_to_tensor(ids)
+            if not ids.dtype.is_integer or ids.shape.rank == 0:
+                raise ValueError(
+                    "detokenize(ids) takes ids, ints of shape [..., t]; got "
+                    f"{ids.dtype.name} {list(ids.shape)}."
+                )
+            ids = tf.cast(ids, tf.int64)
             rows = tf.RaggedTensor.from_tensor(tf.reshape(ids, [-1, tf.shape(ids)[-1]]))
             return tf.reshape(self.detokenize(rows), tf.shape(ids)[:-1])
         if ids.ragged_rank > 1:

@@ -58,7 +58,9 @@ def _unit(function: Callable[..., Any]) -> Callable[..., NDArray[np.float32]]:
 
     def embed(*arguments: Any) -> NDArray[np.float32]:
         rows = np.asarray(keras.ops.convert_to_numpy(function(*arguments)), np.float32)
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = rows / np.maximum(norms, np.float32(1e-12))
+        return unit
 
     return embed
 

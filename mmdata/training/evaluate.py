@@ -145,16 +145,13 @@ def batches_of_images(ds: Dataset, what: str) -> Iterator[Batch]:
 def _references(ds: Dataset) -> Dataset:
     """The same images in order, each once with all captions, as the splits for evaluation are."""
     config = ds.config
-    pixels, text = config.pixels, dataclasses.replace(config.text, padding="length", buckets=())
-    if config.crops_at_random:
-        pixels = dataclasses.replace(pixels, load_size=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the lengths of captions, as `build` has warned
         references: Dataset = build(
             ds.pairs,
             task=References(),
-            pixels=pixels,
-            text=text,
+            pixels=config.pixels_as_given or config.pixels,
+            text=dataclasses.replace(config.text, padding="length", buckets=()),
             batch_size=config.batching.size,
             shuffle=False,
             cache=None if config.crops_at_random or config.encoder else config.cache,
@@ -168,7 +165,7 @@ def _references(ds: Dataset) -> Dataset:
 
 
 def _recalls(embedders: Embedders, ds: Dataset) -> dict[str, float]:
-    images, captions, counts = [], [], []
+    images, captions, counts = list[NDArray[np.float32]](), list[str](), list[int]()
     for batch in batches_of_images(ds, "embedding images"):
         images.append(embedders.images(batch.images))
         captions.extend(text for texts in batch.references for text in texts)

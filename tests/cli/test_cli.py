@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-COMMANDS = ("pair", "verify", "report", "show", "train", "cache")
+COMMANDS = ("pair", "verify", "report", "show", "train", "evaluate", "caption", "search", "cache")
 
 
 def test_help_names_every_command_in_order() -> None:
@@ -265,6 +266,19 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
         for task in ("captioning", "retrieval")
         for ending in ("-vocabulary.txt", ".keras", ".png")
     ]
+    for task, name in (("captioning", "bleu_1"), ("retrieval", "text_to_image_recall_at_1")):
+        sources = (tmp_path / "runs", tmp_path / "images", tmp_path / "captions", "--task", task)
+        measured = run("evaluate", *sources, "--split", "validation", "--json")
+        printed = re.search(rf"{name} +([\d.]+) ", result.output)
+        assert printed is not None
+        assert f"{100 * json.loads(measured.stdout)[name]:.1f}" == printed[1]
+    photo = shutil.copy(SAMPLES / "messy" / "beach day.jpg", tmp_path / "new.jpg")
+    for command, more in (("caption", []), ("search", ["a day at the beach"])):
+        assert f"mmdata {command} {shlex.quote(str(tmp_path / 'runs'))} " in result.output
+        used = run(command, tmp_path / "runs", photo, *more)
+        assert used.exit_code == 0, used.output
+        assert len(used.stdout.splitlines()) == 1
+        assert str(photo) in used.stdout
 
 
 # Signals.

@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from mmdata.files.limits import MAX_PIXELS
 from mmdata.files.pillow import size_of
-from mmdata.images.decode import decode
+from mmdata.images.decode import decode, of_picture
 
 pillow_heif.register_heif_opener()
 
@@ -311,6 +311,11 @@ def test_profile_is_applied(kind: str) -> None:
     found, plain = decode(content).astype(int), by_pillow(content).astype(int)
     assert np.abs(found - plain[..., ::-1]).max() <= 2
     assert np.abs(found - plain).max() > 40
+
+
+def test_profile_of_an_opened_picture_is_ignored() -> None:
+    with Image.open(io.BytesIO(encode("PNG", RGB, icc_profile=SWAPPED))) as picture:
+        np.testing.assert_array_equal(of_picture(picture), RGB)
 
 
 def test_profile_is_applied_below_alpha_and_palette() -> None:

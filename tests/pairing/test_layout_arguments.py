@@ -35,6 +35,7 @@ MEANT: dict[str, set[str]] = {
     "flickr": _TEXT,
     "webdataset": _TEXT | _TABLE | {"extensions", "lines", "key"},
     "frame": _TABLE | {"image_column", "links"},
+    "images": {"links"},
 }
 
 
@@ -48,7 +49,7 @@ def source(folder: pathlib.Path, layout: str) -> tuple[Any, Any]:
     if layout == "webdataset":
         mmdata.read(folder / "images").to_webdataset(folder / "shards")
         return folder / "shards", None
-    if layout == "sidecar":
+    if layout in ("sidecar", "images"):
         return folder / "images", None
     if layout == "frame":
         return folder / "images", pd.DataFrame([record])
@@ -72,7 +73,8 @@ def source(folder: pathlib.Path, layout: str) -> tuple[Any, Any]:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_argument_in_every_layout(tmp_path: pathlib.Path, layout: Any) -> None:
     images, captions = source(tmp_path, layout)
-    assert list(mmdata.read(images, captions, layout=layout, on_problem="drop").captions) == ["A"]
+    read = mmdata.read(images, captions, layout=layout, on_problem="drop")
+    assert list(read.captions) == ([] if layout == "images" else ["A"])
     for name, value in GIVEN.items():
         arguments = {name: value}
         if name not in MEANT[layout]:
@@ -88,9 +90,11 @@ def test_no_captions(tmp_path: pathlib.Path, layout: Any) -> None:
     assert (len(pairs), pairs.pair_count) == (1, 0)
 
 
-def test_no_captions_where_only_captions_name_images(tmp_path: pathlib.Path) -> None:
+def test_no_captions_beside_a_folder_of_captions(tmp_path: pathlib.Path) -> None:
+    images, _ = source(tmp_path, "sidecar")
+    assert mmdata.read(images, caption_column=None).report.layout == "images"
     with pytest.raises(ValueError, match=r"caption_column=\.\.\. is for layout .* got None"):
-        mmdata.read(*source(tmp_path, "sidecar"), caption_column=None)
+        mmdata.read(images, images, caption_column=None)
 
 
 @pytest.mark.parametrize("end", [".json", ".JSONL", ".csv", ".parquet"])

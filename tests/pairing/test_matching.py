@@ -20,7 +20,7 @@ from mmdata.pairs.pairs import Pairs
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
 
-LAYOUTS = ["sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset", "frame"]
+LAYOUTS = ["sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset", "frame", "images"]
 
 
 def rows(pairs: Pairs) -> dict[str, list[str]]:
@@ -286,6 +286,7 @@ def test_text_that_cannot_be_opened_is_a_finding(
         ("webdataset", None, ValueError, "needs .tar shards as images=..., and captions=None"),
         ("webdataset", "c.csv", ValueError, "needs .tar shards as images=..., and captions=None"),
         ("frame", None, ValueError, "needs a DataFrame or a Dataset; got paths"),
+        ("images", "c.csv", ValueError, "reads images alone, so captions=... must be None; got '"),
         ("Coco", None, ValueError, f"must be \"auto\" or one of {LAYOUTS}; got 'Coco'"),
     ],
 )

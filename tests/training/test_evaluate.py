@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 from collections.abc import Callable
@@ -11,10 +12,12 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from keras import layers
 from PIL import Image
 
 import mmdata
+from mmdata.cli import main
 from mmdata.training.caption_metrics import caption_scores
 
 SIZE, LENGTH = (8, 8), 12
@@ -241,6 +244,29 @@ def test_our_models(folder: pathlib.Path) -> None:
     scores = mmdata.evaluate(model, ds)
     assert scores["text_to_image_recall_at_5"] == 1  # of three images
     assert 0 <= scores["text_to_image_recall_at_1"] <= 1
+
+
+# The command.
+
+
+def command(model: Any, ds: Any, folder: pathlib.Path, path: pathlib.Path) -> Any:
+    mmdata.save(model, path, dataset=ds)
+    result = CliRunner().invoke(main, ["evaluate", str(path), str(folder), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_the_command_prints_the_same(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.keras"
+    ds = build(folder, task=mmdata.Prefix(template="see: {caption}", prompt="blue "))
+    model = captioner(ds)
+    assert command(model, ds, folder, path) == mmdata.evaluate(model, ds)
+    ds = build(folder, task="retrieval")
+    model = functional_towers(ds)
+    assert command(model, ds, folder, path) == mmdata.evaluate(model, ds)
+    lines = CliRunner().invoke(main, ["evaluate", str(path), str(folder)]).stdout.splitlines()
+    assert lines[0] == "4 images, 6 captions"
+    assert [line.split()[0] for line in lines[1:]] == RECALLS
 
 
 # Errors.

@@ -2,5 +2,7 @@
 
 from typing import Literal, get_args
 
-Layout = Literal["sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset", "frame"]
+Layout = Literal[
+    "sidecar", "metadata", "coco", "karpathy", "flickr", "webdataset", "frame", "images"
+]
 LAYOUTS: tuple[str, ...] = get_args(Layout)

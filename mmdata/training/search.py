@@ -1,0 +1,148 @@
+"""`mmdata.search`: the images that fit a text best, by a trained retrieval model."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdata.dataset import Dataset
+from mmdata.features import precompute_features
+from mmdata.pairing.problems import OnProblem
+from mmdata.preprocessing import Preprocessing
+from mmdata.progress import progress
+from mmdata.training.new_images import FilesOfImages, NewImages, new_images
+from mmdata.training.saved_models import preprocessing_of
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
+
+class Found(NamedTuple):
+    """An image that `search` found.
+
+    Attributes:
+      image: Its path; for images in memory, its index.
+      score: The cosine between image and text, -1 to 1; higher is better.
+    """
+
+    image: str | int
+    score: float
+
+
+def search(
+    model: Any,
+    images: Any,
+    words: str,
+    *,
+    k: int = 10,
+    index: "StrPath | None" = None,
+    dataset: Dataset | None = None,
+    batch_size: int = 32,
+    on_problem: OnProblem = "error",
+) -> list[Found]:
+    """Finds the images that fit a text best, with a progress bar after two seconds.
+
+    Args:
+      model: A retrieval model: from `mmdata.load`, `DualEncoder.from_dataset`, or any Keras model
+        with methods `encode_images(images)` and `encode_text(token_ids, padding_mask)` that return
+        embeddings [b, d].
+      images: As in `caption`.
+      words: A text, prepared as captions are in training.
+      k: Number of images, >= 1; there may be fewer.
+      index: A folder for the embeddings of the images: another search computes only those of new
+        or changed images. Other pixels or other weights of the model are stored separately. Only
+        for files. None stores nothing.
+      dataset: As in `caption`.
+      batch_size: Images per batch, without `index`.
+      on_problem: "error" raises if a file is not an image; "drop" leaves it out.
+
+    Returns:
+      The best images, the best first.
+
+    Raises:
+      PairingError, tf.errors.InvalidArgumentError: A file cannot be decoded, and `on_problem` is
+        "error".
+      FileNotFoundError: There is no such file or folder.
+      TypeError, ValueError: The model does not embed images and text, or its preprocessing is
+        unknown; or an argument is out of range.
+    """
+    preprocessing = preprocessing_of(model, dataset, "search")
+    require_retrieval(model)
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"search(k=...) must be an int of at least 1; got {k!r}.")
+    new = new_images(
+        images,
+        preprocessing.pixels,
+        batch_size=batch_size,
+        on_problem=on_problem,
+        who="search",
+    )
+    return best(model, preprocessing, new, words, k=k, index=index)
+
+
+def require_retrieval(model: Any) -> None:
+    """Raises ValueError unless a model embeds images and text."""
+    names = ("encode_images", "encode_text")
+    if not all(callable(getattr(model, name, None)) for name in names):
+        raise ValueError(
+            "A search needs a model with the methods encode_images and encode_text, such as "
+            f'mmdata.DualEncoder, trained on task="retrieval"; got a {type(model).__name__}.'
+        )
+
+
+def best(
+    model: Any,
+    preprocessing: Preprocessing,
+    images: NewImages,
+    words: str,
+    *,
+    k: int,
+    index: "StrPath | None",
+) -> list[Found]:
+    """The `k` images that fit a text best, without those that cannot be decoded."""
+    text = _unit(model.encode_text(**preprocessing.tokenize([words])))[0]
+    embeddings = _embedded(model, images) if index is None else _indexed(model, images, index)
+    named = images.with_values((embeddings @ text).tolist())
+    pairs = named.items() if isinstance(named, dict) else enumerate(named)
+    found = [Found(image, score) for image, score in pairs if score is not None]
+    return sorted(found, key=lambda each: -each.score)[:k]
+
+
+def _embedded(model: Any, images: NewImages) -> NDArray[np.float32]:
+    embeddings = []
+    with progress(total=len(images), what="encoding images", unit="image") as bar:
+        for batch in images.batches():
+            embeddings.append(_unit(model.encode_images(batch)))
+            bar.update(len(batch))
+    return np.concatenate(embeddings)
+
+
+def _indexed(model: Any, images: NewImages, index: "StrPath") -> NDArray[np.float32]:
+    """The embeddings of files; computes and stores those that are not in the index."""
+    if not isinstance(images, FilesOfImages):
+        raise ValueError("search(index=...) needs files of images; got images in memory.")
+    images.ds = precompute_features(images.ds, _ImageTower(model), index)
+    return np.concatenate([*images.batches()])
+
+
+def _unit(embeddings: Any) -> NDArray[np.float32]:
+    """Embeddings of norm 1, float32 [b, d]."""
+    array: NDArray[np.float32] = np.array(keras.ops.convert_to_numpy(embeddings), np.float32)
+    array /= np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
+    return array
+
+
+class _ImageTower(keras.layers.Layer):
+    """The half of a retrieval model that embeds images, as a layer; only eagerly."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.built = True
+
+    def call(self, images: Any) -> Any:
+        return keras.ops.convert_to_tensor(_unit(self.model.encode_images(images)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"model": keras.saving.serialize_keras_object(self.model)}
