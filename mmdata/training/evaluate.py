@@ -55,74 +55,59 @@ def evaluate(model: Any, ds: Dataset) -> dict[str, float]:
       TypeError: `ds` is not a dataset of `mmdata.build`.
       ValueError: `ds` has no text, or the model is neither of these.
 
-    Source: BLEU, ROUGE-L and CIDEr-D, see `caption_scores`; recall as in CLIP_benchmark, which
-      counts as Karpathy and Fei-Fei 2015 (arXiv:1412.2306), section 4.1.
+    Source: BLEU, ROUGE-L and CIDEr-D, see `caption_scores`; recall as in LAION's CLIP_benchmark,
+      which reports that of open_clip's models.
     """
     if not isinstance(ds, Dataset):
         raise TypeError(
             f"evaluate(model, ds) takes a dataset from mmdata.build; got {type(ds).__name__}. Pass "
             "it without map(), take() and the like: it is read in order and not augmented."
         )
-    if not ds.task.has_text:
-        raise ValueError(f"evaluate(model, ds) needs captions; got task={ds.task}.")
+    if not hasattr(ds, "tokenizer"):
+        raise ValueError(
+            f"evaluate(model, ds) needs captions and their tokenizer; got task={ds.task}. Pass "
+            "text=... and a task with captions to mmdata.build."
+        )
     embedders = Embedders.of(model)
     if embedders is not None and (isinstance(ds.task, Retrieval) or not has_generate(model)):
         return _recalls(embedders, ds)
     _require_captioner(model)
-    captioned = write_captions(model, ds)
-    return caption_scores(captioned.captions, captioned.references)
+    return caption_scores(*write_captions(model, ds))
 
 
-@dataclasses.dataclass(frozen=True)
-class Captioned:
-    """Images with a caption that a model wrote for each.
+def write_captions(model: Any, ds: Dataset) -> tuple[list[str], list[list[str]]]:
+    """Writes a caption for each image of a dataset that can be decoded, with a progress bar.
 
-    Attributes:
-      rows: The row of each image in `ds.pairs`.
-      captions: The caption of each image.
-      references: All captions of each image that people wrote.
+    Returns:
+      The caption of each image, and all captions of each image that people wrote.
     """
-
-    rows: list[int]
-    captions: list[str]
-    references: list[list[str]]
-
-
-def write_captions(model: Any, ds: Dataset) -> Captioned:
-    """Writes a caption for each image of a dataset that can be decoded, with a progress bar."""
-    captioned = Captioned([], [], [])
-    for batch in batches_of_images(ds, "writing captions"):
-        captioned.rows.extend(batch.rows)
-        captioned.references.extend(batch.references)
-        captioned.captions.extend(
+    captions: list[str] = []
+    references: list[list[str]] = []
+    for images, by_people in batches_of_images(ds, "writing captions"):
+        references.extend(by_people)
+        captions.extend(
             generate(
                 model,
-                batch.images,
+                images,
                 tokenizer=ds.tokenizer,
                 sequence_length=ds.text.sequence_length,
                 prompt=ds.task.prompt,
             )
         )
-    return captioned
+    return captions, references
 
 
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """Images that can be decoded, each once.
+def batches_of_images(ds: Dataset, what: str) -> Iterator[tuple[NDArray[Any], list[list[str]]]]:
+    """Reads each image of a dataset that can be decoded once, in order.
 
-    Attributes:
-      images: [b, H, W, 3], as the model gets them.
-      rows: The row of each image in `ds.pairs`.
-      references: All captions of each image, reworded as in training, e.g. by a template.
+    Args:
+      ds: The dataset.
+      what: The name of the progress bar.
+
+    Yields:
+      Images [b, H, W, 3], as the model gets them; and all captions of each, reworded as in
+      training, e.g. by a template.
     """
-
-    images: NDArray[Any]
-    rows: list[int]
-    references: list[list[str]]
-
-
-def batches_of_images(ds: Dataset, what: str) -> Iterator[Batch]:
-    """Reads each image of a dataset once, in order, with a progress bar named `what`."""
     reword, count = chain(ds.task.rewording), 0
     with progress(total=len(ds.pairs), what=what, unit="image") as bar:
         for batch in _references(ds):
@@ -132,11 +117,8 @@ def batches_of_images(ds: Dataset, what: str) -> Iterator[Batch]:
             masks = batch["padding_mask"].to_list()  # all 0 if the image is corrupt
             decoded = [row for row, mask in enumerate(masks) if any(map(any, mask))]
             count += len(decoded)
-            yield Batch(
-                batch["images"].numpy()[decoded],
-                batch["image_id"].numpy()[decoded].tolist(),
-                [[text.decode() for text in texts[row]] for row in decoded],
-            )
+            by_people = [[text.decode() for text in texts[row]] for row in decoded]
+            yield batch["images"].numpy()[decoded], by_people
             bar.update(len(texts))
     if not count:
         raise ValueError("evaluate(model, ds) needs images; none of ds can be decoded.")
@@ -166,10 +148,10 @@ def _references(ds: Dataset) -> Dataset:
 
 def _recalls(embedders: Embedders, ds: Dataset) -> dict[str, float]:
     images, captions, counts = list[NDArray[np.float32]](), list[str](), list[int]()
-    for batch in batches_of_images(ds, "embedding images"):
-        images.append(embedders.images(batch.images))
-        captions.extend(text for texts in batch.references for text in texts)
-        counts.extend(len(texts) for texts in batch.references)
+    for batch, by_people in batches_of_images(ds, "embedding images"):
+        images.append(embedders.images(batch))
+        captions.extend(text for texts in by_people for text in texts)
+        counts.extend(map(len, by_people))
     gallery, texts = np.concatenate(images), _embedded_text(embedders, ds, captions)
     image_ids = np.arange(len(gallery))
     text_ids = np.repeat(image_ids, counts)

@@ -88,8 +88,7 @@ def train_captioner(
     ds = _training_set(pairs, settings, "captioning")
     model = _fit(Captioner.from_dataset, ds, settings, verbose)
     held_out = _held_out(pairs, settings, ds.tokenizer, _DESCRIBED)
-    captioned = write_captions(model, held_out.ds)
-    captions, references = captioned.captions, captioned.references
+    captions, references = write_captions(model, held_out.ds)
     same = [commonest(ds.pairs.captions)] * len(captions)
     ours, theirs = (caption_scores(texts, references) for texts in (captions, same))
     scores = {name: (ours[name], theirs[name]) for name in ours}
