@@ -70,7 +70,7 @@ class Config:
         task: str | Task,
         pixels: str | Pixels,
         image_size: int | Sequence[int] | None,
-        text: str | Tokenizer | Text,
+        text: str | Tokenizer | Text | None,
         sequence_length: int | None,
         augment: Sequence[Stage],
         batch_size: int | Batching,
@@ -98,6 +98,12 @@ class Config:
         buckets = self.text.buckets
         self.task.check(normalize=self.pixels.normalize, text_buckets=buckets, augment=self.augment)
         self._require_one_crop()
+        if self.text.tokenizer is None and self.task.prompt:
+            raise ValueError(
+                "text=None gives raw text, without a prompt; got "
+                f"task={type(self.task).__name__}(prompt={self.task.prompt!r}). Pass "
+                "task=Captioning(), and the prompt to your own tokenizer."
+            )
         if isinstance(self.shuffle, Blocks) and (self.pixels.buckets or buckets):
             raise ValueError(
                 'shuffle="blocks" excludes Pixels(buckets=...) and Text(buckets=...), whose '
@@ -141,7 +147,7 @@ class Config:
             evaluation=True,
         )
 
-    def with_tokenizer(self, tokenizer: Tokenizer, *, fix_text: bool) -> "Config":
+    def with_tokenizer(self, tokenizer: Tokenizer | None, *, fix_text: bool) -> "Config":
         """The config with the tokenizer and the cleaning stage instead of their names."""
         text = dataclasses.replace(
             self.text, clean=self.text.cleaner, tokenizer=tokenizer, fix_text=fix_text
@@ -250,7 +256,7 @@ def pixels_of(pixels: str | Pixels, image_size: int | Sequence[int] | None) -> P
     return preset if image_size is None else preset.resized(image_size)
 
 
-def text_of(text: str | Tokenizer | Text, sequence_length: int | None) -> Text:
+def text_of(text: str | Tokenizer | Text | None, sequence_length: int | None) -> Text:
     """Resolves `build(text=, sequence_length=)`."""
     if isinstance(text, Text):
         _refuse_both("sequence_length", sequence_length, "text=Text(length=...)")

@@ -152,10 +152,10 @@ class Dataset(tf.data.Dataset):
         """Turns captions into ids, and ids into captions with `tokenizer.detokenize(ids)`.
 
         Raises:
-          AttributeError: The task has no text.
+          AttributeError: The task has no text, or `text` is None.
         """
         if self._tokenizer is None:
-            raise AttributeError(f"a Dataset of {self.task} has no text, so it has no tokenizer.")
+            raise AttributeError(f"{self._without_tokens()}, so it has no tokenizer.")
         return self._tokenizer
 
     @property
@@ -163,11 +163,20 @@ class Dataset(tf.data.Dataset):
         """How well the sequence length fits the captions.
 
         Raises:
-          AttributeError: The task has no text.
+          AttributeError: The task has no text, or `text` is None.
         """
         if self._length_report is None:
-            raise AttributeError(f"a Dataset of {self.task} has no text, so it has no lengths.")
+            raise AttributeError(f"{self._without_tokens()}, so it has no lengths.")
         return self._length_report
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether captions become ids: not if the task has no text, or if `text` is None."""
+        return self._tokenizer is not None
+
+    def _without_tokens(self) -> str:
+        has = "raw text (text=None)" if self.task.has_text else "no text"
+        return f"a Dataset of {self.task} has {has}"
 
     @property
     def class_names(self) -> list[str]:

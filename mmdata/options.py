@@ -12,7 +12,8 @@ from mmdata.stages.normalize import Normalize
 from mmdata.stages.pack import Pack, Padding, Side, require_padding, room_needed
 from mmdata.stages.resampling import Interpolation
 from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size, size_of
-from mmdata.tokenizers import LEARNED, ClipBpe, Tokenizer
+from mmdata.tokenizers import LEARNED, ClipBpe, KerasTokenizer, Tokenizer
+from mmdata.tokenizers.keras_tokenizer import TokenId, is_keras_tokenizer
 from mmdata.tokenizers.vocabulary_learning import require_vocabulary_size
 
 _TOKENIZERS = (*LEARNED, "byte", "clip")
@@ -162,9 +163,15 @@ class Text:
         cleans as the tokenizer expects; None leaves captions unchanged.
       tokenizer: "word", "wordpiece", "character", "sentencepiece" or "bytepair", learned from the
         training captions; "byte"; "clip", whose merges are searched in installed packages and in
-        the cache of Hugging Face; or a `Tokenizer`.
+        the cache of Hugging Face; a `Tokenizer`; or a tokenizer of KerasHub or an adapted
+        `keras.layers.TextVectorization`, which becomes a `KerasTokenizer`. None, or
+        `build(text=None)`, gives raw text: batches have the cleaned captions as strings, for a
+        tokenizer in your own code; cleaning is "light" by default, and there are no lengths.
+      start_id, end_id, pad_id: Only for a tokenizer of Keras: the ids of its special tokens. "auto"
+        takes those that it names; None means no such token. See `KerasTokenizer`.
       vocabulary_size: The largest number of tokens, special ones included; for a tokenizer that is
-        learned.
+        learned. `build` warns if the captions give fewer. None takes up to 8,000, without a
+        warning.
       length: Tokens of a sequence, special ones included; longer captions are cut. None means the
         length of the tokenizer's model (CLIP: 77), else 32.
       padding: "length" pads sequences to `length`; "longest" pads to the longest of the batch.
@@ -180,8 +187,11 @@ class Text:
     """
 
     clean: Clean | str | None = "auto"
-    tokenizer: str | Tokenizer = "wordpiece"
-    vocabulary_size: int = 8000
+    tokenizer: str | Tokenizer | Any | None = "wordpiece"
+    start_id: dataclasses.InitVar[TokenId] = "auto"
+    end_id: dataclasses.InitVar[TokenId] = "auto"
+    pad_id: dataclasses.InitVar[TokenId] = "auto"
+    vocabulary_size: int | None = None
     length: int | None = None
     padding: Padding = "length"
     padding_side: Side = "right"
@@ -191,12 +201,9 @@ class Text:
 
     to_dict = as_dict
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.tokenizer, Tokenizer) and self.tokenizer not in _TOKENIZERS:
-            raise ValueError(
-                f"text=... must be one of {list(_TOKENIZERS)}, a Tokenizer or a Text; got "
-                f"{self.tokenizer!r}."
-            )
+    def __post_init__(self, start_id: TokenId, end_id: TokenId, pad_id: TokenId) -> None:
+        self._require_tokenizer({"start_id": start_id, "end_id": end_id, "pad_id": pad_id})
+        self._require_no_lengths()
         if not (self.clean is None or isinstance(self.clean, (str, Clean))):
             raise ValueError(
                 f'Text(clean=...) must be a Clean, the name of one, "auto" or None; got '
@@ -218,7 +225,40 @@ class Text:
                 f'length={self.sequence_length!r}, with padding="length"; got {self.buckets!r}, '
                 f"padding={self.padding!r}."
             )
-        require_vocabulary_size(self.vocabulary_size)
+        if self.vocabulary_size is not None:
+            require_vocabulary_size(self.vocabulary_size)
+
+    def _require_tokenizer(self, ids: dict[str, TokenId]) -> None:
+        """Checks the tokenizer, and replaces one of Keras by a `KerasTokenizer` with these ids."""
+        tokenizer = self.tokenizer
+        if not isinstance(tokenizer, (str, Tokenizer, type(None))) and is_keras_tokenizer(
+            tokenizer
+        ):
+            object.__setattr__(self, "tokenizer", KerasTokenizer(tokenizer, **ids))
+            return
+        if not (tokenizer is None or isinstance(tokenizer, Tokenizer) or tokenizer in _TOKENIZERS):
+            raise ValueError(
+                f"text=... must be one of {list(_TOKENIZERS)}, a Tokenizer, a tokenizer of "
+                "KerasHub, a keras.layers.TextVectorization, a Text, or None; got "
+                f"{tokenizer!r}."
+            )
+        if given := [f"{name}={value!r}" for name, value in ids.items() if value != "auto"]:
+            raise ValueError(
+                f"Text({', '.join(given)}) is only for a tokenizer of Keras; "
+                f"{tokenizer!r} has its own."
+            )
+
+    def _require_no_lengths(self) -> None:
+        """Raises a ValueError if raw text has a length, padding, buckets or a vocabulary size."""
+        names = ("length", "padding", "padding_side", "buckets", "vocabulary_size")
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        set_names = [name for name in names if getattr(self, name) != defaults[name]]
+        if self.tokenizer is None and set_names:
+            given = ", ".join(f"{name}={getattr(self, name)!r}" for name in set_names)
+            raise ValueError(
+                "text=None gives raw text, which is not split into tokens, so it has no lengths; "
+                f"got {given}."
+            )
 
     @property
     def cleaner(self) -> Clean | None:
@@ -227,7 +267,9 @@ class Text:
             return Clean.preset(self.clean) if isinstance(self.clean, str) else self.clean
         if isinstance(self.tokenizer, Tokenizer):
             return Clean.preset(self.tokenizer.cleaning)
-        return Clean.preset(_CLEANING.get(self.tokenizer, "lower"))
+        return Clean.preset(
+            "light" if self.tokenizer is None else _CLEANING.get(self.tokenizer, "lower")
+        )
 
     @property
     def sequence_length(self) -> int:
@@ -256,9 +298,10 @@ class Text:
                 f"prompt=... must hold a token; {tokenizer!r} finds no token in {prompt!r}."
             )
         if lookahead and start is None and not ids:
+            see = "Text(start_id=...) or " if isinstance(tokenizer, KerasTokenizer) else ""
             raise ValueError(
                 "text=... must have a start token, or the task a prompt, to predict the first "
-                f"token from; got {tokenizer!r} without one. See Prefix(prompt=...)."
+                f"token from; got {tokenizer!r} without one. See {see}Prefix(prompt=...)."
             )
         lengths = [*self.buckets, self.sequence_length]
         least, words = room_needed(start, ids, end)

@@ -42,7 +42,7 @@ def build(
     split: str | tuple[str, ...] | None = None,
     pixels: str | Pixels = "unit",
     image_size: int | Sequence[int] | None = None,
-    text: str | Tokenizer | Text = "wordpiece",
+    text: str | Tokenizer | Text | None = "wordpiece",
     sequence_length: int | None = None,
     augment: Sequence[Stage] = (),
     batch_size: int | Batching = 32,
@@ -72,8 +72,10 @@ def build(
       image_size: (height, width) in pixels, or one int for both; None means that of `pixels`,
         mostly (224, 224).
       text: "wordpiece", "word", "character", "sentencepiece" or "bytepair", which learn a
-        vocabulary; "byte"; "clip"; a `Tokenizer`; or a `Text`. A vocabulary is learned only from
-        the split "train", if there are splits, and is saved for the next call.
+        vocabulary; "byte"; "clip"; a `Tokenizer`; a tokenizer of KerasHub or an adapted
+        `TextVectorization`; or a `Text`. A vocabulary is learned only from the split "train", if
+        there are splits, and is saved for the next call. None gives raw text: a batch is a dict
+        with the cleaned captions as `captions` instead of ids.
       sequence_length: Tokens of a sequence, start and end included; longer captions are cut, with a
         warning if they are more than 1 %. None means that of the tokenizer's model (CLIP: 77), else
         32.

@@ -1,10 +1,14 @@
 """`Preprocessing`: how images and captions become the inputs of a model, as a value and as JSON."""
 
 import base64
+import contextlib
 import dataclasses
+import inspect
 import json
+import pathlib
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import tensorflow as tf
@@ -23,6 +27,9 @@ from mmdata.versions import PIXELS_VERSION, TEXT_VERSION
 _FORMAT = "mmdata preprocessing"
 _VERSION = 1
 """Goes up when older versions of mmdata must not read the JSON."""
+
+_FILE = "file"
+"""Holds a tokenizer that is not a dataclass."""
 
 _OUTPUTS = {"pixels": PIXELS_VERSION, "text": TEXT_VERSION}
 
@@ -168,14 +175,21 @@ def _text(data: Any) -> Text | None:
 
 
 def _tokenizer_fields(tokenizer: Any) -> dict[str, Any]:
+    """A tokenizer as its fields, or as the file that it saves if it is not a dataclass."""
     kind = type(tokenizer)
     if kind is not _CLASSES.get(kind.__name__):
         return {"type": f"{kind.__module__}.{kind.__qualname__}"}
-    fields = {
+    if dataclasses.is_dataclass(tokenizer):
+        fields = _fields(tokenizer)
+    else:
+        with _temporary_file() as path:
+            tokenizer.save(path)
+            fields = {_FILE: path.read_bytes()}
+    encoded = {
         name: {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
-        for name, value in _fields(tokenizer).items()
+        for name, value in fields.items()
     }
-    return {"type": kind.__name__, **fields}
+    return {"type": kind.__name__, **encoded}
 
 
 def _tokenizer(*, type: str, **fields: Any) -> Tokenizer:  # noqa: A002 - as the JSON calls it
@@ -184,12 +198,22 @@ def _tokenizer(*, type: str, **fields: Any) -> Tokenizer:  # noqa: A002 - as the
             f"its tokenizer {type} is not one of {sorted(_CLASSES)}, so the file does not hold it. "
             "Load the model with keras.models.load_model, and pass dataset=... to mmdata.caption."
         )
-    return cast(Tokenizer, _CLASSES[type](**fields))
+    if _FILE not in fields:
+        return cast(Tokenizer, _CLASSES[type](**fields))
+    with _temporary_file() as path:
+        path.write_bytes(fields[_FILE])
+        return cast(Tokenizer, _CLASSES[type].load(path))
+
+
+@contextlib.contextmanager
+def _temporary_file() -> Iterator[pathlib.Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield pathlib.Path(folder, "tokenizer")
 
 
 _CLASSES: dict[str, Any] = {
-    name: vars(tokenizers)[name]
-    for name in tokenizers.__all__
-    if dataclasses.is_dataclass(vars(tokenizers)[name])
+    name: kind
+    for name, kind in vars(tokenizers).items()
+    if isinstance(kind, type) and issubclass(kind, Tokenizer) and not inspect.isabstract(kind)
 }
 """The tokenizers of mmdata, by the names of their classes."""

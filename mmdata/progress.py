@@ -26,10 +26,22 @@ def progress(
     Returns:
       A `tqdm`: iterate over it; or use it in a `with` statement, and call its `update(count)`.
     """
-    silent = (
-        {} if _is_watched() else {"disable": True}
-    )  # without "disable", the environment decides
-    return tqdm(iterable, total=total, desc=what, unit=unit, delay=_DELAY, leave=False, **silent)
+    return tqdm(
+        iterable, total=total, desc=what, unit=unit, delay=_DELAY, leave=False, **_silence()
+    )
+
+
+def announced(what: str) -> Any:
+    """Shows a line on stderr until the `with` statement ends, for work that reports no progress.
+
+    It appears at once, and where `progress` would show a bar.
+    """
+    return tqdm(desc=what, bar_format="{desc} ...", leave=False, **_silence())
+
+
+def _silence() -> dict[str, bool]:
+    """The arguments of `tqdm` that show nothing; without "disable", the environment decides."""
+    return {} if _is_watched() else {"disable": True}
 
 
 def _is_watched() -> bool:

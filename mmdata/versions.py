@@ -7,7 +7,7 @@ older version that would differ are not used. A release that does not change out
 PIXELS_VERSION = 1
 """Covers decoding, resizing, cropping and normalizing."""
 
-TEXT_VERSION = 1
+TEXT_VERSION = 2
 """Covers cleaning, learning vocabularies, tokenizing and packing."""
 
 ORDER_VERSION = 1

@@ -356,9 +356,9 @@ def test_normalizations_that_are_refused(name: Any) -> None:
         Pixels(normalize=name)
 
 
-@pytest.mark.parametrize("text", ["", "words", "bytes", None, 32, Word, ["word"]], ids=repr)
+@pytest.mark.parametrize("text", ["", "words", "bytes", 32, Word, ["word"]], ids=repr)
 def test_tokenizers_that_are_refused(text: Any) -> None:
-    message = r"text=\.\.\. must be one of \['word', 'wordpiece', .*\], a Tokenizer or a Text; got"
+    message = r"text=\.\.\. must be one of \['word', .*\], a Tokenizer, .*, a Text, or None; got"
     with pytest.raises(ValueError, match=message):
         text_of(text, None)
     with pytest.raises(ValueError, match=message):
@@ -374,7 +374,7 @@ def test_lengths_that_are_refused(length: Any) -> None:
         Text(length=length)
 
 
-@pytest.mark.parametrize("size", [4, 0, -1, 8000.0, "8000", None], ids=repr)
+@pytest.mark.parametrize("size", [4, 0, -1, 8000.0, "8000"], ids=repr)
 def test_vocabulary_sizes_that_are_refused(size: Any) -> None:
     with pytest.raises(ValueError, match=r"vocabulary_size=\.\.\. must be an int above 4.*; got"):
         Text(vocabulary_size=size)

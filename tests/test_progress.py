@@ -11,7 +11,7 @@ import pytest
 import tqdm.std
 from nbclient import NotebookClient
 
-from mmdata.progress import progress
+from mmdata.progress import announced, progress
 
 
 class Terminal(io.StringIO):
@@ -29,7 +29,13 @@ def updating() -> None:
             bar.update()
 
 
+def announcing() -> None:
+    with announced("reading letters"):
+        pass
+
+
 both = pytest.mark.parametrize("use", [iterating, updating])
+each = pytest.mark.parametrize("use", [iterating, updating, announcing])
 
 
 def write_to(
@@ -75,6 +81,14 @@ def test_delay(seconds: float, shows: bool, monkeypatch: pytest.MonkeyPatch) -> 
     assert ("reading letters" in terminal.getvalue()) == shows
 
 
+def test_a_line_appears_at_once_and_disappears(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    write_to(terminal, monkeypatch, seconds=0)
+    with announced("learning from 9 captions"):
+        assert terminal.getvalue().strip() == "learning from 9 captions ..."
+    assert terminal.getvalue().split("\r")[-2].strip() == ""
+
+
 def test_total_is_the_length_of_the_iterable(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     write_to(terminal, monkeypatch)
@@ -82,7 +96,7 @@ def test_total_is_the_length_of_the_iterable(monkeypatch: pytest.MonkeyPatch) ->
     assert "1/4" in terminal.getvalue()
 
 
-@both
+@each
 def test_silent_in_a_log(use: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ipykernel.iostream")  # its import must not make a log look like a notebook
     log = io.StringIO()
@@ -91,7 +105,7 @@ def test_silent_in_a_log(use: Callable[[], None], monkeypatch: pytest.MonkeyPatc
     assert log.getvalue() == ""
 
 
-@both
+@each
 def test_stderr_is_closed(use: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     write_to(None, monkeypatch)
     use()

@@ -21,7 +21,7 @@ from mmdata.sampling.epoch import EpochIndex
 from mmdata.stages.captions import SplitCaptions
 from mmdata.stages.pack import Pack, Tokenize
 from mmdata.tasks import Task
-from mmdata.tokenizers import Tokenizer
+from mmdata.tokenizers import Byte, Tokenizer
 
 _MOSTLY_UNKNOWN = 0.05
 """The share of unknown tokens above which `build` warns."""
@@ -34,12 +34,12 @@ class PreparedCaptions:
     """The result of `prepare_captions`, for the captions of all parts.
 
     Attributes:
-      tokenizer: Splits captions into tokens.
+      tokenizer: Splits captions into tokens; None for raw text.
       cleaners: Cleans the captions of each part, and holds those it has cleaned.
-      counts: The token counts of each part.
+      counts: The token counts of each part; of raw text, its bytes.
     """
 
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     cleaners: list[Cleaner]
     counts: list[TokenCounts]
 
@@ -63,7 +63,8 @@ def prepare_captions(inputs: Inputs) -> PreparedCaptions | None:
     tokenizer = tokenizer_for(text, inputs.pairs, cleaner)
     cleaners = [_cleaner_for(config.task, cleaner) for config in inputs.configs]
     found_before = len(inputs.findings)
-    counts = [_count(inputs, part, cleaners[part], tokenizer) for part in range(len(cleaners))]
+    counted = tokenizer or Byte()  # raw text is empty if no byte is left
+    counts = [_count(inputs, part, cleaners[part], counted) for part in range(len(cleaners))]
     if not all(map(len, inputs.parts)):
         where = f"{inputs.pairs.root!r}, cleaned"
         raise_for(inputs.findings[found_before:], where=where, nothing_left=True)
@@ -96,12 +97,12 @@ class CaptionPlan:
 
     Attributes:
       stages: Captions of a batch -> ids: clean, tokenize, pack.
-      report: How well the sequence length fits the captions.
+      report: How well the sequence length fits the captions; None for raw text.
       length_buckets: int64 [indices], the bucket of each index, in tokens; None without buckets.
     """
 
     stages: tuple[Stage, ...]
-    report: LengthReport
+    report: LengthReport | None
     length_buckets: NDArray[np.int64] | None
 
     @classmethod
@@ -115,9 +116,13 @@ class CaptionPlan:
     ) -> "CaptionPlan":
         """Chooses the stages, and warns if many captions are cut or many tokens are unknown."""
         task, text, tokenizer = config.task, config.text, prepared.tokenizer
+        split = SplitCaptions(separator=LIST_SEPARATOR) if task.captions == "list" else None
+        clean = tuple(stage for stage in (split, text.cleaner) if stage is not None)
+        if tokenizer is None:
+            return cls(clean, None, None)
         pack = text.pack(tokenizer, lookahead=task.lookahead, prompt=task.prompt)
         special = pack.special_tokens - task.lookahead
-        counts = _epoch_counts(prepared, part, pairs, epoch_index, task)
+        counts = _epoch_counts(prepared, tokenizer, part, pairs, epoch_index, task)
         report = LengthReport(
             token_counts=counts.tokens + np.int32(special),
             unknown_counts=counts.unknown,
@@ -126,22 +131,25 @@ class CaptionPlan:
             buckets=(*text.buckets, text.sequence_length) if text.buckets else (),
         )
         _warn(report, task, pack, tokenizer)
-        split = SplitCaptions(separator=LIST_SEPARATOR) if task.captions == "list" else None
-        stages = (split, text.cleaner, Tokenize(tokenizer=tokenizer), pack)
         return cls(
-            tuple(stage for stage in stages if stage is not None),
+            (*clean, Tokenize(tokenizer=tokenizer), pack),
             report,
             _buckets(report, pack) if pack.buckets else None,
         )
 
 
 def _epoch_counts(
-    prepared: PreparedCaptions, part: int, pairs: Pairs, epoch_index: EpochIndex, task: Task
+    prepared: PreparedCaptions,
+    tokenizer: Tokenizer,
+    part: int,
+    pairs: Pairs,
+    epoch_index: EpochIndex,
+    task: Task,
 ) -> TokenCounts:
     """The counts of the captions that an epoch may use."""
     if task.captions == "join":  # joined captions are new texts
         captions = epoch_index.captions(task, pairs)
-        return TokenCounts.of(captions, prepared.cleaners[part], prepared.tokenizer)
+        return TokenCounts.of(captions, prepared.cleaners[part], tokenizer)
     counts = prepared.counts[part]
     if epoch_index.first is None and epoch_index.pairs is not None:
         return counts.take(epoch_index.pairs)

@@ -17,10 +17,16 @@ from mmdata.storage.user_cache import user_cache
 from mmdata.tokenizers import LEARNED, Byte, ClipBpe, Tokenizer, find_merges
 from mmdata.versions import TEXT_VERSION
 
+_SIZE = 8000
+"""The largest vocabulary, unless `Text` sets a size."""
 
-def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
-    """The tokenizer that `text` requests; a vocabulary is learned from training captions only.
+_STACKLEVEL = 4  # so that warnings name the line that calls `build`
 
+
+def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer | None:
+    """The tokenizer that `text` requests; None for raw text.
+
+    A vocabulary is learned from training captions only.
     If the same vocabulary was learned before from the same captions with the same settings, it is
     loaded; if its file is damaged, it is learned again.
 
@@ -32,7 +38,7 @@ def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
     Raises:
       ValueError: A vocabulary must be learned, and the pairs have splits, but no split "train".
     """
-    if isinstance(text.tokenizer, Tokenizer):
+    if text.tokenizer is None or isinstance(text.tokenizer, Tokenizer):
         return text.tokenizer
     if text.tokenizer == "byte":
         return Byte()
@@ -44,11 +50,23 @@ def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer:
             f"{list(pairs.split_names)}. Name one of them 'train', or pass a Tokenizer."
         )
     captions = (pairs.subset("train") if pairs.split_names else pairs).captions
-    kind = LEARNED[text.tokenizer]
-    size = text.vocabulary_size
+    size = text.vocabulary_size or _SIZE
+    tokenizer = _learned(text.tokenizer, size, captions, cleaner)
+    if text.vocabulary_size is not None and tokenizer.vocabulary_size < size:
+        warnings.warn(
+            f"Text(vocabulary_size={size}) is more than {len(captions):,} captions give: the "
+            f"vocabulary has {tokenizer.vocabulary_size:,} tokens, special ones included.",
+            stacklevel=_STACKLEVEL,
+        )
+    return tokenizer
+
+
+def _learned(name: str, size: int, captions: Strings, cleaner: Cleaner) -> Tokenizer:
+    """The tokenizer of that name, learned from captions, or loaded if it was learned before."""
+    kind = LEARNED[name]
     settings = {**cleaner.to_dict(), "vocabulary_size": size, "version": TEXT_VERSION}
-    name = fingerprint(settings, captions.offsets.tobytes(), captions.data)
-    path = user_cache() / "vocabularies" / f"{text.tokenizer}-{name}"
+    key = fingerprint(settings, captions.offsets.tobytes(), captions.data)
+    path = user_cache() / "vocabularies" / f"{name}-{key}"
     if path.exists():
         with contextlib.suppress(OSError, ValueError):
             return kind.load(path)
@@ -70,4 +88,4 @@ def _save(tokenizer: Tokenizer, path: pathlib.Path) -> None:
             tokenizer.save(target)
     except OSError as err:
         message = f"{path}: the vocabulary was learned but cannot be saved ({err})."
-        warnings.warn(printable(message), stacklevel=3)
+        warnings.warn(printable(message), stacklevel=_STACKLEVEL + 2)

@@ -75,7 +75,10 @@ def _cells(ds: Dataset, batch: Any) -> Iterator[Cell]:
     features, *rest = batch if isinstance(batch, tuple) else (batch,)
     if not isinstance(features, dict):
         features = {"images": features}
-    below = _texts(ds.tokenizer, features) if ds.task.has_text else _classes(ds, rest[0])
+    if "captions" in features:
+        below = _raw_texts(features["captions"])
+    else:
+        below = _texts(ds.tokenizer, features) if ds.task.has_text else _classes(ds, rest[0])
     note = "not valid" if ds.pairs.weights is None else "weight 0"
     weights = _weights(features, rest)
     for image, weight, blocks in zip(features["images"], weights, below, strict=True):
@@ -87,7 +90,7 @@ def _weights(features: dict[str, Any], rest: list[Any]) -> Any:
     """Weights or masks, [b, ...], all 0 for an example that does not count."""
     if len(rest) == 2:
         return rest[1]
-    if "image_id" in features:  # retrieval has no weights
+    if "padding_mask" in features and "image_id" in features:  # retrieval has no weights
         return features["padding_mask"]
     return features.get("weight", np.ones(len(features["images"])))
 
@@ -96,6 +99,12 @@ def _classes(ds: Dataset, labels: Any) -> Iterator[list["OffsetBox"]]:
     names = ds.class_names
     for label in labels.numpy().tolist():
         yield [words(names[label] if names else str(label))]
+
+
+def _raw_texts(captions: Any) -> Iterator[list["OffsetBox"]]:
+    for texts in captions:
+        shown = np.reshape(texts, -1)[:_CAPTIONS].tolist()
+        yield [words(text.decode("utf-8", "replace")) for text in shown]
 
 
 def _texts(tokenizer: Tokenizer, features: dict[str, Any]) -> Iterator[list["OffsetBox"]]:

@@ -15,7 +15,7 @@ def drawings(survey: Survey, ds: Dataset | None) -> list[Chart]:
       ds: The dataset that is built from the pairs, or None.
     """
     drawn = []
-    if ds is not None and ds.task.has_text:
+    if ds is not None and ds.has_tokens:
         drawn.append(_lengths(ds))
     if survey.captions_per_image.any():
         drawn.append(_captions_an_image(survey))

@@ -121,7 +121,7 @@ class _Description:
         self._seed = seed
         self._findings = [*pairs.report.findings, *survey.leaks]
         self._gallery = Gallery(pairs, self._findings)
-        self._words = Words.of(pairs.captions, ds if ds is not None and ds.task.has_text else None)
+        self._words = Words.of(pairs.captions, ds if ds is not None and ds.has_tokens else None)
         self.not_built = not_built
         self.images = len(pairs)
         self.title = f"{len(pairs):,} images with {pairs.pair_count:,} captions"
@@ -157,7 +157,7 @@ class _Description:
             "copies": len(survey.copies),
             "alike": None if survey.alike is None else len(survey.alike),
             "captions_of_several_images": self.repeated_count,
-            "fit": None if ds is None or not ds.task.has_text else ds.length_report.to_dict(),
+            "fit": None if ds is None or not ds.has_tokens else ds.length_report.to_dict(),
         }
 
     @functools.cached_property
@@ -267,7 +267,7 @@ class _Description:
             f"{type(self._ds.task).__name__}; images of {sizes} (height x width), "
             f'fit="{pixels.fit}", {pixels.interpolation}, normalize="{pixels.normalize}"'
         )
-        if not self._ds.task.has_text:
+        if not self._ds.has_tokens:
             return f"{text}."
         return f"{text}; {self._ds.tokenizer}, sequence_length={self._ds.text.sequence_length}."
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mmdata.example import Example
 from mmdata.tasks.captioned import Captioned
-from mmdata.tasks.columns import extra_columns
+from mmdata.tasks.columns import extra_columns, raw_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,17 @@ class Captioning(Captioned):
       sample_weight: float32 [b, t], the weight of the row (1 without weights) where y is a real
         token that follows a real token; 0 at padding or if the image is corrupt.
 
+    With `text=None`, a batch is a dict of `images`, `captions` (string [b]) and, if rows have
+    weights or corrupt images are allowed, `weight` (float32 [b], 0 if the image is corrupt).
+
     Source: the shapes of KerasHub's `CausalLMPreprocessor`.
     """
 
     lookahead = 1
 
-    def __call__(self, example: Example) -> tuple[Example, Any, Any]:
+    def __call__(self, example: Example) -> Any:
+        if "token_ids" not in example:
+            return raw_text(self, example)
         ids, mask = example["token_ids"], example["padding_mask"]
         weight = _weight(example, mask[:, :-1] * mask[:, 1:])
         x = {"images": example["image"], "token_ids": ids[:, :-1], "padding_mask": mask[:, :-1]}

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from mmdata.example import Example
@@ -13,6 +14,7 @@ from mmdata.tasks.task import Task
 
 _RESERVED = frozenset(
     {
+        "captions",
         "images",
         "image_id",
         "padding_mask",
@@ -51,6 +53,17 @@ def require_free(task: Task) -> None:
 def extra_columns(task: Task, example: Example) -> Example:
     """The columns that `task.columns` names, under their names."""
     return {name: example[f"column:{name}"] for name in task.columns}
+
+
+def raw_text(task: Task, example: Example) -> Example:
+    """The features of a batch with `text=None`: images, captions, columns, and the weight, if any.
+
+    The weight is that of the row, or 0 if the image is corrupt.
+    """
+    batch = {"images": example["image"], "captions": example["caption"]}
+    if "weight" in example:
+        batch["weight"] = example["weight"] * tf.cast(example["valid"], tf.float32)
+    return batch | extra_columns(task, example)
 
 
 def row_values(task: Task, pairs: Pairs, *, weighted: bool) -> dict[str, NDArray[Any]]:

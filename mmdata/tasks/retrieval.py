@@ -1,13 +1,12 @@
 """Tasks of models that find images by captions, and captions by images."""
 
 import dataclasses
-from typing import Any
 
 import tensorflow as tf
 
 from mmdata.example import Example, Stage
 from mmdata.tasks.captioned import Captioned, Captions
-from mmdata.tasks.columns import extra_columns, require_free
+from mmdata.tasks.columns import extra_columns, raw_text, require_free
 from mmdata.tasks.task import Task
 
 
@@ -25,6 +24,9 @@ class Retrieval(Captioned):
       image_id: int32 [b], the row of the image in `ds.pairs`; copies of a file have that of the
         first copy.
 
+    With `text=None`, `captions` (string [b]) replaces `token_ids` and `padding_mask`; if rows have
+    weights or corrupt images are allowed, `weight` (float32 [b]) is 0 if the image is corrupt.
+
     With `captions="all"`, an epoch visits each pair, and a batch may hold an image with several of
     its captions: image i and caption j belong together where their `image_id` are equal. With
     `tf.distribute`, each replica gets a part of the batch, and has its negatives in this part.
@@ -38,7 +40,7 @@ class Retrieval(Captioned):
         return self.captions != "all"
 
     def __call__(self, example: Example) -> Example:
-        return _towers(example) | extra_columns(self, example)
+        return _towers(self, example)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,9 @@ class References(Task):
       token_ids: int32 [b, n, t], ragged in n: the captions, cleaned and packed.
       padding_mask: int32 [b, n, t], ragged in n: 1 at real tokens; all 0 if the image is corrupt.
       image_id: int32 [b], the row of the image in `ds.pairs`.
+
+    With `text=None`, `captions` (string [b, n], ragged, cleaned) replaces `token_ids` and
+    `padding_mask`, and there may be a `weight`, as in `Retrieval`.
 
     Attributes:
       columns: Numeric columns to add to the batch under their names, each [b].
@@ -87,11 +92,12 @@ class References(Task):
             )
 
     def __call__(self, example: Example) -> Example:
-        batch = {**_towers(example), "references": example["references"]}
-        return batch | extra_columns(self, example)
+        return {**_towers(self, example), "references": example["references"]}
 
 
-def _towers(example: Example) -> dict[str, Any]:
+def _towers(task: Task, example: Example) -> Example:
+    if "token_ids" not in example:
+        return {**raw_text(task, example), "image_id": example["image_id"]}
     mask, valid = example["padding_mask"], tf.cast(example["valid"], tf.int32)
     if isinstance(mask, tf.RaggedTensor):
         mask = mask.with_values(mask.values * tf.gather(valid, mask.value_rowids())[:, tf.newaxis])
@@ -102,4 +108,5 @@ def _towers(example: Example) -> dict[str, Any]:
         "token_ids": example["token_ids"],
         "padding_mask": mask,
         "image_id": example["image_id"],
+        **extra_columns(task, example),
     }

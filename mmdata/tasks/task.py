@@ -26,8 +26,9 @@ class Task(Protocol):
     `__call__` takes a batch and returns what `fit` takes. The batch is a dict with `image` [b, H,
     W, 3], `valid` bool [b] (False if the image is corrupt), `image_id` int32 [b], `weight` float32
     [b] if rows have weights, `column:name` [b] for each of `columns`, and, unless `captions` is
-    "none", `token_ids`, `padding_mask` and `response_mask` int32 [b, t]. With "list",
-    these are [b, n, t], ragged in n, and `references` string [b, n] has the captions as text.
+    "none", `caption` string [b], cleaned, and, unless `text` is None, `token_ids`, `padding_mask`
+    and `response_mask` int32 [b, t]. With "list", these have an axis n, ragged, after b, and
+    `references` string [b, n] has the captions as they were read.
 
     Attributes:
       captions: Which captions of an image an epoch uses.

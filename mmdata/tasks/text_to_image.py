@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from mmdata.example import Example, Stage
 from mmdata.tasks.captioned import Captioned
-from mmdata.tasks.columns import extra_columns
+from mmdata.tasks.columns import extra_columns, raw_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,8 @@ class TextToImage(Captioned):
       padding_mask: int32 [b, t], 1 at real tokens, 0 at padding.
       weight: float32 [b], if rows have weights or corrupt images are allowed: the weight of the
         row, 0 if the image is corrupt.
+
+    With `text=None`, `captions` (string [b]) replaces `token_ids` and `padding_mask`.
 
     Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", arXiv:2207.12598.
     """
@@ -37,6 +39,8 @@ class TextToImage(Captioned):
             )
 
     def __call__(self, example: Example) -> Example:
+        if "token_ids" not in example:
+            return raw_text(self, example)
         batch = {name: example[name] for name in ("token_ids", "padding_mask")}
         batch["images"] = example["image"]
         if "weight" in example:

@@ -4,6 +4,7 @@ from mmdata.tokenizers.byte import Byte
 from mmdata.tokenizers.byte_pair import BytePair
 from mmdata.tokenizers.character import Character
 from mmdata.tokenizers.clip_bpe import ClipBpe, find_merges
+from mmdata.tokenizers.keras_tokenizer import KerasTokenizer
 from mmdata.tokenizers.sentence_piece import SentencePiece
 from mmdata.tokenizers.tokenizer import Tokenizer
 from mmdata.tokenizers.word import Word
@@ -26,6 +27,7 @@ __all__ = [
     "BytePair",
     "Character",
     "ClipBpe",
+    "KerasTokenizer",
     "SentencePiece",
     "Tokenizer",
     "Word",

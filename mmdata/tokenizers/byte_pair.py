@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 import tensorflow_text as tf_text
+from tokenizers.pre_tokenizers import ByteLevel
 from typing_extensions import Self
 
-from mmdata.optional import require
 from mmdata.storage.atomic import write
 from mmdata.tokenizers.bpe_encoder import MARK, BpeEncoder, spell
 from mmdata.tokenizers.bpe_merges import ALPHABET, Merge, fault, read_merges, to_bytes, write_merges
+from mmdata.tokenizers.merge_learning import learn_merges
 from mmdata.tokenizers.tokenizer import Tokenizer
 from mmdata.tokenizers.vocabulary_files import read
 from mmdata.tokenizers.vocabulary_learning import NO_TEXT, with_progress
@@ -153,14 +154,13 @@ class BytePair(Tokenizer):
 
     @classmethod
     def learn(cls, captions: Iterable[str], *, vocabulary_size: int = 8000) -> Self:
-        """Learns merges from clean captions, with the library `tokenizers`.
+        """Learns merges from clean captions; the same captions in any order give the same merges.
 
         Args:
           captions: Clean text; may be a stream of any length.
           vocabulary_size: Maximum number of tokens, with the special ones and the 256 bytes.
 
         Raises:
-          ImportError: `tokenizers` is not installed.
           ValueError: The captions have no text, or the size is too small.
         """
         least = len(SPECIAL_TOKENS) + len(_LETTERS)
@@ -226,19 +226,12 @@ def _mismatch(vocabulary: tuple[str, ...], merges: tuple[Merge, ...]) -> str | N
 
 
 def _learned(captions: Iterable[str], size: int) -> tuple[Merge, ...]:
-    tokenizers = require("tokenizers", extra="text")
-    learner = tokenizers.Tokenizer(tokenizers.models.BPE())
-    learner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=size, initial_alphabet=list(_LETTERS), show_progress=False
-    )
     texts = (caption for caption in with_progress(captions) if caption.strip())
     first = next(texts, None)
     if first is None:
         raise ValueError(NO_TEXT)
-    learner.train_from_iterator(itertools.chain([first], texts), trainer)
-    merges = json.loads(learner.to_str())["model"]["merges"]
-    return tuple((left, right) for left, right in merges)
+    split = ByteLevel(add_prefix_space=False)
+    return learn_merges(itertools.chain([first], texts), _LETTERS, size, split=split)
 
 
 def _mark(chunks: Any) -> Any:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from typing_extensions import Self
 
 from mmdata.optional import require
+from mmdata.progress import announced
 from mmdata.storage.atomic import write
 from mmdata.tokenizers import model_proto
 from mmdata.tokenizers.tokenizer import Tokenizer
@@ -109,30 +110,8 @@ class SentencePiece(Tokenizer):
         texts = sorted(caption for caption in with_progress(captions) if caption.strip())
         if not texts:
             raise ValueError(NO_TEXT)
-        model = io.BytesIO()
-        try:
-            trainer.train(
-                sentence_iterator=iter(texts),
-                model_writer=model,
-                vocab_size=vocabulary_size,
-                hard_vocab_limit=False,
-                character_coverage=1.0,
-                max_sentence_length=_LONGEST_CAPTION,
-                control_symbols=list(reserved_tokens),
-                pad_id=0,
-                unk_id=1,
-                bos_id=2,
-                eos_id=3,
-                num_threads=1,
-                minloglevel=2,
-            )
-        except RuntimeError as err:
-            raise ValueError(
-                "SentencePiece.learn(captions, vocabulary_size=...) needs text, and room for each "
-                f"of its characters; got vocabulary_size={vocabulary_size}. sentencepiece says: "
-                f"{err}"
-            ) from err
-        return cls(model.getvalue())
+        with announced(f"learning a vocabulary from {len(texts):,} captions"):
+            return cls(_trained(trainer, texts, vocabulary_size, reserved_tokens))
 
     @functools.cached_property
     def _parsed(self) -> Any:
@@ -261,6 +240,35 @@ class SentencePiece(Tokenizer):
             return cls(content)
         except ValueError as err:
             raise ValueError(f"{path}: not a model of {cls.__name__}: {err}") from err
+
+
+def _trained(
+    trainer: Any, texts: list[str], vocabulary_size: int, reserved_tokens: tuple[str, ...]
+) -> bytes:
+    """The content of a `.model` file that sentencepiece's trainer learns from texts."""
+    model = io.BytesIO()
+    try:
+        trainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            vocab_size=vocabulary_size,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            max_sentence_length=_LONGEST_CAPTION,
+            control_symbols=list(reserved_tokens),
+            pad_id=0,
+            unk_id=1,
+            bos_id=2,
+            eos_id=3,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as err:
+        raise ValueError(
+            "SentencePiece.learn(captions, vocabulary_size=...) needs text, and room for each of "
+            f"its characters; got vocabulary_size={vocabulary_size}. sentencepiece says: {err}"
+        ) from err
+    return model.getvalue()
 
 
 def _loaded(model: Any) -> Any:

@@ -4,14 +4,15 @@ import dataclasses
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_text as tf_text
-from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
 
-from mmdata.tokenizers.vocabulary_learning import LearnedVocabulary, count_tokens
+from mmdata.progress import progress
+from mmdata.tokenizers.merge_learning import learn_merges
+from mmdata.tokenizers.vocabulary_learning import LearnedVocabulary, count_tokens, most_common
 from mmdata.tokenizers.vocabulary_tokenizer import RESERVED_TOKEN, SPECIAL_TOKENS
 from mmdata.tokenizers.word_splitting import join_words, separate_symbols, split_parts
 
@@ -20,6 +21,8 @@ BERT_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 _LONGEST_WORD = 100  # characters
 _LONGEST_TOKEN = 256  # bytes
+_LONGEST_LEARNED = _LONGEST_TOKEN // 4  # characters
+_FIRST_SYMBOL = 0x10000  # the first code point above the surrogates' plane
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -29,9 +32,10 @@ class WordPiece(LearnedVocabulary):
     A word of more than 100 characters is unknown. Also reads BERT's vocabularies: their special
     tokens are "[PAD]", "[UNK]", "[CLS]" and "[SEP]", in any place.
 
-    `learn` reaches `vocabulary_size` if the captions have that many different pieces: it searches
-    for the minimum count of a piece, and cuts off the rarest ones. Single characters come before
-    all other pieces, whatever their count.
+    `learn` takes all single characters, the most common first, at the beginning of a word and, if
+    they can be there, inside one. Then it joins the most common pair of neighbours, again and
+    again, until `vocabulary_size` is reached or each word of the captions is a piece. The same
+    captions in any order give the same vocabulary.
 
     On text from `Clean.preset("bert")`, its ids are those that Hugging Face's
     `BertWordPieceTokenizer` gives for the raw text, with two exceptions. No text becomes a special
@@ -86,7 +90,8 @@ class WordPiece(LearnedVocabulary):
     def _learned(cls, captions: Iterable[str], size: int) -> list[str]:
         counts = count_tokens(captions, split_parts)
         counts.pop("\0", None)
-        return _pieces(counts, _threshold(counts, size))[:size]
+        letters = _letters(counts)
+        return [*letters, *_joined(counts, letters, size)][:size]
 
     @property
     def cleaning(self) -> str:  # type: ignore[override]
@@ -160,25 +165,41 @@ def _lengthen(text: Any) -> Any:
     return tf.tensor_scatter_nd_update(text, long, longer)
 
 
-def _threshold(counts: Counter[str], size: int) -> int:
-    """The largest count that at least `size` pieces have; 1 if there is none."""
-    low, high = 1, max(counts.values())
-    while low < high:
-        middle = (low + high + 1) // 2
-        if len(_pieces(counts, middle)) >= size:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _letters(counts: Counter[str]) -> list[str]:
+    """All characters of the words, the most common first; then those inside words, with "##"."""
+    found: Counter[str] = Counter()
+    for word, number in counts.items():
+        for character in word:
+            found[character] += number
+    characters = most_common(found, len(found))
+    alone = (separate_symbols(tf.constant(characters)) != tf.constant(characters)).numpy()
+    inside = (c for c, is_alone in zip(characters, alone, strict=True) if not is_alone)
+    return [*characters, *(f"##{character}" for character in inside)]
 
 
-def _pieces(counts: Counter[str], threshold: int) -> list[str]:
-    """Single characters, then pieces with at least that count, each the most common first."""
-    pieces: list[str] = learner.learn(
-        sorted(counts.items()),
-        vocab_size=1,
-        reserved_tokens=[],
-        lower_thresh=threshold,
-        upper_thresh=threshold,
+def _joined(counts: Counter[str], letters: list[str], size: int) -> list[str]:
+    """The pieces of several letters, in the order in which they are joined.
+
+    A symbol replaces each letter, since the library joins single characters.
+    """
+    symbols = {letter: chr(_FIRST_SYMBOL + place) for place, letter in enumerate(letters)}
+    characters = {symbol: letter for letter, symbol in symbols.items()}
+
+    def piece(spelled: str) -> str:
+        first, *others = (characters[symbol] for symbol in spelled)
+        return first + "".join(other.removeprefix("##") for other in others)
+
+    merges = learn_merges(
+        _spelled(counts, symbols), list(characters), size, longest=_LONGEST_LEARNED
     )
-    return sorted(pieces, key=lambda piece: len(piece.removeprefix("##")) > 1)
+    return [piece(left + right) for left, right in merges]
+
+
+def _spelled(counts: Counter[str], symbols: dict[str, str]) -> Iterator[list[str]]:
+    """Each word in symbols, as often as it occurs; without words that are always unknown."""
+    with progress(total=counts.total(), what="learning a vocabulary", unit="word") as bar:
+        for word, number in counts.items():
+            if 1 < len(word) <= _LONGEST_WORD:
+                inside = (symbols[f"##{character}"] for character in word[1:])
+                yield [symbols[word[0]] + "".join(inside)] * number
+            bar.update(number)

@@ -95,7 +95,7 @@ def require_captioning(preprocessing: Preprocessing) -> None:
     if preprocessing.text is None or preprocessing.task in _OTHERS:
         raise ValueError(
             'Captions need a model that was trained on task="captioning"; got one that was trained '
-            f"on {preprocessing.task}(...)."
+            f"on {preprocessing.task}(...){' without a tokenizer' if not preprocessing.text else ''}."
         )
 
 

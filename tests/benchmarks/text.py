@@ -65,7 +65,7 @@ def write_clip(folder: pathlib.Path, captions: pathlib.Path) -> peers.Work:
 
 
 _OURS = (("mmdata", "tensorflow", "tensorflow_text"), "mmdata")
-_RUST = (("tokenizers",), '"mmdata[text]"')
+_RUST = (("tokenizers",), "tokenizers")
 _HUGGING_FACE = (("transformers", "tokenizers"), "transformers")
 _KERAS_HUB = (("keras_hub", "tensorflow_text"), "keras-hub")
 

@@ -1,6 +1,7 @@
 """Vocabularies: learned from the training captions, once."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tokenizer_for(text: Text, pairs: Pairs, rewording: tuple[Stage, ...] = ()) -> Tokenizer:
-    return vocabulary.tokenizer_for(text, pairs, Cleaner(text.cleaner, rewording))
+    tokenizer = vocabulary.tokenizer_for(text, pairs, Cleaner(text.cleaner, rewording))
+    assert tokenizer is not None
+    return tokenizer
 
 
 @pytest.fixture
@@ -187,3 +190,21 @@ def test_words_of_a_template_are_learned(learned: list[list[str]]) -> None:
     assert "photo" in tokenizer_for(WORDS, pairs_of(CAPTIONS), template).vocabulary
     assert learned == [[f"photo of {caption.lower()}" for caption in CAPTIONS]]
     assert "photo" not in tokenizer_for(WORDS, pairs_of(CAPTIONS)).vocabulary
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_size_that_the_captions_do_not_give_is_reported(name: str) -> None:
+    text = Text(tokenizer=name, vocabulary_size=4000)
+    for _ in range(2):  # learned, and loaded
+        with pytest.warns(UserWarning, match=r"vocabulary_size=4000\) is more than") as caught:
+            tokenizer = tokenizer_for(text, pairs_of(CAPTIONS))
+        size = tokenizer.vocabulary_size
+        assert f"4 captions give: the vocabulary has {size:,} tokens" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("size", [None, 20])
+def test_a_size_that_is_reached_or_not_asked_for_is_not_reported(size: int | None) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tokenizer = tokenizer_for(Text(vocabulary_size=size), pairs_of(CAPTIONS))
+    assert size is None or tokenizer.vocabulary_size == size

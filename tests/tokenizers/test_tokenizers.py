@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import json
 import os
 import pickle
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from mmdata.stages.clean import Clean
 from mmdata.stages.pack import Pack
-from mmdata.tokenizers import Byte, Tokenizer, Word, WordPiece, sentence_piece
+from mmdata.tokenizers import Byte, BytePair, Tokenizer, Word, WordPiece, sentence_piece
 from mmdata.tokenizers.character import Character
 from mmdata.tokenizers.sentence_piece import SentencePiece
 from mmdata.tokenizers.vocabulary_tokenizer import SPECIAL_TOKENS, VocabularyTokenizer
@@ -397,7 +398,8 @@ def test_learning_reaches_the_asked_size(kind: Learned, coco_captions: list[str]
     size = 30 if kind is Character else 300
     assert kind.learn(coco_captions, vocabulary_size=size).vocabulary_size == size
     everything = kind.learn(coco_captions, vocabulary_size=100_000)
-    least, most = {Character: (35, 50), SentencePiece: (500, 1000)}.get(kind, (800, 1000))
+    sizes = {Character: (35, 50), SentencePiece: (500, 1000), WordPiece: (1000, 2000)}
+    least, most = sizes.get(kind, (800, 1000))
     assert least < everything.vocabulary_size < most
     assert 1 not in everything.tokenize(coco_captions).flat_values.numpy()
 
@@ -412,23 +414,67 @@ def test_word_learns_the_most_common_first_and_ties_by_alphabet(size: int) -> No
     )
 
 
-def test_wordpiece_learns_characters_then_the_most_common_first_and_ties_by_alphabet() -> None:
-    captions = ["the the the cat", "cat bad ace", "the"]
-    characters = list("abcdeht")
-    assert WordPiece.learn(captions).vocabulary == (
-        *SPECIAL_TOKENS,
-        *characters,
-        *(f"##{character}" for character in characters),
-        *("the", "cat", "ace", "bad"),
-    )
-    assert WordPiece.learn(captions, vocabulary_size=20).vocabulary[-2:] == ("the", "cat")
+def joined(captions: list[str], count: int) -> list[str]:
+    """The first pieces that `WordPiece` joins, slowly; `captions` have only letters and spaces."""
+    words = Counter(word for text in captions for word in text.split())
+    letters = Counter(letter for text in captions for letter in text if letter != " ")
+    ranked = sorted(letters, key=lambda letter: (-letters[letter], letter))
+    pieces = [*ranked, *(f"##{letter}" for letter in ranked)]
+    age = {piece: place for place, piece in enumerate(pieces)}
+    spelled = {word: [word[0], *(f"##{letter}" for letter in word[1:])] for word in words}
+    while len(pieces) < 2 * len(ranked) + count:
+        pairs = Counter(
+            pair
+            for word, parts in spelled.items()
+            for pair in itertools.pairwise(parts)
+            for _ in range(words[word])
+        )
+        left, right = min(pairs, key=lambda pair: (-pairs[pair], age[pair[0]], age[pair[1]]))
+        pieces.append(left + right.removeprefix("##"))
+        age.setdefault(pieces[-1], len(age))
+        for parts in spelled.values():
+            for place in range(len(parts) - 1):
+                if parts[place : place + 2] == [left, right]:
+                    parts[place : place + 2] = [pieces[-1]]
+    return pieces
+
+
+def test_wordpiece_joins_the_most_common_pair_and_of_equal_ones_the_oldest() -> None:
+    captions = ["the the the cat", "cat bad ace tad dad cad", "the banana band bandana"]
+    expected = joined(captions, 12)
+    assert expected[14:18] != sorted(expected[14:18])
+    learned = WordPiece.learn(captions, vocabulary_size=4 + len(expected))
+    assert learned.vocabulary == (*SPECIAL_TOKENS, *expected)
+
+
+def test_wordpiece_has_no_inner_piece_of_what_is_always_alone() -> None:
+    vocabulary = WordPiece.learn(["a 犬, 5€!"]).vocabulary
+    assert {"a", "犬", ",", "5", "€", "!", "##a", "##5", "##€"} == set(vocabulary[4:])
 
 
 def test_wordpiece_learns_pieces_of_words() -> None:
     captions = ["biking diking liking piking", "barked larked parked", "a a a a a"]
-    learned = WordPiece.learn(captions, vocabulary_size=28)
-    assert learned.vocabulary[-2:] == ("##iking", "##arked")
+    learned = WordPiece.learn(captions, vocabulary_size=40)
+    assert {"##iking", "##arked"} <= set(learned.vocabulary)
     assert texts_of(learned.detokenize(learned.tokenize("parking"))) == ["parking"]
+
+
+def test_wordpiece_learns_no_longer_pieces_than_it_can_hold() -> None:
+    words = ["😀" * 99, "ж" * 99, "ж" * 101, "a" * 101]
+    learned = WordPiece.learn(words)
+    assert 1 not in learned.tokenize(words[:2]).flat_values.numpy()
+    assert max(len(token.encode()) for token in learned.vocabulary) <= 256
+    assert "aa" not in learned.vocabulary
+
+
+@pytest.mark.parametrize("kind", [WordPiece, BytePair])
+def test_equally_common_pieces_are_always_learned_alike(kind: type[WordPiece | BytePair]) -> None:
+    captions = [f"{a}{b}{c} {c}{a}" for a in "bcdfg" for b in "aeiou" for c in "lmnrst"]
+    learned = set()
+    for seed in range(8):
+        random.Random(seed).shuffle(captions)
+        learned.add(kind.learn(captions, vocabulary_size=330 if kind is BytePair else 90))
+    assert len(learned) == 1
 
 
 @pytest.mark.parametrize("kind", LEARNED)
