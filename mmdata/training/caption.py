@@ -92,10 +92,11 @@ def caption(
 
 def require_captioning(preprocessing: Preprocessing) -> None:
     """Raises ValueError unless a model was trained to write captions."""
-    if preprocessing.text is None or preprocessing.task in _OTHERS:
+    without = "" if preprocessing.text else " without a tokenizer"
+    if without or preprocessing.task in _OTHERS:
         raise ValueError(
             'Captions need a model that was trained on task="captioning"; got one that was trained '
-            f"on {preprocessing.task}(...){' without a tokenizer' if not preprocessing.text else ''}."
+            f"on {preprocessing.task}(...){without}."
         )
 
 
