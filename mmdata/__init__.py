@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         TextToImage,
     )
     from mmdata.training.caption import caption
+    from mmdata.training.evaluate import evaluate
     from mmdata.training.resume import Resume
     from mmdata.training.saved_models import load, save
     from mmdata.training.search import search
@@ -87,6 +88,7 @@ __all__ = [
     "aspect_buckets",
     "build",
     "caption",
+    "evaluate",
     "explore",
     "export_preprocessing",
     "load",
@@ -137,6 +139,7 @@ _HOMES = {
     "TextToImage": "mmdata.tasks",
     "aspect_buckets": "mmdata.sampling.size_buckets",
     "build": "mmdata.pipeline",
+    "evaluate": "mmdata.training.evaluate",
     "caption": "mmdata.training.caption",
     "export_preprocessing": "mmdata.export.serving",
     "load": "mmdata.training.saved_models",

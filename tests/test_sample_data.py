@@ -3,7 +3,7 @@
 import pathlib
 
 import mmdata
-from mmdata.training.evaluate import Attributes
+from mmdata.training.attributes import Attributes
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "sample_data"
 

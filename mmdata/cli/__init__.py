@@ -11,6 +11,7 @@ import click
 
 from mmdata.cli.cache import cache
 from mmdata.cli.caption import caption
+from mmdata.cli.evaluate import evaluate
 from mmdata.cli.options import lines_for
 from mmdata.cli.pair_verify import pair, verify
 from mmdata.cli.report_show import report, show
@@ -87,5 +88,5 @@ def main() -> None:
     """
 
 
-for command in (pair, verify, report, show, train, caption, search, cache):
+for command in (pair, verify, report, show, train, evaluate, caption, search, cache):
     main.add_command(command)

@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -81,8 +81,16 @@ def together(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-Read = Callable[["OnProblem"], "Pairs"]
-"""Reads the pairs of a command; the argument says what happens to files that do not pair."""
+class Read(Protocol):
+    """Reads the pairs of a command."""
+
+    def __call__(self, on_problem: "OnProblem", *, makes_splits: bool = False) -> "Pairs":
+        """Reads.
+
+        Args:
+          on_problem: What happens to files that do not pair.
+          makes_splits: Whether `--split` takes splits that are made if the source has none.
+        """
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

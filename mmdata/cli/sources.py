@@ -106,11 +106,18 @@ def sources(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_read(**options: Any) -> Any:
         given = {name: options.pop(name) for name in _NAMES}
 
-        def read(on_problem: "OnProblem") -> "Pairs":
+        def read(on_problem: "OnProblem", *, makes_splits: bool = False) -> "Pairs":
             from mmdata.pairing.read import read as read_pairs
+            from mmdata.pairs.merging import merge
 
+            arguments = _arguments(given)
+            names = arguments.pop("split", ()) if makes_splits else ()
             with failing():
-                return read_pairs(**_arguments(given), on_problem=on_problem)
+                pairs = read_pairs(**arguments, on_problem=on_problem)
+                if not names:
+                    return pairs
+                pairs = pairs.split()
+                return merge([pairs.subset(name) for name in dict.fromkeys(names)])
 
         return command(read=read, **options)
 

@@ -105,11 +105,10 @@ def train(
     verbose = 0 if as_json else 1 if sys.stdout.isatty() else 2
     scores: dict[str, Any] = {}
     with quiet_tensorflow():
-        from mmdata.training.evaluate import Attributes
+        from mmdata.training.attributes import Attributes
         from mmdata.training.train import EPOCHS, Settings, train_captioner, train_dual_encoder
 
-        for library in ("matplotlib.figure", "sacrebleu.metrics"):  # before the work
-            require(library, extra="train")
+        require("matplotlib.figure", extra="train")  # before the work
         pairs = read(on_problem).split()
         output_text(with_options(str(pairs.report)))
         output.mkdir(parents=True, exist_ok=True)
@@ -146,10 +145,10 @@ def _summary(task: str, outcome: "Outcome") -> str:
         [
             f"\n{task}: some validation images",
             *(textwrap.indent(example, "  ") for example in examples),
-            f"\n{task}: scores on {len(outcome.examples)} validation images",
+            f"\n{task}: scores, times 100, on {len(outcome.examples)} validation images",
             f"  baseline: {outcome.baseline}",
             *(
-                f"  {name:<{width}}  {score:6.1f}   baseline {baseline:5.1f}"
+                f"  {name:<{width}}  {100 * score:6.1f}   baseline {100 * baseline:5.1f}"
                 for name, (score, baseline) in outcome.scores.items()
             ),
         ]

@@ -1,6 +1,9 @@
 """Trains a reference model on the split "train", and evaluates it on "validation"."""
 
 import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -8,13 +11,15 @@ import numpy as np
 
 from mmdata.dataset import Dataset
 from mmdata.explore.sheet import caption_sheet
-from mmdata.models import Captioner, DualEncoder, recall_at_k
+from mmdata.models import Captioner, DualEncoder
 from mmdata.pairing.problems import OnProblem
 from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
 from mmdata.printable import printable
 from mmdata.tokenizers import Tokenizer
-from mmdata.training.evaluate import Attributes, bleu, commonest
+from mmdata.training.attributes import Attributes
+from mmdata.training.caption_metrics import caption_scores
+from mmdata.training.evaluate import RANKS, evaluate, write_captions
 
 EPOCHS = {"captioning": 30, "retrieval": 40}
 """Task -> passes over the split "train" that suit some hundred images."""
@@ -53,7 +58,8 @@ class Outcome:
     Attributes:
       model: The Keras model.
       tokenizer: The tokenizer of its captions.
-      scores: Name -> score of the model and score of the baseline.
+      scores: Name -> score of the model and score of the baseline, see `mmdata.evaluate`; and
+        "attributes_right", the share of captions that name all attributes.
       baseline: What the baseline does, in words.
       examples: Results of the model for validation images, a few printable lines each.
       picture: A figure of validation images with the results of the model.
@@ -70,26 +76,26 @@ class Outcome:
 def train_captioner(
     pairs: Pairs, settings: Settings, attributes: Attributes | None, verbose: int
 ) -> Outcome:
-    """Trains a `Captioner`, and measures its captions of validation images by BLEU.
+    """Trains a `Captioner`, and measures its captions of validation images.
 
     Args:
       pairs: The pairs to train on; split 80/10/10 unless they have splits already.
       settings: How to train.
-      attributes: What the images show and captions should name; None measures only BLEU.
+      attributes: What the images show and captions should name; None measures only
+        `caption_scores`.
       verbose: As in `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line per epoch.
     """
     ds = _training_set(pairs, settings, "captioning")
     model = _fit(Captioner.from_dataset, ds, settings, verbose)
     held_out = _held_out(pairs, settings, ds.tokenizer, _DESCRIBED)
-    images = held_out.arrays["images"]
-    captions = _texts(ds.tokenizer, model.generate(images))
+    captions, references = write_captions(model, held_out.ds)
     same = [commonest(ds.pairs.captions)] * len(captions)
-    ours, theirs = (bleu(texts, held_out.references) for texts in (captions, same))
+    ours, theirs = (caption_scores(texts, references) for texts in (captions, same))
     scores = {name: (ours[name], theirs[name]) for name in ours}
     if attributes is not None:
-        scores["all attributes right, %"] = (
-            100 * attributes.accuracy(held_out.paths, captions),
-            100 * attributes.accuracy(held_out.paths, same),
+        scores["attributes_right"] = (
+            attributes.accuracy(held_out.paths, captions),
+            attributes.accuracy(held_out.paths, same),
         )
     return Outcome(
         model,
@@ -97,17 +103,13 @@ def train_captioner(
         scores,
         f"always the commonest caption, {same[0]!r}",
         [
-            _lines(
-                path, ("model: ", caption), *(("person:", reference) for reference in references)
-            )
-            for path, caption, references in zip(
-                held_out.paths, captions, held_out.references, strict=True
-            )
+            _lines(path, ("model: ", caption), *(("person:", reference) for reference in by_people))
+            for path, caption, by_people in zip(held_out.paths, captions, references, strict=True)
         ],
         caption_sheet(
-            images,
+            held_out.arrays["images"],
             captions,
-            [references[0] for references in held_out.references],
+            [by_people[0] for by_people in references],
             title="Validation images: generated caption above, a person's below",
         ),
     )
@@ -124,25 +126,18 @@ def train_dual_encoder(pairs: Pairs, settings: Settings, verbose: int) -> Outcom
     ds = _training_set(pairs, settings, "retrieval")
     model = _fit(DualEncoder.from_dataset, ds, settings, verbose)
     held_out = _held_out(pairs, settings, ds.tokenizer, _GALLERY)
-    arrays, ids = held_out.arrays, held_out.arrays["image_id"]
+    chance = chance_recalls(held_out.ds.pairs)
+    scores = {name: (score, chance[name]) for name, score in evaluate(model, held_out.ds).items()}
+    arrays, paths = held_out.arrays, held_out.paths
     images = model.encode_images(arrays["images"])
     texts = model.encode_text(arrays["token_ids"], arrays["padding_mask"])
-    scores = {}
-    for k in (1, 5):
-        for name, queries, gallery in (
-            ("caption to image", texts, images),
-            ("image to caption", images, texts),
-        ):
-            recall = recall_at_k(queries, gallery, ids, ids, k)
-            scores[f"{name}, recall@{k}, %"] = (100 * recall, 100 * min(k / len(ids), 1.0))
     best = np.argmax(texts @ images.T, axis=1).tolist()
-    captions = _texts(ds.tokenizer, arrays["token_ids"])
-    paths = held_out.paths
+    captions = [text.decode() for text in ds.tokenizer.detokenize(arrays["token_ids"]).numpy()]
     return Outcome(
         model,
         ds.tokenizer,
         scores,
-        f"chance among {len(ids)} images",
+        f"chance among {len(paths)} images",
         [
             _lines(caption, ("found: ", paths[found]), ("right: ", paths[right]))
             for right, (caption, found) in enumerate(zip(captions, best, strict=True))
@@ -188,11 +183,14 @@ def _fit(make: Any, ds: Dataset, settings: Settings, verbose: int) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _HeldOut:
-    """Validation images that can be decoded, each once: arrays [b, ...], paths, all captions."""
+    """Validation images that can be decoded, each once with a caption: ds, arrays [b, ...], paths.
 
+    The images of `ds` are the same, in the same order.
+    """
+
+    ds: Dataset
     arrays: dict[str, Any]
     paths: list[str]
-    references: list[list[str]]
 
 
 def _held_out(pairs: Pairs, settings: Settings, tokenizer: Tokenizer, limit: int) -> _HeldOut:
@@ -204,18 +202,31 @@ def _held_out(pairs: Pairs, settings: Settings, tokenizer: Tokenizer, limit: int
     ds = _built(chosen, settings, task="retrieval", text=tokenizer, shuffle=False, batch_size=size)
     batches = list(ds.as_numpy_iterator())
     arrays = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    valid = np.flatnonzero(arrays["padding_mask"].any(axis=1)).tolist()
-    return _HeldOut(
-        {name: array[valid] for name, array in arrays.items()},
-        [chosen.images[row] for row in valid],
-        [chosen.captions_of(row) for row in valid],
-    )
+    valid = arrays["padding_mask"].any(axis=1)
+    arrays = {name: array[valid] for name, array in arrays.items()}
+    return _HeldOut(ds, arrays, [ds.pairs.images[row] for row in arrays["image_id"].tolist()])
+
+
+def commonest(captions: Iterable[str]) -> str:
+    """The most frequent caption; among equally frequent ones, the first in sorted order."""
+    counts = Counter(captions)
+    return min(counts, key=lambda caption: (-counts[caption], caption))
+
+
+def chance_recalls(pairs: Pairs) -> dict[str, float]:
+    """The recalls of random ranks."""
+    images, captions = len(pairs), pairs.pair_count
+    chance = {}
+    for k in RANKS:
+        missed = [
+            math.comb(captions - count, k) / math.comb(captions, min(k, captions))
+            for count in np.diff(pairs.offsets).tolist()
+        ]
+        chance[f"image_to_text_recall_at_{k}"] = 1 - float(np.mean(missed))
+        chance[f"text_to_image_recall_at_{k}"] = min(k / images, 1.0)
+    return chance
 
 
 def _lines(head: str, *named: tuple[str, str]) -> str:
     """A text, followed by named texts, each on its own line."""
     return "\n".join([printable(head), *(f"  {name} {printable(text)}" for name, text in named)])
-
-
-def _texts(tokenizer: Tokenizer, ids: Any) -> list[str]:
-    return [text.decode() for text in tokenizer.detokenize(ids).numpy()]

@@ -30,7 +30,7 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-COMMANDS = ("pair", "verify", "report", "show", "train", "caption", "search", "cache")
+COMMANDS = ("pair", "verify", "report", "show", "train", "evaluate", "caption", "search", "cache")
 
 
 def test_help_names_every_command_in_order() -> None:
@@ -256,7 +256,7 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
         *("--batch-size", 16, "--attributes", tmp_path / "attributes.csv"),
     )
     assert result.exit_code == 0, result.output
-    for words in ("BLEU-4", "all attributes right", "caption to image, recall@1", "baseline"):
+    for words in ("bleu_4", "cider_d", "attributes_right", "text_to_image_recall_at_1", "baseline"):
         assert words in result.output
     assert re.search(r"\\x1b\[2J\.(jpg|png|webp)", result.output)
     assert r"person: \u202e\x9b31m " in result.output
@@ -268,6 +268,12 @@ def test_train_prints_scores_and_writes_model_and_picture(tmp_path: pathlib.Path
         for task in ("captioning", "retrieval")
         for ending in ("-vocabulary.txt", ".keras", ".png")
     ]
+    for task, name in (("captioning", "bleu_1"), ("retrieval", "text_to_image_recall_at_1")):
+        sources = (tmp_path / "runs", tmp_path / "images", tmp_path / "captions", "--task", task)
+        measured = run("evaluate", *sources, "--split", "validation", "--json")
+        printed = re.search(rf"{name} +([\d.]+) ", result.output)
+        assert printed is not None
+        assert f"{100 * json.loads(measured.stdout)[name]:.1f}" == printed[1]
     photo = shutil.copy(SAMPLES / "messy" / "beach day.jpg", tmp_path / "new.jpg")
     for command, more in (("caption", []), ("search", ["a day at the beach"])):
         assert f"mmdata {command} {shlex.quote(str(tmp_path / 'runs'))} " in result.output

@@ -31,6 +31,23 @@ def test_recall_equals_a_loop(k: int, seed: int) -> None:
     assert recall_at_k(queries, gallery, query_ids, gallery_ids, k) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("k", [1, 5, 10])
+@pytest.mark.parametrize("seed", range(4))
+def test_recall_with_five_captions_an_image_is_that_of_clip_benchmark(k: int, seed: int) -> None:
+    """The share of queries with at least one right row among the k largest scores."""
+    random = np.random.default_rng(seed)
+    images, owners = random.normal(size=[40, 3]), np.repeat(np.arange(40), 5)
+    captions = images[owners] + random.normal(size=[200, 3])
+    for rows, ids, others, other_ids in (
+        (images, np.arange(40), captions, owners),
+        (captions, owners, images, np.arange(40)),
+    ):
+        nearest = np.argsort(-(rows @ others.T), axis=1)[:, :k]
+        expected = (other_ids[nearest] == ids[:, None]).any(axis=1).mean()
+        assert 0 < expected < 1
+        assert recall_at_k(rows, others, ids, other_ids, k) == expected
+
+
 def test_recall_of_a_collapsed_model_is_zero() -> None:
     """Equal embeddings find each other by the order of rows, or by rounding, unless ties lose."""
     rows = np.tile(np.random.default_rng(0).normal(size=[1, 128]).astype(np.float32), [50, 1])
