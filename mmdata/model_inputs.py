@@ -140,10 +140,11 @@ def _require_dtype(key: str, tensor: Any, feature: Any) -> None:
 
 def _require_outputs(model: Any, spec: Any, tokens: int | None) -> None:
     """Raises a ValueError if logits of the next token do not fit the tokens to predict."""
-    output = None if isinstance(model, keras.Sequential) else model.output
-    if tokens is None or not isinstance(spec, tuple) or len(getattr(output, "shape", ())) != 3:
+    output = getattr(model, "output", None)
+    shape: tuple[int | None, ...] = getattr(output, "shape", ())
+    if tokens is None or not isinstance(spec, tuple) or len(shape) != 3:
         return
-    length, classes = output.shape[1:]
+    _, length, classes = shape
     wanted = spec[1].shape[1]
     if length is not None and wanted is not None and length != wanted:
         raise ValueError(

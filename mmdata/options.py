@@ -12,11 +12,32 @@ from mmdata.stages.normalize import Normalize
 from mmdata.stages.pack import Pack, Padding, Side, require_padding, room_needed
 from mmdata.stages.resampling import Interpolation
 from mmdata.stages.resize import WHITE, Fit, Resize, Rgb, Size, require_size, size_of
-from mmdata.tokenizers import LEARNED, ClipBpe, KerasTokenizer, Tokenizer
+from mmdata.tokenizers import ClipBpe, KerasTokenizer, Tokenizer
 from mmdata.tokenizers.keras_tokenizer import TokenId, is_keras_tokenizer
 from mmdata.tokenizers.vocabulary_learning import require_vocabulary_size
 
-_TOKENIZERS = (*LEARNED, "byte", "clip")
+PixelsName = Literal[
+    "unit",
+    "signed",
+    "raw",
+    "uint8",
+    "caffe",
+    "clip",
+    "siglip",
+    "paligemma",
+    "imagenet",
+    "inception_v3",
+    "resnet50",
+    "vgg16",
+    "efficientnet",
+    "mobilenet_v3",
+]
+"""The names that `build(pixels=)` takes; see `PRESETS`."""
+
+TextName = Literal["word", "wordpiece", "character", "sentencepiece", "bytepair", "byte", "clip"]
+"""The names that `build(text=)` takes."""
+
+_TOKENIZERS = get_args(TextName)
 _CLEANING = {"bytepair": "light", "clip": "clip", "sentencepiece": "light"}
 _LENGTH = 32
 

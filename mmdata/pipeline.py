@@ -1,7 +1,7 @@
 """`mmdata.build`: makes a dataset from its arguments."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from mmdata.images.cache import fill
 from mmdata.images.corrupt import Corrupt
 from mmdata.images.decoding import Decoding
 from mmdata.inputs import Inputs, open_inputs
-from mmdata.options import Batching, Blocks, Pixels, Text
+from mmdata.options import Batching, Blocks, Pixels, PixelsName, Text, TextName
 from mmdata.pairing.problems import OnProblem
 from mmdata.pairs.pairs import Pairs
 from mmdata.sampling.epoch import EpochIndex
@@ -24,7 +24,7 @@ from mmdata.sampling.lookup import Lookup
 from mmdata.sampling.order import Order
 from mmdata.sampling.size_buckets import Groups, decode_ratios, nearest_sizes, upright_sizes
 from mmdata.stages.select import Select
-from mmdata.tasks import Task
+from mmdata.tasks import Task, TaskName
 from mmdata.tasks.columns import row_values
 from mmdata.tokenizers import Tokenizer
 
@@ -34,24 +34,66 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 
+@overload
+def build(
+    images: Any,
+    captions: Any = ...,
+    *,
+    task: TaskName | Task = ...,
+    split: str | None = ...,
+    pixels: PixelsName | Pixels = ...,
+    image_size: int | Sequence[int] | None = ...,
+    text: TextName | Tokenizer | Text | None = ...,
+    sequence_length: int | None = ...,
+    augment: Sequence[Stage] = ...,
+    batch_size: int | Batching = ...,
+    shuffle: bool | Literal["blocks"] | Blocks = ...,
+    seed: int = ...,
+    shard: Sequence[int] = ...,
+    cache: "StrPath | bool | None" = ...,
+    on_problem: OnProblem = ...,
+) -> Dataset: ...
+
+
+@overload
+def build(
+    images: Any,
+    captions: Any = ...,
+    *,
+    task: TaskName | Task = ...,
+    split: tuple[str, ...],
+    pixels: PixelsName | Pixels = ...,
+    image_size: int | Sequence[int] | None = ...,
+    text: TextName | Tokenizer | Text | None = ...,
+    sequence_length: int | None = ...,
+    augment: Sequence[Stage] = ...,
+    batch_size: int | Batching = ...,
+    shuffle: bool | Literal["blocks"] | Blocks = ...,
+    seed: int = ...,
+    shard: Sequence[int] = ...,
+    cache: "StrPath | bool | None" = ...,
+    on_problem: OnProblem = ...,
+) -> tuple[Dataset, ...]: ...
+
+
 def build(
     images: Any,
     captions: Any = None,
     *,
-    task: str | Task = "captioning",
+    task: TaskName | Task = "captioning",
     split: str | tuple[str, ...] | None = None,
-    pixels: str | Pixels = "unit",
+    pixels: PixelsName | Pixels = "unit",
     image_size: int | Sequence[int] | None = None,
-    text: str | Tokenizer | Text | None = "wordpiece",
+    text: TextName | Tokenizer | Text | None = "wordpiece",
     sequence_length: int | None = None,
     augment: Sequence[Stage] = (),
     batch_size: int | Batching = 32,
-    shuffle: bool | str | Blocks = True,
+    shuffle: bool | Literal["blocks"] | Blocks = True,
     seed: int = 0,
     shard: Sequence[int] = (0, 1),
     cache: "StrPath | bool | None" = None,
     on_problem: OnProblem = "error",
-) -> Any:
+) -> Dataset | tuple[Dataset, ...]:
     """Turns images and captions on disk into a `tf.data.Dataset` that `keras.Model.fit` takes.
 
     Args:

@@ -19,7 +19,8 @@ def pairs() -> mmdata.Pairs:
 
 def build(pairs: Any, **options: Any) -> mmdata.Dataset:
     settings = {"image_size": 16, "sequence_length": 100, "text": "byte", "batch_size": 2}
-    return mmdata.build(pairs, **{**settings, **options})
+    ds: mmdata.Dataset = mmdata.build(pairs, **{**settings, **options})
+    return ds
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [

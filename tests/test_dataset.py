@@ -23,7 +23,8 @@ def pairs() -> mmdata.Pairs:
 def build(pairs: mmdata.Pairs, **options: Any) -> mmdata.Dataset:
     pixels = mmdata.Pixels(size=(8, 8))
     settings = {"pixels": pixels, "sequence_length": 100, "text": "byte", "batch_size": 5}
-    return mmdata.build(pairs, **{**settings, **options})
+    ds: mmdata.Dataset = mmdata.build(pairs, **{**settings, **options})
+    return ds
 
 
 @pytest.fixture

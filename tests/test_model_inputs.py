@@ -22,7 +22,8 @@ def pairs() -> mmdata.Pairs:
 
 def build(pairs: mmdata.Pairs, **options: Any) -> mmdata.Dataset:
     settings = {"image_size": SIZE, "sequence_length": LENGTH, "batch_size": 3, "text": "byte"}
-    return mmdata.build(pairs, **{**settings, "shuffle": False, **options})
+    ds: mmdata.Dataset = mmdata.build(pairs, **{**settings, "shuffle": False, **options})
+    return ds
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +243,12 @@ def test_wrong_inputs(pairs: mmdata.Pairs, captioning: mmdata.Dataset) -> None:
     for names in ((), ("images", "images"), ("images", 3)):
         with pytest.raises(ValueError, match=r"must be a tuple of names of features, each once"):
             captioning.select(*names)
-    for task in (mmdata.Captioning, mmdata.Retrieval, mmdata.References, mmdata.TextToImage):
+    tasks: tuple[Any, ...] = (
+        mmdata.Captioning,
+        mmdata.Retrieval,
+        mmdata.References,
+        mmdata.TextToImage,
+    )
+    for task in tasks:
         with pytest.raises(ValueError, match=rf"{task.__name__}\(inputs=...\) must be a tuple of"):
             task(inputs="images")

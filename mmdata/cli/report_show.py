@@ -23,6 +23,7 @@ from mmdata.explore.files import save, writable
 
 if TYPE_CHECKING:
     from mmdata.pairing.problems import OnProblem
+    from mmdata.tasks import TaskName
 
 _TEXTS = ("wordpiece", "word", "character", "sentencepiece", "bytepair", "byte", "clip")
 _STAGES = {"crop": "RandomCrop", "flip": "Flip", "color": "Color", "grayscale": "Grayscale"}
@@ -146,7 +147,7 @@ def report(
 @on_problem
 def show(
     read: Read,
-    task: str,
+    task: "TaskName",
     stages: tuple[str, ...],
     seed: int,
     count: int,

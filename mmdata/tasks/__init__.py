@@ -1,5 +1,7 @@
 """Tasks: they turn a batch into the form that `fit` takes."""
 
+from typing import Literal
+
 from mmdata.tasks.captioned import Captioned
 from mmdata.tasks.captioning import Captioning, Prefix
 from mmdata.tasks.classification import Classification
@@ -7,6 +9,8 @@ from mmdata.tasks.prediction import Prediction
 from mmdata.tasks.retrieval import References, Retrieval
 from mmdata.tasks.task import Task
 from mmdata.tasks.text_to_image import TextToImage
+
+TaskName = Literal["captioning", "retrieval", "references", "text_to_image", "prediction"]
 
 TASKS: dict[str, Task] = {
     "captioning": Captioning(),
@@ -27,5 +31,6 @@ __all__ = [
     "References",
     "Retrieval",
     "Task",
+    "TaskName",
     "TextToImage",
 ]

@@ -9,9 +9,19 @@ import mmdata
 from mmdata.models import Captioner, DualEncoder
 
 SAMPLES = pathlib.Path(__file__).parents[2] / "sample_data"
-MODEL = {"vocabulary_size": 260, "image_size": (32, 32), "sequence_length": 12, "width": 8}
-IDS = {"start_id": 1, "end_id": 2, "pad_id": 0}
-FITS = {"image_size": (32, 32), "sequence_length": 12, "batch_size": 4, "text": "byte"}
+MODEL: dict[str, Any] = {
+    "vocabulary_size": 260,
+    "image_size": (32, 32),
+    "sequence_length": 12,
+    "width": 8,
+}
+IDS: dict[str, Any] = {"start_id": 1, "end_id": 2, "pad_id": 0}
+FITS: dict[str, Any] = {
+    "image_size": (32, 32),
+    "sequence_length": 12,
+    "batch_size": 4,
+    "text": "byte",
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +48,8 @@ def compiled(model: Any, loss: Any = None) -> Any:
 
 
 def build(pairs: mmdata.Pairs, **changes: Any) -> mmdata.Dataset:
-    return mmdata.build(pairs, **{**FITS, **changes})
+    ds: mmdata.Dataset = mmdata.build(pairs, **{**FITS, **changes})
+    return ds
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

@@ -20,7 +20,8 @@ def pairs() -> mmdata.Pairs:
 
 def build(pairs: mmdata.Pairs, *stages: Any, **options: Any) -> mmdata.Dataset:
     settings = {"image_size": (16, 16), "sequence_length": 100, "text": "byte", "batch_size": 2}
-    return mmdata.build(pairs, augment=stages, **{**settings, **options})
+    ds: mmdata.Dataset = mmdata.build(pairs, augment=stages, **{**settings, **options})
+    return ds
 
 
 def scaled(example: Example) -> Example:

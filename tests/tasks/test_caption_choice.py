@@ -70,7 +70,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def build(pairs: Any, task: Task | str, captions: Any = None, **options: Any) -> Any:
+def build(pairs: Any, task: Any, captions: Any = None, **options: Any) -> Any:
     if isinstance(task, TextToImage):
         options = {"pixels": "signed"} | options
     return mmdata.build(pairs, captions, task=task, **SMALL | options)

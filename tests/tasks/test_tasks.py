@@ -274,7 +274,7 @@ def test_weights_multiply_those_of_tokens(images: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("task", ["captioning", "retrieval"])
 @pytest.mark.parametrize("text", ["byte", "word"])
-def test_tasks_of_text_need_captions(images: pathlib.Path, task: str, text: str) -> None:
+def test_tasks_of_text_need_captions(images: pathlib.Path, task: Any, text: str) -> None:
     pairs = mmdata.read(images, table(images, label=LABELS, split=SPLITS), caption_column=None)
     with pytest.raises(ValueError, match=r"8 image\(s\) without, e\.g\. '0\.png'"):
         mmdata.build(pairs, task=task, **SMALL | {"text": text})

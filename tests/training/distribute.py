@@ -36,7 +36,7 @@ def small(model: Any) -> Any:
     return lambda ds: model.from_dataset(ds, width=16, heads=2)
 
 
-MODELS: dict[str, tuple[str, Any]] = {
+MODELS: dict[str, tuple[Any, Any]] = {
     "captioner": ("captioning", small(mmdata.Captioner)),
     "dual encoder": ("retrieval", small(mmdata.DualEncoder)),
     "functional": ("captioning", functional),

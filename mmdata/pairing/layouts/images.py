@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from mmdata.files.links import Links, outside_detail
 from mmdata.pairing.file_splits import FileSplits, Lists, by_folders, by_lists, folder_counts
-from mmdata.pairing.matching import other_splits, require_splits
+from mmdata.pairing.split_choice import other_splits, require_splits
 from mmdata.pairing.tree import Tree
 from mmdata.pairs.findings import Finding
 from mmdata.pairs.pairs import Pairs, Row
