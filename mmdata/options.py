@@ -258,10 +258,14 @@ class Text:
             object.__setattr__(self, "tokenizer", KerasTokenizer(tokenizer, **ids))
             return
         if not (tokenizer is None or isinstance(tokenizer, Tokenizer) or tokenizer in _TOKENIZERS):
+            is_file = isinstance(tokenizer, str) and ("." in tokenizer or "/" in tokenizer)
+            hint = (
+                f" Is it a file? Pass tokenizers.WordPiece.load({tokenizer!r})." if is_file else ""
+            )
             raise ValueError(
                 f"text=... must be one of {list(_TOKENIZERS)}, a Tokenizer, a tokenizer of "
                 "KerasHub, a keras.layers.TextVectorization, a Text, or None; got "
-                f"{tokenizer!r}."
+                f"{tokenizer!r}.{hint}"
             )
         if given := [f"{name}={value!r}" for name, value in ids.items() if value != "auto"]:
             raise ValueError(

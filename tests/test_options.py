@@ -287,9 +287,9 @@ def test_pixels_that_are_refused(pixels: Any) -> None:
         pixels_of(pixels, None)
 
 
-@pytest.mark.parametrize("size", [(0, 224), (224,), 224, [32, 32], (1.5, 2), "224"], ids=repr)
+@pytest.mark.parametrize("size", [(0, 224), (224,), 0, [32], (1.5, 2), "224", True], ids=repr)
 def test_sizes_that_are_refused(size: Any) -> None:
-    message = r"size=\.\.\.\)? must be two positive ints \(height, width\); got .*size="
+    message = r"size=\.\.\.\)? must be one positive int, or two \(height, width\), in pixels; got "
     with pytest.raises(ValueError, match=rf"Pixels\({message}"):
         Pixels(size=size)
     for name in PRESETS:
@@ -299,8 +299,8 @@ def test_sizes_that_are_refused(size: Any) -> None:
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
-        ({"load_size": size}, r"load_size=\.\.\.\) must be two positive ints")
-        for size in ((0, 256), (256,), 256, [256, 256], (256.0, 256.0), "256")
+        ({"load_size": size}, r"load_size=\.\.\.\) must be one positive int")
+        for size in ((0, 256), (256,), 0, [256], (256.0, 256.0), "256")
     ),
     *(
         ({"load_size": size}, r"load_size=\.\.\.\) must be at least size=\(224, 224\); got \(")

@@ -13,7 +13,17 @@ import pytest
 import mmdata
 from mmdata import settings
 from mmdata.images.decode_in_graph import Decode
-from mmdata.stages import augment, captions, clean, fill_up, normalize, pack, read_header, resize
+from mmdata.stages import (
+    augment,
+    captions,
+    clean,
+    fill_up,
+    normalize,
+    pack,
+    read_header,
+    resize,
+    select,
+)
 from mmdata.tokenizers import Byte
 
 VALUES: list[Any] = [
@@ -47,6 +57,7 @@ VALUES: list[Any] = [
     pack.Tokenize(tokenizer=Byte()),
     pack.Pack(length=9, start_id=1, end_id=2, pad_id=0),
     read_header.ReadHeader(),
+    select.Select(keys=("images",)),
     resize.Resize(size=(3, 4)),
     resize.CenterCrop(size=(3, 4)),
     Decode(background=(1, 2, 3)),

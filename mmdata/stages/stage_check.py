@@ -63,11 +63,15 @@ def _require_same(stage: Stage, given: Example, returned: Any) -> None:
         )
     for key, spec in given.items():
         got = returned[key]
-        if got.dtype != spec.dtype or not got.shape.is_compatible_with(spec.shape):
-            raise ValueError(
-                f"{_name(stage)} must return {key!r} as {_form(spec)}"
-                f"{', 0 to 255' if key == 'image' else ''}; got {_form(got)}."
-            )
+        if got.dtype == spec.dtype and got.shape.as_list() == spec.shape.as_list():
+            continue
+        hint = ""
+        if None in got.shape.as_list():
+            hint = f" Use tf.ensure_shape(x, {spec.shape.as_list()}) on what has an unknown shape."
+        raise ValueError(
+            f"{_name(stage)} must return {key!r} as {_form(spec)}"
+            f"{', 0 to 255' if key == 'image' else ''}; got {_form(got)}.{hint}"
+        )
 
 
 def _name(stage: Stage) -> str:

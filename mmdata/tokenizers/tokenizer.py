@@ -94,7 +94,8 @@ class Tokenizer(abc.ABC):
         """
         if not isinstance(ids, tf.RaggedTensor):
             ids = tf.convert_to_tensor(ids)
-            if not ids.dtype.is_integer or ids.shape.rank == 0:
+            is_empty = ids.shape.num_elements() == 0
+            if not (ids.dtype.is_integer or is_empty) or ids.shape.rank == 0:
                 raise ValueError(
                     "detokenize(ids) takes ids, ints of shape [..., t]; got "
                     f"{ids.dtype.name} {list(ids.shape)}."
