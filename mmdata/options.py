@@ -260,7 +260,7 @@ class Text:
         if not (tokenizer is None or isinstance(tokenizer, Tokenizer) or tokenizer in _TOKENIZERS):
             is_file = isinstance(tokenizer, str) and ("." in tokenizer or "/" in tokenizer)
             hint = (
-                f" Is it a file? Pass tokenizers.WordPiece.load({tokenizer!r})." if is_file else ""
+                f" Is it a file? See tokenizers.WordPiece.load({tokenizer!r})." if is_file else ""
             )
             raise ValueError(
                 f"text=... must be one of {list(_TOKENIZERS)}, a Tokenizer, a tokenizer of "

@@ -44,6 +44,11 @@ def broken(example: Example) -> Example:
     return {**example, "image": example["picture"]}
 
 
+def of_unknown_shape(example: Example) -> Example:
+    height = tf.random.stateless_uniform([], example["seed"], 8, 16, tf.int32)
+    return {**example, "image": example["image"][:height]}
+
+
 class Brighten:
     """Adds to each pixel; a good stage, but for its name in errors."""
 
@@ -56,6 +61,7 @@ class Brighten:
 
 
 WRONG: list[tuple[Any, str]] = [
+    (of_unknown_shape, r"got uint8 \[None, 16, 3\]. Use tf.ensure_shape\(x, \[16, 16, 3\]\)"),
     (scaled, r"scaled must return 'image' as uint8 \[16, 16, 3\], 0 to 255; got float32 \[16, 16"),
     (cropped, r"cropped must return 'image' as uint8 \[16, 16, 3\], 0 to 255; got uint8 \[8, 16, "),
     (
@@ -69,7 +75,9 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("stage", "message"), WRONG, ids=["dtype", "shape", "lost", "no dict", "error", "object"]
+    ("stage", "message"),
+    WRONG,
+    ids=["unknown", "dtype", "shape", "lost", "no dict", "error", "object"],
 )
 def test_wrong_stages(pairs: mmdata.Pairs, stage: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
