@@ -145,7 +145,7 @@ def seen(ds: Any, batch: Any) -> list[Seen]:
         images, numbers, counts = x["images"], x["number"], tf.reduce_any(weight > 0, axis=1)
     elif isinstance(ds.task, Retrieval):
         images, numbers, ids = (batch[name] for name in ("images", "number", "token_ids"))
-        counts = tf.reduce_any(batch["padding_mask"], axis=1)
+        counts = tf.reduce_any(batch["padding_mask"] > 0, axis=1)
     else:
         images, numbers, weight = batch
         ids, counts = None, weight > 0

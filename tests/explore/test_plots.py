@@ -271,7 +271,7 @@ def below_image(ds: mmdata.Dataset, batch: Any, row: int) -> Below:
     """The words that are to be below an image, and the tokens with their colours."""
     features = batch[0] if isinstance(batch, tuple) else batch
     tokenizer = ds.tokenizer
-    ids, mask = (features[name][row].numpy() for name in ("token_ids", "padding_mask"))
+    ids, mask = features["token_ids"][row].numpy(), features["padding_mask"][row].numpy() == 1
     said = features["response_mask"][row].numpy() if "response_mask" in features else mask
     captions = tokenizer.detokenize(features["token_ids"])[row]
     words, tokens = [], []
