@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -19,6 +20,7 @@ from mmdata.training.train import EPOCHS
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 BENCHMARKS = (ROOT / "BENCHMARKS.md").read_text("utf-8")
 
 
@@ -160,6 +162,20 @@ def test_other_backends(backend: str) -> None:
         assert done.stdout.splitlines()[-1] == "4"
 
 
+def test_stages_of_the_contributing_page(tmp_path: pathlib.Path) -> None:
+    posterize, noise = re.findall(r"```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    names = run(f"{posterize}\n{noise}", tmp_path)
+    pairs = mmdata.read(SAMPLES / "images", SAMPLES / "captions").sample(4)
+    images = []
+    for augment in ([], [names["Posterize"](bits=1)], [names["noise"]]):
+        ds = mmdata.build(pairs, pixels="uint8", image_size=16, text="word", augment=augment)
+        (x, *_) = ds.peek()
+        images.append(x["images"].numpy().astype(int))
+    plain, two_levels, noisy = images
+    np.testing.assert_array_equal(two_levels, plain // 128 * 128)
+    assert 4 < np.abs(noisy - plain).mean() < 8  # of a normal distribution: 6.4, less at 0 and 255
+
+
 def test_commands_print_what_the_readme_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     ((words, output),) = re.findall(r"```\n\$ mmdata (.*?)\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(ROOT)
@@ -177,7 +193,7 @@ def test_every_kind_of_finding_is_explained() -> None:
 
 
 def test_files_that_are_linked_exist() -> None:
-    for page in (README, BENCHMARKS, (ROOT / "CONTRIBUTING.md").read_text("utf-8")):
+    for page in (README, BENCHMARKS, CONTRIBUTING):
         links = re.findall(r"\]\(([^)#:]+)\)", page) + re.findall(r'src="([^":]+)"', page)
         assert [link for link in links if not (ROOT / link).exists()] == []
 
