@@ -92,6 +92,8 @@ class ReferenceModel(SavedWithPreprocessing):
 
     def _require_same_settings(self, who: str, ds: Any) -> None:
         """Checks what the shapes of a batch do not show."""
+        if hasattr(ds, "plan") and hasattr(self, "distribute_strategy"):
+            ds.plan.order.require_replicas(self.distribute_strategy.num_replicas_in_sync)
         pixels = getattr(ds, "pixels", None)
         if pixels is not None and pixels.normalize != self.normalize:
             raise ValueError(

@@ -119,6 +119,25 @@ class Order:
                 f"{max(self._sizes):,} indices{of_one}; {instead}"
             )
 
+    def require_replicas(self, replicas: int) -> None:
+        """Raises a ValueError unless each replica of a model gets an example of each batch.
+
+        TensorFlow would fail inside the graph, or train on a mean of nothing.
+        """
+        workers = self.shard[1]
+        if self.batch_size // workers % replicas:
+            raise ValueError(
+                f"batch_size=... must be a multiple of the {replicas} replicas of the model; got "
+                f"{self.batch_size // workers} on each worker."
+            )
+        rests = [size % self.batch_size // workers for size in self._sizes]
+        if self.remainder == "keep" and any(0 < rest < replicas for rest in rests):
+            raise ValueError(
+                f"each of the {replicas} replicas of the model needs an example of every batch; "
+                f"the last batch has {min(filter(None, rests))}. Pass "
+                f'batch_size=Batching(size={self.batch_size}, remainder="drop") to mmdata.build.'
+            )
+
     @property
     def steps_per_epoch(self) -> int:
         """Number of batches of an epoch."""

@@ -99,6 +99,7 @@ class Resume(keras.callbacks.ProgbarLogger):  # replaces Keras' bar, which canno
         self._ds = self._dataset()
         self._steps = self._ds.position.steps_per_epoch
         self._require_steps()
+        self._require_replicas()
         self._require_directory()
         self._done = 0  # batches since the start of training
         self._resumed = self._trained = False
@@ -121,6 +122,11 @@ class Resume(keras.callbacks.ProgbarLogger):  # replaces Keras' bar, which canno
                 f"got fit with {steps:,}. Leave out steps_per_epoch and ds.at(...). If the data of "
                 "fit are made from another dataset, pass that one: Resume(..., dataset=ds)."
             )
+
+    def _require_replicas(self) -> None:
+        if hasattr(self.model, "distribute_strategy"):
+            strategy = self.model.distribute_strategy
+            self._ds.plan.order.require_replicas(strategy.num_replicas_in_sync)
 
     def _require_directory(self) -> None:
         directory = self._path.parent

@@ -532,3 +532,29 @@ def test_is_a_value() -> None:
     assert pickle.loads(pickle.dumps(bucketed)) == bucketed != order
     assert hash(pickle.loads(pickle.dumps(bucketed))) == hash(bucketed)
     assert len({order, Order(count=16, batch_size=8, seed=3), Order(count=16, batch_size=8)}) == 2
+
+
+REPLICAS: list[tuple[dict[str, Any], int, str]] = [
+    ({"count": 12, "batch_size": 4}, 2, ""),
+    ({"count": 14, "batch_size": 4}, 2, ""),
+    ({"count": 13, "batch_size": 4}, 1, ""),
+    ({"count": 13, "batch_size": 4, "remainder": "drop"}, 2, ""),
+    (
+        {"count": 13, "batch_size": 4},
+        2,
+        r"last batch has 1\. Pass batch_size=Batching\(size=4",
+    ),
+    ({"count": 12, "batch_size": 3}, 2, r"must be a multiple of the 2 replicas .*; got 3 on each"),
+    ({"count": 18, "batch_size": 8, "shard": (0, 2)}, 2, r"last batch has 1\."),
+    ({"count": 12, "batch_size": 4, "buckets": (7, 5)}, 2, r"last batch has 1\."),
+]
+
+
+@pytest.mark.parametrize(("fields", "replicas", "message"), REPLICAS, ids=str)
+def test_replicas(fields: dict[str, Any], replicas: int, message: str) -> None:
+    order = Order(**{"shuffle": False, **fields})
+    if not message:
+        order.require_replicas(replicas)
+        return
+    with pytest.raises(ValueError, match=message):
+        order.require_replicas(replicas)

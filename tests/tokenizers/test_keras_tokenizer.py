@@ -150,7 +150,9 @@ def test_ids_are_only_for_tokenizers_of_keras() -> None:
             Text(tokenizer=tokenizer, pad_id=0)
 
 
-@pytest.mark.parametrize("other", [keras.layers.Dense(3), 7, object(), len], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "other", [keras.layers.Dense(3), 7, object(), len], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_tokenizer(other: Any) -> None:
     with pytest.raises(ValueError, match=r"\.TextVectorization, a Text, or None; got"):
         Text(tokenizer=other)
