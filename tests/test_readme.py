@@ -122,6 +122,7 @@ def test_new_photo(
     assert best.count("Found(") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.border
 def test_keras_hub(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -144,6 +145,7 @@ def test_keras_hub(
     assert "'text_to_image_recall_at_1': " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.border
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("backend", ["jax", "torch"])
