@@ -26,7 +26,8 @@ def pairs() -> mmdata.Pairs:
 
 def build(pairs: mmdata.Pairs, **options: Any) -> mmdata.Dataset:
     settings = {"image_size": SIDE, "sequence_length": LENGTH, "text": "word", "batch_size": 8}
-    return mmdata.build(pairs, **{**settings, **options})
+    ds: mmdata.Dataset = mmdata.build(pairs, **{**settings, **options})
+    return ds
 
 
 def clip(vocabulary_size: int) -> Any:

@@ -22,9 +22,10 @@ def pairs() -> mmdata.Pairs:
 
 
 def build(pairs: mmdata.Pairs, size: Any, shard: tuple[int, int] = (0, 1)) -> mmdata.Dataset:
-    return mmdata.build(
+    ds: mmdata.Dataset = mmdata.build(
         pairs, image_size=8, text="byte", sequence_length=100, batch_size=size, shard=shard
     )
+    return ds
 
 
 def shard_of(rank: int, world: int, worker: int, workers: int) -> tuple[int, int]:
@@ -32,7 +33,7 @@ def shard_of(rank: int, world: int, worker: int, workers: int) -> tuple[int, int
     return rank * workers + worker, world * workers
 
 
-class Captions(torch.utils.data.IterableDataset):  # type: ignore[misc]
+class Captions(torch.utils.data.IterableDataset):  # type: ignore[name-defined]
     """Batches of `batch_size` examples, from epoch `epoch` on."""
 
     ds: mmdata.Dataset | None = None

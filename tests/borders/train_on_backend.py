@@ -45,7 +45,10 @@ class Stop(keras.callbacks.Callback):
 
 def build(pairs: mmdata.Pairs, **options: Any) -> mmdata.Dataset:
     batching = mmdata.Batching(size=8, remainder="drop")  # one size of batches: one compilation
-    return mmdata.build(pairs, text="word", sequence_length=12, batch_size=batching, **options)
+    ds: mmdata.Dataset = mmdata.build(
+        pairs, text="word", sequence_length=12, batch_size=batching, **options
+    )
+    return ds
 
 
 def made(model: Any, batch: Any) -> Any:
