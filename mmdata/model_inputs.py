@@ -1,5 +1,6 @@
 """What a Keras model declares -> the features of a batch that it gets, or what does not fit."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -151,11 +152,17 @@ def _require_outputs(model: Any, spec: Any, tokens: int | None) -> None:
             f"for_model(model): the output of the model has {length} places; batches have {wanted} "
             "tokens to predict, one for each of token_ids."
         )
-    if classes is not None and classes < tokens:
+    if classes is not None and classes < tokens and not _is_backbone(model):
         raise ValueError(
             f"for_model(model): the output of the model has {classes:,} classes; the tokenizer has "
             f"{tokens:,} tokens. Make the last layer as large as ds.tokenizer.vocabulary_size."
         )
+
+
+def _is_backbone(model: Any) -> bool:
+    """Whether it is one of KerasHub's backbones, whose outputs are features and not logits."""
+    hub = sys.modules.get("keras_hub")  # without its import, there is no such model
+    return hub is not None and isinstance(model, hub.models.Backbone)
 
 
 def _is_one_to_one(task: Task) -> bool:

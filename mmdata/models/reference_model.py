@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from mmdata.models import compiled
 from mmdata.models.saved import SavedWithPreprocessing
 
 _MASKS = ("bool", "int32", "int64")
@@ -46,6 +47,15 @@ class ReferenceModel(SavedWithPreprocessing):
         """Predicts as `keras.Model.predict` does; raises as `fit`."""
         self._require_fit("predict", x)
         return super().predict(x, *args, **kwargs)
+
+    def compile_from_config(self, config: Any) -> None:
+        """Compiles as saved, but for XLA: its default is that of the backend that loads.
+
+        TensorFlow is faster without XLA; JAX without it would run single operations.
+        """
+        if config.get("jit_compile") is not True:
+            config = {**config, "jit_compile": compiled.JIT}
+        super().compile_from_config(config)
 
     def _require_fit(self, method: str, ds: Any) -> None:
         spec = getattr(ds, "element_spec", None)

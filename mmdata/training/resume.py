@@ -60,8 +60,8 @@ class Resume(keras.callbacks.ProgbarLogger):  # replaces Keras' bar, which canno
 
     Raises:
       ValueError: An argument is out of range; or, in `fit`: the dataset or the model differs from
-        before, the file is damaged, or the steps are not those of the dataset. The message says
-        which.
+        before, the file is damaged, the steps are not those of the dataset, or Keras runs on
+        PyTorch and a Dropout has no seed. The message says which.
       NotADirectoryError: `directory` is a file.
       OSError: The file cannot be written.
     """
@@ -101,6 +101,7 @@ class Resume(keras.callbacks.ProgbarLogger):  # replaces Keras' bar, which canno
         self._require_steps()
         self._require_replicas()
         self._require_directory()
+        self._require_seeds()
         self._done = 0  # batches since the start of training
         self._resumed = self._trained = False
         self._stopped: int | None = None
@@ -135,6 +136,19 @@ class Resume(keras.callbacks.ProgbarLogger):  # replaces Keras' bar, which canno
                 f"Resume(directory) must be a folder; got the file {str(directory)!r}."
             )
         require_writable(directory)  # fails now, not after hours, if the file cannot be written
+
+    def _require_seeds(self) -> None:
+        """Refuses what draws from PyTorch's own random state, which is not saved."""
+        if keras.backend.backend() != "torch":
+            return
+        for layer in self.model._flatten_layers():
+            if isinstance(layer, keras.layers.Dropout) and layer.rate and layer.seed is None:
+                raise ValueError(
+                    "Resume on PyTorch needs Dropout(seed=...), since without a seed Keras draws "
+                    f"from a random state that is not saved; the layer {layer.name!r} has no seed. "
+                    "Pass seeds, or dropout=0 to a model of mmdata, or use "
+                    "keras.callbacks.BackupAndRestore instead of Resume."
+                )
 
     @property
     def _settings(self) -> dict[str, Any]:

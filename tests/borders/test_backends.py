@@ -47,3 +47,10 @@ def test_backend(backend: str, on_tensorflow: Any, folder: pathlib.Path) -> None
         assert got["first"][0] == pytest.approx(wanted["first"][0], abs=1e-5), task
         assert got["loss"][-1] < got["loss"][0]
         np.testing.assert_allclose(got["before"], wanted["before"], atol=2e-4)
+    assert trained["resume"]["resumed"] == trained["resume"]["unbroken"]
+    without_seed = trained["resume"]["without_seed"]
+    if backend == "torch":
+        assert "the layer 'dropout" in without_seed
+        assert "needs Dropout(seed=...)" in without_seed
+    else:
+        assert without_seed == "trained"

@@ -10,7 +10,7 @@ from PIL import Image
 import mmdata
 
 models = pytest.importorskip("keras_hub").models
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.border
 
 COUNT, LENGTH = 12, 8
 

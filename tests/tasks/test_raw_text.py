@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tokenizers
 
 import mmdata
 from mmdata.options import Text
@@ -51,6 +52,20 @@ def test_captioning(folder: pathlib.Path) -> None:
     again = built(folder, text=Text(tokenizer=None))
     assert again.settings == ds.settings
     assert texts_of(again.peek()["captions"]) == FLAT
+
+
+def test_tokenizers_of_hugging_face(folder: pathlib.Path) -> None:
+    words = {"[UNK]": 0, "a": 1, "dog": 2, "dogs": 3, "two": 4}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.enable_padding(length=4)
+    ids = [
+        encoding.ids
+        for batch in built(folder, batch_size=4).as_numpy_iterator()
+        for encoding in tokenizer.encode_batch([text.decode() for text in batch["captions"]])
+    ]
+    assert ids[3:] == [[1, 2, 0, 0], [4, 3, 0, 0], [0, 0, 0, 0]]
+    assert len(ids) == len(FLAT)
 
 
 def test_other_tasks(folder: pathlib.Path) -> None:
