@@ -122,7 +122,6 @@ def test_new_photo(
     assert best.count("Found(") == 3
 
 
-@pytest.mark.slow
 @pytest.mark.border
 def test_keras_hub(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -145,14 +144,12 @@ def test_keras_hub(
     assert "'text_to_image_recall_at_1': " in capsys.readouterr().out
 
 
-@pytest.mark.slow
 @pytest.mark.border
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends(backend: str) -> None:
+def test_other_backends() -> None:
     """A run resumes at the next batch, with the epochs that TensorFlow has."""
-    pytest.importorskip(backend)
-    block = code("JAX, PyTorch, several devices").replace('"jax"  #', f'"{backend}"  #')
+    pytest.importorskip("jax")
+    block = code("JAX, PyTorch, several devices")
     for status in ("Epoch 2/2", "training is complete after 4 batches"):
         done = subprocess.run(
             [sys.executable, "-c", f"{block}\nprint(ds.position.step)"],

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from mmdata.models.dropout import seeded_dropout
 from mmdata.models.image_encoder import Tensor
 from mmdata.models.transformer import Attention, Block
 
@@ -55,7 +56,7 @@ class TransformerDecoder(layers.Layer):
             for i in range(layers)
         ]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
-        self.drop = keras.layers.Dropout(dropout)
+        self.drop = seeded_dropout(dropout)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight."""
@@ -132,7 +133,7 @@ class GruDecoder(layers.Layer):
         self.attention = Attention(width=width, heads=heads, name="attention")
         self.merge = layers.Dense(width, activation="gelu", name="merge")
         self.norm = layers.LayerNormalization(epsilon=1e-5, name="norm")
-        self.drop = layers.Dropout(dropout)
+        self.drop = seeded_dropout(dropout)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from mmdata.models import checks, compiled
+from mmdata.models.dropout import seeded_dropout
 from mmdata.models.from_dataset import adamw, arguments_of
 from mmdata.models.image_encoder import NORMALIZATIONS, ImageEncoder, Tensor
 from mmdata.models.reference_model import ReferenceModel
@@ -109,7 +110,7 @@ class DualEncoder(ReferenceModel):
         self.text_norm = layers.LayerNormalization(epsilon=1e-5, name="text_norm")
         self.image_project = layers.Dense(self.width, use_bias=False, name="image_project")
         self.text_project = layers.Dense(self.width, use_bias=False, name="text_project")
-        self.drop = layers.Dropout(self.dropout)
+        self.drop = seeded_dropout(self.dropout)
         self.recall = keras.metrics.Mean(name="recall_at_1")
         self.build()
 

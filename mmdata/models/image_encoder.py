@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from mmdata.models.dropout import seeded_dropout
+
 Tensor = Any  # A tensor of any Keras backend; Keras has no type for it.
 
 _GRID_SIDE = 7  # Target number of cells along the shorter side, for any image size.
@@ -83,7 +85,7 @@ class ImageEncoder(layers.Layer):
             _conv_block(n, stride=1, name=f"residual_{i}") for i, n in enumerate(filters[1:], 1)
         ]
         self.project = layers.Dense(width, name="project")
-        self.drop = layers.Dropout(dropout)
+        self.drop = seeded_dropout(dropout)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight; their shapes follow from the arguments alone."""

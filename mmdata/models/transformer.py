@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from mmdata.models.dropout import seeded_dropout
 from mmdata.models.image_encoder import Tensor
 
 
@@ -99,7 +100,7 @@ class Block(layers.Layer):
         self.wide_norm = layers.LayerNormalization(epsilon=1e-5, name="wide_norm")
         self.widen = layers.Dense(4 * width, activation="gelu", name="widen")
         self.narrow = layers.Dense(width, name="narrow")
-        self.drop = layers.Dropout(dropout)
+        self.drop = seeded_dropout(dropout)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates every weight."""

@@ -103,7 +103,9 @@ def trained(pairs: mmdata.Pairs, pixels: Pixels, tokenizer: Tokenizer) -> dict[s
     ds = mmdata.build(pairs, pixels=pixels, text=text, shuffle=False, batch_size=40)
     batches = list(ds)
     ids = [tf.concat([x["token_ids"][:, :1], y], 1) for x, y, _ in batches]
-    mask = [tf.concat([x["padding_mask"][:, :1], w > 0], 1) for x, _, w in batches]
+    mask = [
+        tf.concat([x["padding_mask"][:, :1], tf.cast(w > 0, tf.int32)], 1) for x, _, w in batches
+    ]
     images = [x["images"] for x, _, _ in batches]
     named = {"images": images, "token_ids": ids, "padding_mask": mask}
     return {name: np.concatenate(parts) for name, parts in named.items()}
