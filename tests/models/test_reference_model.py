@@ -3,6 +3,7 @@
 import pathlib
 from typing import Any
 
+import keras
 import pytest
 
 import mmdata
@@ -114,3 +115,13 @@ def test_what_fits(captioner: Any, dual_encoder: Any, pairs: mmdata.Pairs) -> No
     for data in (ds, mapped, build(pairs, sequence_length=9)):
         assert captioner.fit(data, verbose=0).history["loss"][0] > 0
     assert dual_encoder.fit(build(pairs, task="retrieval"), verbose=0).history["loss"][0] > 0
+
+
+def test_xla_is_chosen_by_the_backend_that_loads(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Captioner(**MODEL, **IDS, heads=2, jitter=0.0)
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    model.save(tmp_path / "model.keras")
+    monkeypatch.setattr("mmdata.models.compiled.JIT", True)  # as on JAX, where it is "auto"
+    assert keras.models.load_model(tmp_path / "model.keras").jit_compile is True
