@@ -1,6 +1,7 @@
 """Fixtures for every test."""
 
 import gc
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -28,6 +29,22 @@ def pytest_configure(config: pytest.Config) -> None:
         import tensorflow as tf
 
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
+    """Collects `borders/` only for `-m border` or without `-m`: it needs libraries of its own.
+
+    With CI set, a missing library is an error.
+    """
+    if collection_path.name != "borders":
+        return None
+    if config.option.markexpr not in ("", "border"):
+        return True
+    wanted = ("jax", "keras_hub", "torch")
+    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
+    if missing and "CI" in os.environ:
+        raise pytest.UsageError(f"{collection_path} needs {', '.join(missing)}: see .ci/run.")
+    return None
 
 
 Write = Callable[[pathlib.Path, Mapping[str, str | bytes]], pathlib.Path]
