@@ -81,7 +81,7 @@ def _epochs(
     """The images of each epoch, in one order, with one caption each."""
     longest = max((len(caption.encode()) for caption in pairs.captions), default=0)
     ds = build(
-        pairs,
+        pairs.drop("split"),  # all that is plotted
         task=Retrieval(captions="first"),
         text=Text(tokenizer="byte", clean=None, length=_GROWTH * longest + _SPECIAL),
         batch_size=len(pairs),

@@ -475,6 +475,12 @@ def test_lines_of_buckets(bucketed: mmdata.Dataset, given_as: str) -> None:
 # Augmentations.
 
 
+def test_augmentations_of_several_splits(pairs: mmdata.Pairs) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        plot_augmentations(pairs.take(np.arange(4)).split({"a": 0.5, "b": 0.5}), [Flip()], n=2)
+
+
 def test_augmentations(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for row in range(7):
         Image.effect_noise((32, 32), 80).convert("RGB").save(tmp_path / f"{row}.png")
