@@ -67,7 +67,8 @@ def paligemma(vocabulary_size: int) -> Any:
 
 @pytest.mark.parametrize("make", [clip, siglip], ids=["clip", "siglip"])
 def test_dual_towers(pairs: mmdata.Pairs, make: Any) -> None:
-    ds = build(pairs, task="retrieval", shuffle=False)
+    keras.utils.set_random_seed(1)  # two epochs of random weights would not always learn
+    ds = build(pairs, task=mmdata.Retrieval(captions="first"), shuffle=False)
     backbone = make(ds.tokenizer.vocabulary_size)
     for_model = ds.for_model(backbone)
     if make is siglip:
@@ -75,7 +76,7 @@ def test_dual_towers(pairs: mmdata.Pairs, make: Any) -> None:
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         backbone.compile(keras.optimizers.Adam(0.01), loss, jit_compile=False)
-    history = backbone.fit(for_model, epochs=2, verbose=0, shuffle=False).history["loss"]
+    history = backbone.fit(for_model, epochs=6, verbose=0, shuffle=False).history["loss"]
     assert history[-1] < history[0]
 
     wanted, got = ds.at(0).peek(), for_model.at(0).peek()
