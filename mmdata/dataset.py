@@ -19,6 +19,8 @@ from mmdata.options import Pixels, Text
 from mmdata.pairs.findings import PairingReport
 from mmdata.pairs.pairs import Pairs
 from mmdata.preprocessing import Preprocessing
+from mmdata.sampling.position import Position
+from mmdata.sampling.static_length import of_length
 from mmdata.stages.resize import Size
 from mmdata.stages.select import Select, features_of
 from mmdata.tasks import Task
@@ -61,7 +63,7 @@ class Dataset(tf.data.Dataset):
         if select is not None:
             _require_keys(select.keys, selected.element_spec)
             selected = selected.map(select)
-        self._batches = _of_length(selected, plan.order.steps_per_epoch)
+        self._batches = of_length(selected, plan.order.steps_per_epoch)
         self._process = os.getpid()
         super().__init__(self._batches._variant_tensor)
 
@@ -311,33 +313,6 @@ def _require_keys(keys: Sequence[str], spec: Any) -> None:
         )
 
 
-def _of_length(ds: Any, length: int) -> Any:
-    """The same dataset with a static length, so that datasets made from it have a length.
-
-    Ends without an error where `ds` ends earlier, as in a resumed epoch.
-    """
-
-    def empty(_: Any) -> Any:
-        return tf.nest.map_structure(_empty, ds.element_spec)
-
-    # Of a finite and an infinite dataset, TensorFlow takes an infinite length, and `take` cuts it.
-    zeros = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat()
-    choice = tf.data.Dataset.choose_from_datasets(
-        [ds, zeros.map(empty)], zeros, stop_on_empty_dataset=True
-    )
-    return choice.take(length)
-
-
-def _empty(spec: Any) -> Any:
-    """A tensor that fits `spec`, with 0 in each axis of unknown size."""
-    sides = [side or 0 for side in spec.shape]
-    if not isinstance(spec, tf.RaggedTensorSpec):
-        return tf.zeros(sides, spec.dtype)
-    values = tf.zeros([0, *sides[spec.ragged_rank + 1 :]], spec.dtype)
-    splits = [tf.zeros([rows + 1], tf.int64) for rows in (sides[0], *[0] * (spec.ragged_rank - 1))]
-    return tf.RaggedTensor.from_nested_row_splits(values, splits)
-
-
 def _shapes(name: str, spec: Any) -> Iterator[str]:
     """A line for each tensor of a batch: its key, dtype and shape."""
     if isinstance(spec, (dict, tuple)):
@@ -345,75 +320,6 @@ def _shapes(name: str, spec: Any) -> Iterator[str]:
             yield from _shapes(f"{name}[{key!r}]", inner)
     else:
         yield f"  {name:<24} {spec.dtype.name} {list(spec.shape)}"
-
-
-class Position:
-    """Where the next iteration of a dataset begins: batches since the start of training.
-
-    An iteration moves the position to the end of its epoch when it begins. While the position is
-    held, each iteration begins at the same step, so one that Keras begins and abandons is harmless.
-
-    Attributes:
-      steps_per_epoch: Batches of a full epoch.
-    """
-
-    def __init__(self, step: int, steps_per_epoch: int) -> None:
-        self.steps_per_epoch = steps_per_epoch
-        with tf.device("CPU:0"):
-            self._step = tf.Variable(step, dtype=tf.int64, trainable=False, name="position")
-            self._held = tf.Variable(False, trainable=False, name="held")
-            self._begun = tf.Variable(-1, dtype=tf.int64, trainable=False, name="begun")
-            self._iterations = tf.Variable(0, trainable=False, name="iterations")
-
-    def epochs(self) -> Any:
-        """A dataset of steps, int64 []: those from the position to the end of its epoch."""
-        return tf.data.Dataset.from_tensors(0).flat_map(self._rest_of_epoch)
-
-    def _rest_of_epoch(self, _: Any) -> Any:
-        step = self._step.read_value()
-        stop = self._end_of_epoch(step)
-        self._step.assign(tf.where(self._held, step, stop))
-        self._begun.assign(step)
-        self._iterations.assign_add(1)
-        return tf.data.Dataset.range(step, stop)
-
-    def _end_of_epoch(self, step: Any) -> Any:
-        return (step // self.steps_per_epoch + 1) * self.steps_per_epoch
-
-    def remaining_in_epoch(self) -> Any:
-        """Number of batches of the next iteration, int64 []."""
-        return self._end_of_epoch(self._step) - self._step
-
-    @property
-    def step(self) -> int:
-        """The step where the next iteration begins."""
-        return int(self._step)
-
-    def hold(self, step: int) -> None:
-        """Makes each iteration begin at `step`, until `release`."""
-        self._held.assign(True)
-        self._begun.assign(-1)
-        self._iterations.assign(0)
-        self._step.assign(step)
-
-    def release(self) -> None:
-        """Ends a hold, if there is one, and moves to the end of the epoch that was held."""
-        self.move(tf.where(self._held, self._end_of_epoch(self._step), self._step))
-
-    def move(self, step: Any) -> None:
-        """Makes the next iteration begin at `step`, and ends a hold."""
-        self._step.assign(step)
-        self._held.assign(False)
-
-    @property
-    def begun(self) -> int:
-        """The step where the last iteration began; -1 if none began since `hold`."""
-        return int(self._begun)
-
-    @property
-    def iterations(self) -> int:
-        """How many iterations began since `hold`."""
-        return int(self._iterations)
 
 
 _thread_state = threading.local()

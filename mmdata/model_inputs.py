@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from mmdata.config import Config
+from mmdata.models.declared import declared_inputs, declared_outputs, named_inputs
 from mmdata.stages.select import Select, features_of
 from mmdata.tasks import Retrieval, Task
 
@@ -34,10 +35,11 @@ def select_for(model: Any, spec: Any, config: Config, tokens: int | None) -> Sel
             f"for_model(model) must be a Keras model; got {_kind(model)}. Pass an object, not its "
             "class."
         )
-    features = features_of(spec)
-    declared = _declared(model, features)
-    if declared is None:
+    structure, features = declared_inputs(model), features_of(spec)
+    if structure is None:
         return None
+    is_one = hasattr(structure, "shape")
+    declared = _by_feature(structure, features, is_one=is_one)
     for key, tensor in declared.items():
         _require_feature(key, features, type(config.task).__name__)
         _require_shape(key, tensor, features[key], config)
@@ -46,7 +48,7 @@ def select_for(model: Any, spec: Any, config: Config, tokens: int | None) -> Sel
     return Select(
         keys=tuple(declared),
         dtypes=tuple(str(tensor.dtype) for tensor in declared.values()),
-        is_dict=not _is_one(model),
+        is_dict=not is_one,
         labels=_labels(model) if _is_one_to_one(config.task) else (),
     )
 
@@ -55,27 +57,17 @@ def _kind(value: object) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
-def _is_one(model: Any) -> bool:
-    """Whether the model takes one tensor, not a dict or list."""
-    return isinstance(model, keras.Sequential) or hasattr(model.input, "shape")
-
-
-def _declared(model: Any, features: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The declared tensor of each feature, in the order of the model; None if none is declared."""
-    if getattr(model, "inputs", None) is None:
-        return None
-    if _is_one(model):
-        tensor = model.inputs[0]
-        return {tensor.name if tensor.name in features else "images": tensor}
-    structure = model.input
-    if not isinstance(structure, dict):
-        structure = {tensor.name: tensor for tensor in model.inputs}
-    if not all(hasattr(tensor, "shape") for tensor in structure.values()):
+def _by_feature(structure: Any, features: Mapping[str, Any], *, is_one: bool) -> dict[str, Any]:
+    """The declared tensor of each feature, in the order of the model."""
+    if is_one:
+        return {structure.name if structure.name in features else "images": structure}
+    named = named_inputs(structure)
+    if not all(hasattr(tensor, "shape") for tensor in named.values()):
         raise ValueError(
             "for_model(model) needs a model whose inputs are one tensor, a list or a flat dict; "
-            f"got a nested structure with the keys {list(structure)}."
+            f"got a nested structure with the keys {list(named)}."
         )
-    return dict(structure)
+    return named
 
 
 def _require_feature(key: str, features: Mapping[str, Any], task: str) -> None:
@@ -141,8 +133,7 @@ def _require_dtype(key: str, tensor: Any, feature: Any) -> None:
 
 def _require_outputs(model: Any, spec: Any, tokens: int | None) -> None:
     """Raises a ValueError if logits of the next token do not fit the tokens to predict."""
-    output = getattr(model, "output", None)
-    shape: tuple[int | None, ...] = getattr(output, "shape", ())
+    shape: tuple[int | None, ...] = getattr(declared_outputs(model), "shape", ())
     if tokens is None or not isinstance(spec, tuple) or len(shape) != 3:
         return
     _, length, classes = shape
@@ -173,9 +164,9 @@ def _is_one_to_one(task: Task) -> bool:
 def _labels(model: Any) -> tuple[str, ...]:
     """The outputs that compare all images with all captions of a batch; see `Select.labels`."""
     own_loss = type(model).compute_loss is not keras.Model.compute_loss  # as SigLIPBackbone has
-    if own_loss or isinstance(model, keras.Sequential):
+    if own_loss:
         return ()
-    output = model.output
+    output = declared_outputs(model)
     outputs = output if isinstance(output, dict) else {"": output}
     if any(getattr(tensor, "shape", ()) != (None, None) for tensor in outputs.values()):
         return ()

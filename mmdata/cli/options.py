@@ -89,7 +89,7 @@ class Read(Protocol):
 
         Args:
           on_problem: What happens to files that do not pair.
-          makes_splits: Whether `--split` takes splits that are made if the source has none.
+          makes_splits: Whether `--split` takes splits that are made if the source has no splits.
         """
 
 

@@ -97,9 +97,9 @@ def train(
 ) -> None:
     """Train a small model, and evaluate it.
 
-    Uses the splits "train" and "validation" of the source. If it has none, 80 % of the images are
-    for training, 10 % for evaluation; which ones depends only on their content. Prints captions of
-    unseen images next to a person's, and scores next to a baseline.
+    Uses the splits "train" and "validation" of the source. If it has no splits, 80 % of the images
+    are for training, 10 % for evaluation; which ones depends only on their content. Prints captions
+    of unseen images next to a person's, and scores next to a baseline.
     """
     output_text = (lambda *_: None) if as_json else echo
     verbose = 0 if as_json else 1 if sys.stdout.isatty() else 2

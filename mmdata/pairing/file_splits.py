@@ -16,7 +16,7 @@ from mmdata.pairing.texts import TextDecoder, read_text
 from mmdata.pairs import columns
 from mmdata.pairs.findings import Finding, PairingError
 from mmdata.pairs.pairs import Pairs
-from mmdata.pairs.split_names import known_split, split_name
+from mmdata.pairs.split_names import by_split, known_split
 
 _NO_LETTERS = re.compile(r"[^a-z]+")
 _SHOWN = 5
@@ -53,7 +53,7 @@ class FileSplits:
         return self.folders.get(_above_in(self.folders, path)) if self.folders else None
 
     def keeps(self, path: str, chosen: Collection[str] | None) -> bool:
-        """Whether a file is in the chosen splits; a file that is no image may be in all lists."""
+        """Whether a file is in the chosen splits; a file of another kind may be in all lists."""
         if path in self.refused:
             return False
         is_other_file = bool(self.files) and path not in self.files
@@ -87,7 +87,7 @@ def by_folders(images: Mapping[str, int], folders: Mapping[str, str] | None = No
 
 
 def split_folders(folders: Collection[str]) -> dict[str, str]:
-    """The folders that are splits; empty if there are none.
+    """The folders that are splits; empty if there are no such folders.
 
     All folders with images at one level are splits if each has the name of one, and one is "train":
     `train/`, `cats/`, `dogs/` are classes. The level is the first one with more than one folder,
@@ -162,17 +162,8 @@ def load_lists(splits: Any, decoder: TextDecoder) -> Lists | None:
             'splits=... must be a dict such as {"validation": "val.txt"}, of files or lists of '
             f"names of images; got {splits!r}."
         )
-    lists: dict[str, Sequence[str]] = {}
-    for name, given in splits.items():
-        if not isinstance(name, str) or not name.strip():
-            raise TypeError(f"splits=... must have names of splits as keys; got {name!r}.")
-        if split_name(name) in lists:
-            raise ValueError(
-                f"splits=... must name each split once; got {list(splits)}, of which two are "
-                f"{split_name(name)!r}."
-            )
-        lists[split_name(name)] = _names_in(name, given, decoder)
-    return lists
+    named = by_split("splits=...", splits)
+    return {name: _names_in(name, given, decoder) for name, given in named.items()}
 
 
 def _names_in(split: str, given: Any, decoder: TextDecoder) -> list[str]:
@@ -256,7 +247,7 @@ def _without_shards(images: Sequence[str], shards: Sequence[str]) -> dict[str, s
 
 
 def _above_in(folders: Container[str], path: str) -> str:
-    """The outermost folder above a path that is among `folders`; "" if there is none."""
+    """The outermost folder above a path that is among `folders`; "" if no folder is."""
     end = path.find("/") + 1
     while end and path[:end] not in folders:
         end = path.find("/", end) + 1

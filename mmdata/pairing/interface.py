@@ -15,7 +15,7 @@ Replace = Callable[[str, str], str | None]
 
 
 def rewritten(message: str, replace: Replace) -> str:
-    """A message with other names for arguments; those for which `replace` has none stay."""
+    """A message with other names for arguments; those for which `replace` returns None stay."""
 
     def of(match: re.Match[str]) -> str:
         return replace(match[1], match[2]) or match[0]

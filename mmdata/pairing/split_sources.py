@@ -11,7 +11,7 @@ from mmdata.pairing.listing import IfAny
 from mmdata.pairs.findings import Finding
 from mmdata.pairs.merging import made_alike, merge
 from mmdata.pairs.pairs import Pairs
-from mmdata.pairs.split_names import split_name
+from mmdata.pairs.split_names import by_split
 
 Reader = Callable[[Any, Any, IfAny], Pairs]
 """Reads images and captions; of the splits that they name, if any, those of the last argument."""
@@ -61,28 +61,21 @@ def read_sources(
 
 def _by_name(sources: Mapping[Any, Any]) -> dict[str, tuple[Any, Any]]:
     """The images and captions of each source, by the name of its split."""
-    named: dict[str, tuple[Any, Any]] = {}
-    for name, source in sources.items():
-        if not isinstance(name, str) or not name.strip():
-            raise TypeError(f"images={{...}} must have names of splits as keys; got {name!r}.")
-        if split_name(name) in named:
-            raise ValueError(
-                f"images={{...}} must name each split once; got {list(sources)}, of which two are "
-                f"{split_name(name)!r}."
-            )
+    named = {}
+    for name, source in by_split("images={...}", sources).items():
         if isinstance(source, tuple) and len(source) != 2:
             raise ValueError(
                 "images={...} must have (images, captions), a path or Pairs for each split; got "
                 f"{len(source)} values for {name!r}."
             )
-        named[split_name(name)] = source if isinstance(source, tuple) else (source, None)
+        named[name] = source if isinstance(source, tuple) else (source, None)
     if not named:
         raise ValueError("images={...} must have a source for at least one split; got none.")
     return named
 
 
 def _folder(source: tuple[Any, Any]) -> str | None:
-    """The folder of images, to see which sources share it; None if there is none."""
+    """The folder of images, to see which sources share it; None if it is not a path."""
     images = source[0].root if isinstance(source[0], Pairs) else source[0]
     return os.path.abspath(images) if isinstance(images, str | os.PathLike) else None
 

@@ -1,6 +1,7 @@
 """Names of splits: one table of aliases, for every source and every argument."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 _NAMES = {
     "train": ("train", "training"),
@@ -28,6 +29,30 @@ def split_name(name: str) -> str:
     ('validation', 'fold 1')
     """
     return known_split(name) or name
+
+
+def by_split(argument: str, values: Mapping[Any, Any]) -> dict[str, Any]:
+    """The values of a dict by the usual names of their splits.
+
+    Args:
+      argument: The name of the dict, for messages.
+      values: Name or alias -> value.
+
+    Raises:
+      TypeError: A key is not the name of a split.
+      ValueError: Two keys name one split.
+    """
+    named: dict[str, Any] = {}
+    for name, value in values.items():
+        if not isinstance(name, str) or not name.strip():
+            raise TypeError(f"{argument} must have names of splits as keys; got {name!r}.")
+        if split_name(name) in named:
+            raise ValueError(
+                f"{argument} must name each split once; got {list(values)}, of which two are "
+                f"{split_name(name)!r}."
+            )
+        named[split_name(name)] = value
+    return named
 
 
 def aliases(names: Iterable[str | None]) -> dict[str, str]:

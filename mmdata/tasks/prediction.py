@@ -5,7 +5,7 @@ from typing import Any
 
 from mmdata.example import Example, Stage
 from mmdata.tasks.columns import extra_columns, require_free
-from mmdata.tasks.task import Task
+from mmdata.tasks.task import Task, refuse_augment
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,7 @@ class Prediction(Task):
         self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
     ) -> None:
         """Raises a ValueError if images are augmented."""
-        if augment:
-            raise ValueError(
-                f"augment=... must be empty with task=Prediction(...); got {augment!r}."
-            )
+        refuse_augment(self, augment)
 
     def __call__(self, example: Example) -> Any:
         columns = extra_columns(self, example)

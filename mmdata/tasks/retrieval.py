@@ -7,7 +7,7 @@ import tensorflow as tf
 from mmdata.example import Example, Stage
 from mmdata.tasks.captioned import Captioned, Captions
 from mmdata.tasks.columns import extra_columns, raw_text, require_free
-from mmdata.tasks.task import Task
+from mmdata.tasks.task import Task, refuse_augment
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,10 +81,7 @@ class References(Task):
         self, *, normalize: str, text_buckets: tuple[int, ...], augment: tuple[Stage, ...]
     ) -> None:
         """Raises a ValueError if images are augmented, or if length buckets would split a row."""
-        if augment:
-            raise ValueError(
-                f"augment=... must be empty with task=References(...); got {augment!r}."
-            )
+        refuse_augment(self, augment)
         if text_buckets:
             raise ValueError(
                 "Text(buckets=...) must be empty with task=References(...); got "

@@ -16,6 +16,14 @@ its captions. The others: see `Captioned`.
 """
 
 
+def refuse_augment(task: "Task", augment: tuple[Stage, ...]) -> None:
+    """Raises a ValueError if images would be augmented, for a task that only evaluates."""
+    if augment:
+        raise ValueError(
+            f"augment=... must be empty with task={type(task).__name__}(...); got {augment!r}."
+        )
+
+
 @runtime_checkable
 class Task(Protocol):
     """What a batch holds, and which captions it needs.

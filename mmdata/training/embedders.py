@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdata.training.generate import declared_inputs, declared_outputs, named_inputs
+from mmdata.models.declared import declared_inputs, declared_outputs, named_inputs
 
 _OUTPUTS = ("image_embedding", "text_embedding")
 

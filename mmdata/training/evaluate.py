@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mmdata.dataset import Dataset
 from mmdata.example import chain
+from mmdata.models.declared import declared_outputs
 from mmdata.models.recall import ranks
 from mmdata.pipeline import build
 from mmdata.progress import progress
@@ -17,7 +18,7 @@ from mmdata.stages.pack import Tokenize
 from mmdata.tasks import References, Retrieval
 from mmdata.training.caption_metrics import caption_scores
 from mmdata.training.embedders import Embedders
-from mmdata.training.generate import declared_outputs, generate, has_generate
+from mmdata.training.generate import generate, has_generate
 
 RANKS = (1, 5, 10)
 """The k of recall at k."""

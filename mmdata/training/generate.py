@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdata.models.declared import declared_inputs, named_inputs
 from mmdata.tokenizers import Tokenizer
 
 _NEEDED = ("images", "token_ids")
@@ -59,19 +60,6 @@ def has_generate(model: Any) -> bool:
     return callable(getattr(model, "generate", None))
 
 
-def declared_inputs(model: Any) -> Any:
-    """The inputs that a functional model declares: a tensor, a list, or a dict; None if nothing."""
-    return getattr(model, "input", model.inputs) if hasattr(model, "inputs") else None
-
-
-def declared_outputs(model: Any) -> Any:
-    """The outputs of such a model; None if it declares nothing."""
-    if not hasattr(model, "outputs"):
-        return None
-    outputs = getattr(model, "output", model.outputs)
-    return outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
-
-
 def _begin(tokenizer: Tokenizer, prompt: str) -> list[int]:
     """The tokens before a caption."""
     start = [] if tokenizer.start_id is None else [tokenizer.start_id]
@@ -115,13 +103,6 @@ def _greedy(
         if ended.all():
             break
     return token_ids[:, len(begin) :]
-
-
-def named_inputs(declared: Any) -> dict[str, Any]:
-    """The inputs that a model declares, with the names that `x` must have."""
-    if isinstance(declared, dict):
-        return declared
-    return {tensor.name: tensor for tensor in keras.tree.flatten(declared)}
 
 
 def _declares(declared: Any, name: str) -> bool:

@@ -87,7 +87,7 @@ def embedders_of(model: Any) -> Embedders:
     """The halves of a model that embed images and text.
 
     Raises:
-      ValueError: It has none.
+      ValueError: It does not embed images and text.
     """
     found = Embedders.of(model)
     if found is None:
