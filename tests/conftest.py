@@ -4,13 +4,18 @@ import gc
 import importlib.util
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # No deadline: a busy machine is no failure.
 settings.register_profile("check", deadline=None, max_examples=50)
@@ -124,3 +129,18 @@ def write() -> Write:
         return root
 
     return write_files
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None and "CI" not in os.environ:
+        pytest.skip("needs Chromium, e.g. apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

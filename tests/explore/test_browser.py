@@ -1,7 +1,6 @@
 """The report in a browser: filters and links work, and scripts in captions do not run."""
 
 import io
-import os
 import pathlib
 import re
 import shutil
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import mmdata
 
@@ -33,9 +32,6 @@ CAPTIONS = {
     "<b onclick=alert(1)>i.png": ["شجرة كبيرة"],
 }
 SIZES = {"a small zebra.jpg": (40, 30), "e.jpg": (300, 200), "b.jpg": (64, 200)}
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +60,6 @@ def report(folder: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> st
     path = tmp_path_factory.mktemp("report") / "report.html"
     mmdata.report(pairs).save(path)
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None and "CI" not in os.environ:
-        pytest.skip("needs Chromium, e.g. apt install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
