@@ -22,7 +22,7 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
-def node_modules(node: str) -> pathlib.Path:
+def node_modules(node: str) -> pathlib.Path:  # noqa: ARG001 - skips without Node
     """The packages of `package.json`; installs them if they are missing."""
     folder = _HERE / "node_modules"
     with filelock.FileLock(_HERE / ".npm.lock"):
