@@ -157,7 +157,8 @@ def in_page(page: "Page", paths: Sequence[pathlib.Path], **options: Any) -> dict
 
 def difference(found: Pictures, expected: Pictures) -> NDArray[np.int64]:
     assert found.shape == expected.shape
-    return np.abs(found.astype(np.int64) - expected)
+    off: NDArray[np.int64] = np.abs(found.astype(np.int64) - expected)
+    return off
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
@@ -169,9 +170,9 @@ def test_photos_in_node(
     raw = []
     for path in photos.paths["png"]:
         pixels = np.asarray(Image.open(path))
-        raw.append({"path": str(tmp_path / f"{path.stem}.raw"), "height": len(pixels)})
-        raw[-1]["width"] = pixels.shape[1]
-        pixels.tofile(raw[-1]["path"])
+        copy = str(tmp_path / f"{path.stem}.raw")
+        pixels.tofile(copy)
+        raw.append({"path": copy, "height": pixels.shape[0], "width": pixels.shape[1]})
     assert np.array_equal(in_node(node, tmp_path, raw, interpolation=interpolation), found)
     off = difference(found, photos.built["png", interpolation])
     print(f"{interpolation}: at most {off.max()}, {np.mean(off > 0):.2%} of the values")
@@ -236,19 +237,19 @@ def test_pictures_of_other_formats_in_a_page(
         assert off.max() <= 1, name
 
 
-DAMAGED = {
-    "a JPEG that is cut off": lambda jpg: (jpg[: len(jpg) // 2], "JPEG picture .*cannot decode"),
-    "text": lambda _: (b"hello, this is text", "not a readable picture"),
-    "HTML": lambda _: (b"<!doctype html>", "not a readable picture"),
-    "nothing": lambda _: (b"", "empty"),
-    "too large": lambda _: (b"GIF89a" + struct.pack("<HH", 30_000, 30_000), "178,956,970"),
+_REFUSED = {
+    "text": (b"hello, this is text", "not a readable picture"),
+    "page": (b"<!doctype html>", "not a readable picture"),
+    "empty": (b"", "the file is empty"),
+    "large": (b"GIF89a" + struct.pack("<HH", 30_000, 30_000), "178,956,970"),
 }
+"""Names of files -> contents, and parts of messages."""
 
 
 def test_pictures_that_a_page_refuses(page: "Page", photos: Photos, tmp_path: pathlib.Path) -> None:
     jpg = photos.paths["jpg"][0].read_bytes()
-    for name, make in DAMAGED.items():
-        content, message = make(jpg)
+    cut = {"cut": (jpg[: len(jpg) // 2], "JPEG picture .*cannot decode")}
+    for name, (content, message) in (_REFUSED | cut).items():
         (tmp_path / name).write_bytes(content)
         found = in_page(page, [tmp_path / name], onProblem="continue")
         assert found["weights"] == [0]
