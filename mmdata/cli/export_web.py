@@ -84,4 +84,4 @@ def export_web(
     splits = {name: split["rows"] for name, split in manifest.settings["splits"].items()}
     counts = ", ".join(f"{rows:,} {name}" for name, rows in splits.items())
     look = f"python -m http.server -d {shlex.quote(str(output))}"
-    echo(f"wrote {manifest.rows:,} images ({counts}), {size / 1e6:,.1f} MB, to {output}: {look}")
+    echo(f"wrote {manifest.rows:,} images ({counts}), {size / 1e6:,.2f} MB, to {output}: {look}")
