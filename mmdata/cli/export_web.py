@@ -1,5 +1,6 @@
 """`mmdata export-web`."""
 
+import dataclasses
 import pathlib
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from mmdata.cli.options import (
     on_problem,
     pixels,
     pixels_for,
+    print_report,
     quiet_tensorflow,
     seed,
     sequence_length,
@@ -78,8 +80,12 @@ def export_web(
         from mmdata.storage.web_manifest import read_web_manifest
 
         pairs = read(on_problem, makes_splits=True)
-        export(pairs, output, encoding=image_format, task=task, on_problem=on_problem, **options)
+        corrupt = export(
+            pairs, output, encoding=image_format, task=task, on_problem=on_problem, **options
+        )
         manifest = read_web_manifest(output)
+    others = (found for found in pairs.report.findings if found.kind != "corrupt")
+    print_report(dataclasses.replace(pairs.report, findings=(*others, *corrupt)), as_json=False)
     size = sum(file.bytes for file in manifest.files)
     splits = {name: split["rows"] for name, split in manifest.settings["splits"].items()}
     counts = ", ".join(f"{rows:,} {name}" for name, rows in splits.items())

@@ -18,6 +18,7 @@ from mmdata.export.web_settings import (
 from mmdata.export.web_shards import Encoding, Shards
 from mmdata.export.web_text import tokenizer_json
 from mmdata.pairing.read import read
+from mmdata.pairs.findings import Finding
 from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
 from mmdata.progress import progress
@@ -50,7 +51,7 @@ def export_web(
     captions: Any = None,
     split: str | tuple[str, ...] | None = None,
     **arguments: Any,
-) -> None:
+) -> list[Finding]:
     """Writes datasets as static files, with `mmdata.js`, which reads them in pages and in Node.
 
     Writes the images of training, before `normalize`: decoded, upright, resized, uint8. Each image
@@ -74,6 +75,10 @@ def export_web(
       split: The splits to build; None builds all of them. Not for a `Dataset`.
       **arguments: Other arguments of `build`, such as `image_size=64`. Not for a `Dataset`.
 
+    Returns:
+      The images that cannot be decoded, which `on_problem="drop"` allows: they keep their place,
+      black, with weight 0.
+
     Raises:
       FileExistsError: The folder has a `manifest.json` that is not of an export.
       PairingError: Something does not pair or cannot be decoded; see `build`.
@@ -87,7 +92,7 @@ def export_web(
     datasets = _datasets(data, captions, split, arguments)
     for ds in datasets.values():
         require_exportable(ds)
-        if target.resolve() == pathlib.Path(ds.pairs.root).resolve():
+        if ds.pairs.root and target.resolve() == pathlib.Path(ds.pairs.root).resolve():
             raise ValueError(f"{target}: is the folder of the images. Choose another folder.")
     splits = [SplitRows(name, ds) for name, ds in datasets.items()]
     by_blocks = encoding == "png" and too_large_to_shuffle(splits)
@@ -101,6 +106,7 @@ def export_web(
         finally:
             files.close()
             files.remove_others(_names(target))
+    return [found for split in splits for found in split.pairs.corrupt]
 
 
 def _written(
@@ -222,6 +228,8 @@ def _require_arguments(encoding: str, demo: bool, tfjs: "StrPath | None") -> Non
 
 def _require_folder(folder: pathlib.Path, demo: bool) -> None:
     """Raises a FileExistsError if a file is not from an earlier export, and would be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: must be a folder to write to; got a file.")
     page = folder / "index.html"
     if (folder / MANIFEST).exists() and not is_export(folder):
         strange = folder / MANIFEST

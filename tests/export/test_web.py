@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -475,11 +476,15 @@ def test_splits_must_be_alike(pairs: mmdata.Pairs, train: Any, tmp_path: pathlib
 
 
 def test_a_corrupt_image_is_an_error_unless_it_is_dropped(
-    tmp_path: pathlib.Path, pairs: mmdata.Pairs
+    pairs: mmdata.Pairs, train: Any, tmp_path: pathlib.Path
 ) -> None:
     with pytest.raises(mmdata.PairingError, match=f"1 .*{SECRET}-18"):
         mmdata.export_web(pairs, tmp_path / "site", **COMMON)
     assert os.listdir(tmp_path) == []
+    (found,) = mmdata.export_web(train, tmp_path / "site")
+    assert (found.kind, found.path) == ("corrupt", f"{SECRET}-18.jpg")
+    assert found.detail
+    (tmp_path / "site").rename(tmp_path / "dropped")
     images = tmp_path / "images"
     images.mkdir()
     for number in range(3):
@@ -489,7 +494,7 @@ def test_a_corrupt_image_is_an_error_unless_it_is_dropped(
     (images / "1.jpg").write_bytes(encoded(1, "JPEG")[:400])
     with pytest.raises(mmdata.PairingError, match=r"1\.jpg"):
         mmdata.export_web(ds, tmp_path / "site")
-    assert os.listdir(tmp_path) == ["images"]
+    assert sorted(os.listdir(tmp_path)) == ["dropped", "images"]
 
 
 class Lazy:
@@ -574,6 +579,14 @@ def test_modules_come_along(train: Any, tmp_path: pathlib.Path) -> None:
         mmdata.export_web(train, tmp_path, demo=True, tfjs=tmp_path / "nothing.js")
 
 
+def test_the_wheel_has_all_modules() -> None:
+    package = pathlib.Path(mmdata.__file__).parent
+    settings = (package.parent / "pyproject.toml").read_text()
+    patterns = json.loads(re.findall(r"(?m)^mmdata = (\[.*\])$", settings)[0])
+    packed = {path for pattern in patterns for path in package.glob(pattern)}
+    assert {path for path in (package / "web").rglob("*") if path.is_file()} <= packed
+
+
 SCRIPT = """
 import sys, mmdata
 pairs, site = sys.argv[1:]
@@ -586,7 +599,7 @@ def test_two_processes_write_the_same_bytes(pairs: mmdata.Pairs, tmp_path: pathl
     for seed in ("1", "2"):
         home = str(tmp_path / f"home {seed}")  # each learns its vocabulary
         env = os.environ | {"PYTHONHASHSEED": seed, "MMDATA_HOME": home, "TZ": f"UTC+{seed}"}
-        command = [sys.executable, "-c", SCRIPT, pairs.root, tmp_path / seed]
+        command = [sys.executable, "-c", SCRIPT, pairs.root, str(tmp_path / seed)]
         subprocess.run(command, env=env, check=True, capture_output=True)
     assert bytes_of(tmp_path / "1") == bytes_of(tmp_path / "2")
     shutil.rmtree(tmp_path / "1")
