@@ -59,7 +59,10 @@ function unreadable(path, error) {
   const isMissing = error.code === "ENOENT";
   const next = isMissing ? "Check the path, or export again." : "";
   const reason = isMissing ? "there is no such file" : error.message;
-  return Object.assign(new Error(`${path} cannot be read; ${reason}. ${next}`.trim(), { cause: error }), {
-    status: isMissing ? 404 : 0,
-  });
+  return Object.assign(
+    new Error(`${path} cannot be read; ${reason}. ${next}`.trim(), { cause: error }),
+    {
+      status: isMissing ? 404 : 0,
+    },
+  );
 }

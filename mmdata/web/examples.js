@@ -24,7 +24,8 @@ export function taskFeatures(batch, manifest) {
     .filter(([name]) => task.columns.includes(name))
     .map(([name, values]) => [name, rowsOf(narrowed(values, name))]);
   const extra = Object.fromEntries(columns);
-  if (SHIFTED.includes(task.name) && batch.tokenIds) return shifted(batch, images, extra, task.name);
+  if (SHIFTED.includes(task.name) && batch.tokenIds)
+    return shifted(batch, images, extra, task.name);
   if (WITH_LABELS.includes(task.name) && batch.labels) {
     const weight = "weight" in manifest.columns || batch.valid;
     return {
@@ -59,9 +60,10 @@ function towers(batch, task, manifest) {
   /** @type {Record<string, Rows>} */
   const xs = {};
   if (tokenIds && paddingMask && tokenShape) {
-    const mask = valid && isRetrieval
-      ? paddingMask.map((value, i) => value * valid[Math.floor(i / tokenShape[1])])
-      : paddingMask;
+    const mask =
+      valid && isRetrieval
+        ? paddingMask.map((value, i) => value * valid[Math.floor(i / tokenShape[1])])
+        : paddingMask;
     xs.token_ids = rowsOf(tokenIds, tokenShape);
     xs.padding_mask = rowsOf(mask, tokenShape);
   }

@@ -28,7 +28,9 @@ export async function openFiles(address, fetch) {
   const url = await toUrl(String(address));
   const isManifest = url.pathname.endsWith(".json");
   if (!isManifest && !url.pathname.endsWith("/")) url.pathname += "/";
-  const manifest = isManifest ? url.pathname.slice(url.pathname.lastIndexOf("/") + 1) : "manifest.json";
+  const manifest = isManifest
+    ? url.pathname.slice(url.pathname.lastIndexOf("/") + 1)
+    : "manifest.json";
   if (/^https?:$/.test(url.protocol)) return httpFiles(url, manifest, fetch);
   if (url.protocol === "file:" && isNode) {
     const { diskFiles } = await import("./disk_files.js");

@@ -7,7 +7,17 @@ export interface Rows {
   dtype: "float32" | "int32";
 }
 
-export type Column = Float32Array | Int32Array | Uint8Array | Uint16Array | Uint32Array | Int8Array | Int16Array | Float64Array | BigInt64Array | BigUint64Array;
+export type Column =
+  | Float32Array
+  | Int32Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | Int8Array
+  | Int16Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
 
 /** b examples; what the data does not have is absent. */
 export interface Batch {
@@ -75,7 +85,11 @@ export interface Tokenizer {
   encode(text: string): Int32Array;
   decode(ids: ArrayLike<number>): string;
   /** Ids with start, prompt, end and padding, as in a batch of one. */
-  pack(ids: ArrayLike<number>): { tokenIds: Int32Array; paddingMask: Int32Array; responseMask: Int32Array };
+  pack(ids: ArrayLike<number>): {
+    tokenIds: Int32Array;
+    paddingMask: Int32Array;
+    responseMask: Int32Array;
+  };
 }
 
 /** A batch in the form of the Keras task; tensors if `open` got `tf`. */
@@ -134,13 +148,19 @@ export function tfDataset(
 ): any;
 
 /** Cross-entropy of class numbers for `ys` of `tfDataset(..., { weighted: true })`, as Keras has it. */
-export function weightedLoss(tf: any, options?: { fromLogits?: boolean }): (labels: any, predictions: any) => any;
+export function weightedLoss(
+  tf: any,
+  options?: { fromLogits?: boolean },
+): (labels: any, predictions: any) => any;
 
 /** Share of right predictions among those with a weight, for the same `ys`. */
 export function weightedAccuracy(tf: any): (labels: any, predictions: any) => any;
 
 /** Batches of any pictures; see pictures.js. */
-export function imageBatches(pictures: Iterable<any>, options?: any): AsyncGenerator<any, void, void>;
+export function imageBatches(
+  pictures: Iterable<any>,
+  options?: any,
+): AsyncGenerator<any, void, void>;
 
 export interface ShardFile {
   file: string;
@@ -187,7 +207,13 @@ export interface Manifest {
   settings: {
     versions: Record<string, number>;
     pixels: { size: [number, number]; channels: number; normalize: string; [name: string]: any };
-    task: { name: string; captions: string; lookahead: number; columns: string[]; class_names: string[] };
+    task: {
+      name: string;
+      captions: string;
+      lookahead: number;
+      columns: string[];
+      class_names: string[];
+    };
     text: TextSettings | null;
     order: {
       seed: string;

@@ -3,8 +3,6 @@
 import { openFiles, toUrl } from "./files.js";
 import { readManifest } from "./manifest.js";
 import { readAhead } from "./read_ahead.js";
-import { Reader } from "./reader.js";
-import { RemoteReader } from "./remote_reader.js";
 import { toExample } from "./tensors.js";
 
 export { tfDataset, weightedAccuracy, weightedLoss } from "./tensors.js";
@@ -12,7 +10,7 @@ export { tfDataset, weightedAccuracy, weightedLoss } from "./tensors.js";
 /**
  * @typedef {import("./mmdata.d.ts").BatchOptions} BatchOptions
  * @typedef {import("./mmdata.d.ts").Manifest} Manifest
- * @typedef {Pick<Reader, "batch" | "examples" | "close">} AnyReader
+ * @typedef {Pick<import("./reader.js").Reader, "batch" | "examples" | "close">} AnyReader
  */
 
 const CACHE_BYTES = 256 * 1024 * 1024;
@@ -29,11 +27,16 @@ export async function open(url, options = {}) {
   const files = await openFiles(url, fetch ?? ((...request) => globalThis.fetch(...request)));
   const manifest = await readManifest(files);
   const text = tokenizer ? await openTokenizer(files, manifest) : null;
-  const address = String(await toUrl(String(url)));
   const reader = worker
-    ? await RemoteReader.open({ address, manifest, cacheBytes })
-    : new Reader(files, manifest, cacheBytes);
+    ? await startWorker({ address: String(await toUrl(String(url))), manifest, cacheBytes })
+    : new (await import("./reader.js")).Reader(files, manifest, cacheBytes);
   return new WebData(manifest, reader, text, tf);
+}
+
+/** @param {{ address: string, manifest: Manifest, cacheBytes: number }} request */
+async function startWorker(request) {
+  const { RemoteReader } = await import("./remote_reader.js");
+  return RemoteReader.open(request);
 }
 
 /** @type {typeof import("./mmdata.d.ts").imageBatches} */
@@ -200,7 +203,8 @@ class WebData {
   }
 
   #requireOpen() {
-    if (this.#isClosed) throw new Error("The data is closed: data.close() was called. Open it again.");
+    if (this.#isClosed)
+      throw new Error("The data is closed: data.close() was called. Open it again.");
   }
 }
 

@@ -112,7 +112,8 @@ function undoSub(bytes) {
  */
 function undoUp(words, above) {
   for (let i = 0; i < words.length; i++) {
-    const [a, b] = [words[i], above[i]];
+    const a = words[i];
+    const b = above[i];
     words[i] = ((a & 0x7f7f7f7f) + (b & 0x7f7f7f7f)) ^ ((a ^ b) & 0x80808080);
   }
 }

@@ -80,7 +80,8 @@ export class Reader {
   /** @param {Request} request */
   #split({ split, batchSize, seed, shuffle }) {
     const key = JSON.stringify([split, batchSize, seed, shuffle]);
-    const known = this.splits.get(key) ?? new Split(this.manifest, { split, batchSize, seed, shuffle });
+    const known =
+      this.splits.get(key) ?? new Split(this.manifest, { split, batchSize, seed, shuffle });
     this.splits.set(key, known);
     return known;
   }
@@ -101,11 +102,17 @@ export class Reader {
     }
     await Promise.all(
       [...groups].map(([shard, places]) =>
-        this.#fill(examples, shard, places, places.map((place) => ({
-          item: indices[place] - split.firstItem(shard),
-          index: indices[place],
-          epoch: epochs[place] ?? epochs[0],
-        })), split),
+        this.#fill(
+          examples,
+          shard,
+          places,
+          places.map((place) => ({
+            item: indices[place] - split.firstItem(shard),
+            index: indices[place],
+            epoch: epochs[place] ?? epochs[0],
+          })),
+          split,
+        ),
       ),
     );
     return this.#batch(examples, epochs[0], request);
@@ -147,7 +154,9 @@ export class Reader {
     const rows = chosen.map(({ row }) => row);
     const ids = "token_ids" in columns ? await this.shards.ragged(shard, "token_ids") : null;
     const names = "file_name" in columns ? await this.shards.ragged(shard, "file_name") : null;
-    const fixed = await Promise.all(this.fixedColumns.map((name) => this.shards.fixed(shard, name)));
+    const fixed = await Promise.all(
+      this.fixedColumns.map((name) => this.shards.fixed(shard, name)),
+    );
     chosen.forEach(({ row, caption }, i) => {
       const place = places[i];
       examples.rows[place] = split.firstRow(shard) + row;
@@ -174,7 +183,10 @@ export class Reader {
     const weights = new Float32Array(rows.length).fill(1);
     if (weight) weights.set(weight);
     if (valid) weights.forEach((value, i) => (weights[i] = value * valid[i]));
-    const named = Object.entries(others).map(([name, values]) => [name.replace("column:", ""), values]);
+    const named = Object.entries(others).map(([name, values]) => [
+      name.replace("column:", ""),
+      values,
+    ]);
     return {
       step: request.at,
       epoch,

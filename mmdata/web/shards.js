@@ -100,7 +100,8 @@ export class Shards {
       : null;
     const whole = parts ?? (await this.#whole(shard));
     for (let i = 0; i < rows.length; i++) {
-      const image = parts?.get(rows[i]) ?? imageAt(/** @type {Uint8Array} */ (whole), rows[i], size);
+      const image =
+        parts?.get(rows[i]) ?? imageAt(/** @type {Uint8Array} */ (whole), rows[i], size);
       images.set(image, places[i] * size);
     }
   }

@@ -1,6 +1,6 @@
 /** The examples of a split: index of an epoch -> shard, row and caption. */
 
-import { Order, randomNumber } from "./order.js";
+import { captionNumber, Order } from "./order.js";
 
 /** @typedef {import("./mmdata.d.ts").Manifest} Manifest */
 
@@ -98,7 +98,7 @@ export class Split {
   #choice(first, count, index, epoch, { offsets }) {
     const same = this.isEvaluation ? 0 : epoch;
     if (this.choice === "cycle") return (index + same) % count;
-    if (this.choice === "random") return randomNumber(this.seed, same, index) % count;
+    if (this.choice === "random") return captionNumber(index, this.seed, same) % count;
     if (this.choice !== "longest") return 0;
     let longest = 0;
     const size = (/** @type {number} */ i) => offsets[first + i + 1] - offsets[first + i];

@@ -56,9 +56,19 @@ export function toExample(tf, batch, manifest) {
 function tensorsOf(tf, features) {
   const entries = Object.entries(features).map(([name, value]) => [
     name,
-    value.data ? tf.tensor(value.data, value.shape, value.dtype) : tensorsOf(tf, value),
+    value.data ? tensorOf(tf, name, value) : tensorsOf(tf, value),
   ]);
   return Object.fromEntries(entries);
+}
+
+/**
+ * @param {any} tf
+ * @param {string} name
+ * @param {Rows} rows
+ */
+function tensorOf(tf, name, { data, shape, dtype }) {
+  // The losses of TensorFlow.js take class numbers only as float32.
+  return tf.tensor(data, shape, name === "ys" ? "float32" : dtype);
 }
 
 /**
@@ -82,7 +92,7 @@ function lazyTensors(tf, features, manifest, inputs) {
   }
   const wanted = Object.fromEntries(names.map((name) => [name, xs[name]]));
   const element = lazy(tf, others);
-  if (isSingle(features, manifest)) Object.defineProperty(element, "xs", getter(tf, xs.images));
+  if (isSingle(features, manifest)) Object.defineProperty(element, "xs", getter(tf, "xs", xs.images));
   else element.xs = lazy(tf, wanted);
   return element;
 }
@@ -95,19 +105,20 @@ function lazyTensors(tf, features, manifest, inputs) {
 function lazy(tf, features) {
   const object = {};
   for (const [name, rows] of Object.entries(features)) {
-    if (rows) Object.defineProperty(object, name, getter(tf, rows));
+    if (rows) Object.defineProperty(object, name, getter(tf, name, rows));
   }
   return object;
 }
 
 /**
  * @param {any} tf
+ * @param {string} name
  * @param {Rows} rows
  */
-function getter(tf, { data, shape, dtype }) {
+function getter(tf, name, rows) {
   /** @type {any} */
   let tensor;
-  return { enumerable: true, get: () => (tensor ??= tf.tensor(data, shape, dtype)) };
+  return { enumerable: true, get: () => (tensor ??= tensorOf(tf, name, rows)) };
 }
 
 /**

@@ -30,8 +30,9 @@ async function answer(call, request) {
 
 /** @param {import("./mmdata.d.ts").Batch} batch */
 function buffersOf({ columns, ...batch }) {
-  const arrays = [...Object.values(batch), ...Object.values(columns)].filter(ArrayBuffer.isView);
-  return [...new Set(arrays.map(({ buffer }) => buffer))];
+  /** @type {any[]} */
+  const values = [...Object.values(batch), ...Object.values(columns)];
+  return values.filter(ArrayBuffer.isView).map(({ buffer }) => buffer);
 }
 
 async function connect() {
