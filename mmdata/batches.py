@@ -14,7 +14,6 @@ from mmdata.images.decoding import Decoding
 from mmdata.images.one_by_one import one_by_one
 from mmdata.sampling.lookup import Lookup
 from mmdata.sampling.order import Order
-from mmdata.stages.augment import Seed
 from mmdata.stages.fill_up import CutBack, Full
 from mmdata.stages.normalize import Normalize
 
@@ -70,7 +69,6 @@ def batches(steps: Any, plan: Plan) -> Any:
     size = order.batch_size // order.shard[1]
     augment = (*config.augment, *config.task.on_examples)
     strict = plan.decoding.decode.strict and cached is None
-    find = [plan.look_up, Seed(seed=config.seed) if augment else None]  # no buffer to fill
     finish = [
         None if cached is not None and cached.complete else plan.corrupt,
         CutBack() if strict else None,
@@ -80,16 +78,16 @@ def batches(steps: Any, plan: Plan) -> Any:
         Full(size=size) if order.full else None,
     ]
     if cached is not None and not augment:  # nothing needs single examples: one call per batch
-        ds = steps.map(chain([*find, cached, *finish]), num_parallel_calls=tf.data.AUTOTUNE)
+        ds = steps.map(chain([plan.look_up, cached, *finish]), num_parallel_calls=tf.data.AUTOTUNE)
     else:
         ds = one_by_one(
             steps,
-            find,
+            plan.look_up,
             plan.decoding if cached is None else cached.examples,  # decode, resize, crop
             augment,  # after resizing, when pixels are few
             size=size,
             may_be_short=bool(order.buckets),
-            strict=plan.look_up if strict else None,
+            strict=strict,
         )
         ds = ds.map(chain(finish), num_parallel_calls=tf.data.AUTOTUNE)
     return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())
