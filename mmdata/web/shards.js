@@ -14,6 +14,7 @@ import { decodeSprite } from "./png.js";
  *   `offsets[i]` up to `offsets[i + 1]`.
  */
 
+const LESS_THAN = 0x3c; // no file of an export begins with "<"
 const DECODED_AT_ONCE = 4;
 const EARLY_SHARE = 1 / 4; // when this share of a shard was read in parts, the rest will be needed too
 const CACHE_SHARE = 3 / 4; // of the cache, for images
@@ -227,6 +228,11 @@ function joined(rows, gap) {
  * @param {string} where
  */
 function requireSame(bytes, file, where) {
+  if (bytes[0] === LESS_THAN) {
+    throw new Error(
+      `${where} is an HTML page: the server does not have the file. Copy the whole export to it.`,
+    );
+  }
   if (bytes.length < file.bytes) throw cutOff(where, `${bytes.length} of ${file.bytes} bytes`);
   if (bytes.length > file.bytes || crc32(bytes) !== file.crc32) throw damaged(where);
 }

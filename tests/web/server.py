@@ -25,13 +25,14 @@ _TYPES = {".js": "text/javascript", ".html": "text/html", ".json": "application/
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and content in one packet
     server: "Server"
 
     def __init__(self, folder: pathlib.Path, *args: Any) -> None:
         self._folder = folder
         super().__init__(*args)
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         path = self.path.split("?")[0]
         if path == "/log":
             self._send(200, json.dumps(self.server.requests).encode(), "application/json")
@@ -93,7 +94,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content, self.close_connection = content[: len(content) // 2], True
         self.wfile.write(content)
 
-    def do_OPTIONS(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_OPTIONS(self) -> None:
         """Answers what browsers ask before a request to another origin."""
         fault, _ = self._fault(self.path)
         self._send(200, b"", "text/plain", fault=fault)
