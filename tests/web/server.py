@@ -39,7 +39,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         self.server.requests.append((path, self.headers["Range"]))
         fault, name = self._fault(path)
-        file = self._folder / name
+        file = self._folder / (name or "index.html")
         if fault == "missing" or not file.is_file():
             self._send(404, b"not here", "text/plain")
         elif fault == "html":
