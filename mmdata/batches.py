@@ -14,7 +14,6 @@ from mmdata.images.decoding import Decoding
 from mmdata.images.one_by_one import one_by_one
 from mmdata.sampling.lookup import Lookup
 from mmdata.sampling.order import Order
-from mmdata.stages.augment import Seed
 from mmdata.stages.fill_up import CutBack, Full
 from mmdata.stages.normalize import Normalize
 
@@ -46,14 +45,18 @@ class Plan:
         """uint8 pixels -> the range that the model expects; None if features replace images."""
         return None if self.config.encoder else Normalize(to=self.config.pixels.normalize)
 
+    def decoded(self, rows: NDArray[Any]) -> Any:
+        """A dataset of the images of rows, before they are normalized; see `Decoding.images`."""
+        if self.cached is None:
+            return self.decoding.images(rows, self.look_up)
+        return self.cached.images(rows)
+
     def images(self, rows: NDArray[Any]) -> Any:
         """A dataset of the images of rows, as the model sees them; see `Decoding.images`."""
-        if self.cached is None:
-            ds = self.decoding.images(rows, self.look_up)
-        else:
-            ds = self.cached.images(rows)
         normalize = chain([self.normalize])
-        return ds.map(lambda place, image: (place, normalize({"image": image})["image"]))
+        return self.decoded(rows).map(
+            lambda place, image: (place, normalize({"image": image})["image"])
+        )
 
 
 def batches(steps: Any, plan: Plan) -> Any:
@@ -70,7 +73,6 @@ def batches(steps: Any, plan: Plan) -> Any:
     size = order.batch_size // order.shard[1]
     augment = (*config.augment, *config.task.on_examples)
     strict = plan.decoding.decode.strict and cached is None
-    find = [plan.look_up, Seed(seed=config.seed) if augment else None]  # no buffer to fill
     finish = [
         None if cached is not None and cached.complete else plan.corrupt,
         CutBack() if strict else None,
@@ -80,16 +82,16 @@ def batches(steps: Any, plan: Plan) -> Any:
         Full(size=size) if order.full else None,
     ]
     if cached is not None and not augment:  # nothing needs single examples: one call per batch
-        ds = steps.map(chain([*find, cached, *finish]), num_parallel_calls=tf.data.AUTOTUNE)
+        ds = steps.map(chain([plan.look_up, cached, *finish]), num_parallel_calls=tf.data.AUTOTUNE)
     else:
         ds = one_by_one(
             steps,
-            find,
+            plan.look_up,
             plan.decoding if cached is None else cached.examples,  # decode, resize, crop
             augment,  # after resizing, when pixels are few
             size=size,
             may_be_short=bool(order.buckets),
-            strict=plan.look_up if strict else None,
+            strict=strict,
         )
         ds = ds.map(chain(finish), num_parallel_calls=tf.data.AUTOTUNE)
     return ds.prefetch(tf.data.AUTOTUNE).with_options(_options())

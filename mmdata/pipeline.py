@@ -199,6 +199,7 @@ def _dataset(inputs: Inputs, prepared: PreparedCaptions | None, part: int) -> Da
         by_index={} if length_buckets is None else {"length": length_buckets},
         by_group=groups.indices if groups else None,
         same_captions=config.evaluation,
+        with_seeds=bool(config.augment or config.task.on_examples),
     )
     allowed = inputs.corrupt_allowed
     # A strict decoder raises at the first corrupt image; with buckets, the gap that it leaves would

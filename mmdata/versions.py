@@ -10,5 +10,5 @@ PIXELS_VERSION = 1
 TEXT_VERSION = 2
 """Covers cleaning, learning vocabularies, tokenizing and packing."""
 
-ORDER_VERSION = 1
+ORDER_VERSION = 2
 """Covers which examples a step has, which caption each one has, and the random keys."""

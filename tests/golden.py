@@ -85,13 +85,11 @@ def order() -> dict[str, Any]:
     }
     steps = (0, 1, 5, 6, 700)
     found: dict[str, Any] = {
-        name: [order.indices(tf.constant(step, tf.int64)).numpy().tolist() for step in steps]
-        for name, order in orders.items()
+        name: [order.indices(step).tolist() for step in steps] for name, order in orders.items()
     }
-    index = tf.range(6, dtype=tf.int64)
-    epoch = tf.constant(2, tf.int64)
-    found["numbers"] = random_numbers(index, 3, epoch).numpy().tolist()
-    found["keys"] = random_keys(index, 3, epoch).numpy().tolist()
+    index = np.arange(6)
+    found["numbers"] = random_numbers(index, 3, epoch=2).tolist()
+    found["keys"] = random_keys(index, 3, epoch=2).tolist()
     image = tf.constant(np.arange(144).astype(np.uint8).reshape(6, 8, 3))
     example = {"image": image, "caption": tf.constant("red, left, dog, cat, sea")}
     stages: tuple[Any, ...] = (

@@ -39,7 +39,6 @@ VALUES: list[Any] = [
     mmdata.TextToImage(dropout=0.1),
     mmdata.Classification(column="label", classes=("a", "b")),
     mmdata.Prediction(columns=("n",)),
-    augment.Seed(seed=2**62),
     augment.RandomCrop(size=(4, 4)),
     augment.Flip(),
     augment.Color(),

@@ -17,12 +17,16 @@ LIST_SEPARATOR = b"\xff"
 """Between the captions of one image, where a task takes a list of them: never in UTF-8."""
 
 _LONGEST = 2**31 - 1
+_JOINED = ("join", "list")
+
+Ints = NDArray[np.int64]
 
 
 class ChooseCaption:
-    """Chooses a caption for each index, in the graph.
+    """Chooses a caption for each index.
 
-    index: int64 [b]; epoch: int64 []  ->  row: int64 [b]; caption: string [b], if the task has text
+    begin, end: int64 [b], from `places`  ->  row: int64 [b]; caption: string [b], if the task has
+    text
 
     Of index i, which has n captions, epoch e takes caption (i + e) % n for "cycle"; for "random",
     the caption is a function of (seed, e, i). "first", "longest" and "all" have one caption per
@@ -41,32 +45,33 @@ class ChooseCaption:
     ) -> None:
         self._choice = choice
         self._seed = seed
+        self._first = epoch_index.first
         with tf.device("CPU:0"):
             self._captions = constant_strings(pairs.captions)
             self._row_begins = tf.constant(pairs.offsets)
-            self._first = _constant(epoch_index.first)
-            self._pairs = _constant(epoch_index.pairs)
+            self._pairs = None if epoch_index.pairs is None else tf.constant(epoch_index.pairs)
 
-    def __call__(self, index: Any, epoch: Any) -> Example:
+    def places(self, index: Ints, epoch: int) -> tuple[Ints, Ints]:
+        """Begin and end of the places whose captions each index takes in an epoch, int64 [b]."""
+        if self._first is None:
+            return index, index + 1
+        begin, end = self._first[index], self._first[index + 1]
+        if self._choice in _JOINED:
+            return begin, end
+        random = self._choice == "random"
+        number = random_numbers(index, self._seed, epoch) if random else index + epoch
+        place = begin + number % (end - begin)
+        return place, place + 1
+
+    def __call__(self, begin: Any, end: Any) -> Example:
         if self._choice == "none":
-            return {"row": index}
-        if self._choice in ("join", "list"):
-            return self._joined(index, b" " if self._choice == "join" else LIST_SEPARATOR)
-        place = index if self._first is None else self._place_of_epoch(index, epoch)
-        pair = self._pair(place)
+            return {"row": begin}
+        if self._choice in _JOINED:
+            return self._joined(begin, end, b" " if self._choice == "join" else LIST_SEPARATOR)
+        pair = self._pair(begin)
         return {"row": self._row(pair), "caption": strings_at(self._captions, pair)}
 
-    def _place_of_epoch(self, index: Any, epoch: Any) -> Any:
-        """The place that each index takes in an epoch."""
-        begin, end = self._places(index)
-        if self._choice == "random":
-            number = random_numbers(index, self._seed, epoch)
-        else:
-            number = index + epoch
-        return begin + number % (end - begin)
-
-    def _joined(self, index: Any, separator: bytes) -> Example:
-        begin, end = self._places(index)
+    def _joined(self, begin: Any, end: Any, separator: bytes) -> Example:
         pairs = tf.ragged.map_flat_values(self._pair, tf.ragged.range(begin, end))
 
         def add_separator(pair: Any) -> Any:
@@ -77,18 +82,11 @@ class ChooseCaption:
         caption = tf.strings.substr(joined, len(separator), _LONGEST)
         return {"row": self._row(self._pair(begin)), "caption": caption}
 
-    def _places(self, index: Any) -> tuple[Any, Any]:
-        return tf.gather(self._first, index), tf.gather(self._first, index + 1)
-
     def _pair(self, place: Any) -> Any:
         return place if self._pairs is None else tf.gather(self._pairs, place)
 
     def _row(self, pair: Any) -> Any:
         return tf.searchsorted(self._row_begins, pair, side="right", out_type=tf.int64) - 1
-
-
-def _constant(column: NDArray[np.int64] | None) -> Any:
-    return None if column is None else tf.constant(column)
 
 
 def constant_strings(strings: Strings) -> tuple[Any, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf
 
 from mmdata.example import Example
-from mmdata.seeding import random_keys
 from mmdata.settings import as_dict
 from mmdata.stages.checks import is_number, require_number, require_one_of
 from mmdata.stages.english import (
@@ -30,25 +29,6 @@ _STEPS = ((-1640531527, 1779033703), (1779033703, -1640531527))
 
 _GREY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Pillow's weights of RGB in "L": multiples of 2^-16, so float32 sums of uint8 pixels are exact."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Seed:
-    """Gives each example its own key for `tf.random.stateless_*`.
-
-    index: int64 [b]; epoch: int64 [b], all equal; or both []  ->  seed: int32 [b, 2], or [2]
-
-    Attributes:
-      seed: Different seeds give different keys.
-    """
-
-    seed: int
-
-    to_dict = as_dict
-
-    def __call__(self, example: Example) -> Example:
-        epoch = tf.reshape(example["epoch"], [-1])[0]
-        return {**example, "seed": random_keys(example["index"], self.seed, epoch)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,14 +12,23 @@ from chance import chance  # type: ignore[import-not-found]
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mmdata import Captioning, Classification, Prefix, References, Retrieval, TextToImage
+from mmdata import (
+    Captioning,
+    Classification,
+    Prediction,
+    Prefix,
+    References,
+    Retrieval,
+    TextToImage,
+)
 from mmdata.files.headers import Format
 from mmdata.files.scan import Scan
 from mmdata.pairs.pairs import Pairs, Row
 from mmdata.sampling.caption_choice import LIST_SEPARATOR
 from mmdata.sampling.epoch import EpochIndex
 from mmdata.sampling.lookup import Lookup
-from mmdata.sampling.order import Order
+from mmdata.sampling.order import Order, Remainder
+from mmdata.seeding import random_keys
 from mmdata.tasks import Task
 
 POLICIES: list[Any] = ["all", "random", "cycle", "first", "longest", "join"]
@@ -120,11 +129,16 @@ def test_without_captions_an_index_is_a_row() -> None:
 def look_up(task: Task, files: Files, **order: Any) -> Lookup:
     """The lookup of an order that takes all indices in one batch, unless `order` changes it."""
     pairs, keys = pairs_of(files)
-    epoch_index = EpochIndex.of(task, pairs, keys)
-    upright, side = np.ones(len(files), np.int8), np.full(len(files), 8, np.int32)
+    count = EpochIndex.of(task, pairs, keys).count
+    fields = {"batch_size": count, "shuffle": False} | order
+    return lookup_of(task, pairs, keys, Order(count=count, **fields))
+
+
+def lookup_of(task: Task, pairs: Pairs, keys: Any, order: Order, **options: Any) -> Lookup:
+    upright, side = np.ones(len(pairs), np.int8), np.full(len(pairs), 8, np.int32)
     scan = Scan(keys, upright * np.int8(Format.PNG), upright, side, side, {}, keys, keys, time=0)
-    fields = {"batch_size": epoch_index.count, "shuffle": False} | order
-    return Lookup(pairs, scan, epoch_index, Order(count=epoch_index.count, **fields), task, {}, {})
+    epoch_index = EpochIndex.of(task, pairs, keys)
+    return Lookup(pairs, scan, epoch_index, order, task, {}, {}, **options)
 
 
 def batches(looking: Lookup, steps: int, begin: int = 0) -> list[dict[str, Any]]:
@@ -170,6 +184,38 @@ def test_steps_equal_a_slow_loop(task: Task) -> None:
         assert set(batch["step"]) == {step}
         assert set(batch["epoch"]) == {epoch}
     assert indices == [list(range(len(wanted)))] * 6
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shard", [(0, 1), (1, 2)], ids=str)
+@pytest.mark.parametrize("parts", [{}, {"blocks": (9, 1, 20, 8)}, {"buckets": (9, 21, 8)}], ids=str)
+@pytest.mark.parametrize("remainder", get_args(Remainder))
+def test_a_graph_takes_the_indices_of_the_order(
+    shuffle: bool, shard: tuple[int, int], parts: dict[str, Any], remainder: Remainder
+) -> None:
+    fields: dict[str, Any] = {"batch_size": 6, "shuffle": shuffle, "seed": -5, "shard": shard}
+    fields |= {"window": 2, "remainder": remainder, **parts}
+    order = Order(count=38, **fields)
+    looking = look_up(Prediction(), [([], row) for row in range(38)], **fields)
+    steps = range(2, 2 * order.steps_per_epoch)
+    ds = tf.data.Dataset.range(steps.start, steps.stop).map(looking)
+    length = 6 // shard[1] if order.full else None
+    for name in ("index", "epoch", "row"):
+        assert ds.element_spec[name] == tf.TensorSpec([length], tf.int64)
+    for step, examples in zip(steps, ds.as_numpy_iterator(), strict=True):
+        assert examples["index"].tolist() == order.indices(step).tolist()
+        assert set(examples["epoch"].tolist()) == {step // order.steps_per_epoch}
+
+
+def test_each_example_has_a_seed_if_asked_for() -> None:
+    pairs, keys = pairs_of(FEW)
+    order = Order(count=pairs.pair_count, batch_size=4, seed=9, remainder="wrap")
+    looking = lookup_of(Captioning(), pairs, keys, order, with_seeds=True)
+    ds = tf.data.Dataset.range(8).map(looking)
+    assert ds.element_spec["seed"] == tf.TensorSpec([4, 2], tf.int32)
+    for examples in ds.as_numpy_iterator():
+        wanted = random_keys(examples["index"], 9, int(examples["epoch"][0]))
+        assert examples["seed"].tolist() == wanted.tolist()
 
 
 @settings(max_examples=8)

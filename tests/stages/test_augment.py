@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from mmdata.example import Example, Stage
-from mmdata.stages.augment import Color, Flip, Grayscale, RandomCrop, Seed
+from mmdata.seeding import random_keys
+from mmdata.stages.augment import Color, Flip, Grayscale, RandomCrop
 from mmdata.stages.english import (
     ENGLISH_COLORS,
     ENGLISH_SIDE_PHRASES,
@@ -63,10 +64,8 @@ def examples(count: int, image: Pixels, caption: str | None = None, epoch: int =
     fixed: Example = {"image": tf.constant(image)}
     if caption is not None:
         fixed["caption"] = tf.constant(caption)
-    indices = tf.data.Dataset.range(count)
-    return indices.map(
-        lambda i: Seed(seed=1)({**fixed, "index": i, "epoch": tf.constant(epoch, tf.int64)})
-    )
+    keys = random_keys(np.arange(count), 1, epoch)
+    return tf.data.Dataset.from_tensor_slices(keys).map(lambda key: {**fixed, "seed": key})
 
 
 def images(ds: Any, *stages: Stage, calls: int | None = None) -> Pixels:
@@ -120,8 +119,6 @@ def test_shapes_are_known(name: str, caption: str | None) -> None:
     expected = {
         "image": tf.TensorSpec([*size, 3], tf.uint8),
         "seed": tf.TensorSpec([2], tf.int32),
-        "index": tf.TensorSpec([], tf.int64),
-        "epoch": tf.TensorSpec([], tf.int64),
     }
     if caption is not None:
         expected["caption"] = tf.TensorSpec([], tf.string)
@@ -238,15 +235,18 @@ def test_takes_the_limits(stage: Any) -> None:
 
 
 def test_seeds_differ() -> None:
-    def key(seed: int, epoch: int, index: int) -> Any:
-        numbers = {"epoch": tf.constant(epoch, tf.int64), "index": tf.constant(index, tf.int64)}
-        return Seed(seed=seed)(numbers)["seed"]
+    def key(seed: int, epoch: int, index: int) -> tuple[int, ...]:
+        (one,) = random_keys(np.array([index]), seed, epoch).tolist()
+        return tuple(one)
 
     places = list(itertools.product(range(2), range(4), range(8)))
-    first, again = ({tuple(key(*place).numpy()) for place in places} for _ in range(2))
+    first, again = ({key(*place) for place in places} for _ in range(2))
     assert first == again
     assert len(first) == len(places)
-    assert key(0, 0, 0).dtype == tf.int32
+    many = random_keys(np.arange(8), 1, 3)
+    assert many.dtype == np.int32
+    assert many.shape == (8, 2)
+    assert [tuple(one) for one in many.tolist()] == [key(1, 3, index) for index in range(8)]
 
 
 # RandomCrop.
@@ -737,17 +737,11 @@ def test_several_in_a_row() -> None:
     ds = examples(16, PHOTO, "a cat on the left")
     expected = images(ds, *stages)
     order = random.Random(0).sample(range(16), 16)
-    shuffled = tf.data.Dataset.from_tensor_slices([int(i) for i in order])
+    shuffled = tf.data.Dataset.from_tensor_slices(random_keys(np.array(order), 1, 0))
     fixed: Example = {"image": tf.constant(PHOTO), "caption": tf.constant("a cat on the left")}
 
-    def run(index: Any) -> Example:
-        got: Example = {
-            **fixed,
-            "index": tf.cast(index, tf.int64),
-            "epoch": tf.constant(0, tf.int64),
-        }
-        chain: list[Stage] = [Seed(seed=1), *stages]
-        return functools.reduce(lambda one, stage: stage(one), chain, got)
+    def run(key: Any) -> Example:
+        return functools.reduce(lambda one, stage: stage(one), stages, {**fixed, "seed": key})
 
     got = images(shuffled.map(run, num_parallel_calls=3))
     np.testing.assert_array_equal(got, expected[order])
