@@ -121,13 +121,6 @@ def cleaned(clean: Clean | None, texts: list[str], template: str = "{caption}") 
     return example["caption"] if clean is None else clean(example)["caption"]
 
 
-def test_tables(node: str) -> None:
-    program = [node, "--test", str(HERE / "text.test.js")]
-    run = subprocess.run(program, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout
-    assert "# tests 0" not in run.stdout
-
-
 # --- cleaning -------------------------------------------------------------------------------------
 
 
