@@ -16,7 +16,7 @@ from mmdata.export.web_settings import (
     with_counts,
 )
 from mmdata.export.web_shards import Encoding, Shards
-from mmdata.export.web_text import tokenizer_json
+from mmdata.export.web_text import cleaning_json, tokenizer_json
 from mmdata.pairing.read import read
 from mmdata.pairs.findings import Finding
 from mmdata.pairs.pairs import Pairs
@@ -121,14 +121,20 @@ def _written(
         shards = Shards(files, splits, encoding=encoding, file_names=file_names, update=bar.update)
         written = shards.write()
     captions = [sum(s.captions for s in written if s.split == split.name) for split in splits]
-    if splits[0].ds.has_tokens:
-        tokenizer = tokenizer_json(splits[0].ds.tokenizer)
-        if tokenizer is not None:
-            content = json.dumps(tokenizer, sort_keys=True, separators=(",", ":"))
-            name = files.add("tokenizer", "json", content.encode()).file
-            settings = {**settings, "text": {**settings["text"], "tokenizer": name}}
+    if (name := _put_tokenizer(files, splits[0].ds)) is not None:
+        settings = {**settings, "text": {**settings["text"], "tokenizer": name}}
     settings = with_counts(settings, splits, shards.rows, captions)
     return WebManifest.of(settings, shards.columns, tuple(written))
+
+
+def _put_tokenizer(files: NamedFiles, ds: Dataset) -> str | None:
+    """Writes the tokenizer and the cleaning before it; None if JavaScript has no such tokenizer."""
+    tokenizer = tokenizer_json(ds.tokenizer) if ds.has_tokens else None
+    if tokenizer is None:
+        return None
+    known = {**tokenizer, "cleaning": cleaning_json(ds.text.cleaner)}
+    content = json.dumps(known, sort_keys=True, separators=(",", ":"))
+    return files.add("tokenizer", "json", content.encode()).file
 
 
 def _names(folder: pathlib.Path) -> Collection[str] | None:

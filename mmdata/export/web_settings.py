@@ -7,7 +7,6 @@ from mmdata.config import Config
 from mmdata.dataset import Dataset
 from mmdata.export.sprites import MAX_SIDE
 from mmdata.export.web_columns import SplitRows, pack_of
-from mmdata.export.web_text import cleaning_json
 from mmdata.options import Blocks
 from mmdata.settings import plain
 from mmdata.tasks import (
@@ -105,7 +104,7 @@ def _task(task: Task) -> dict[str, Any]:
 def _text(ds: Dataset) -> dict[str, Any]:
     known = {
         "template": getattr(ds.task, "template", "{caption}"),
-        "clean": cleaning_json(ds.text.cleaner),
+        "clean": plain(ds.text.cleaner),
         "tokenizer": None,
     }
     if not ds.has_tokens:

@@ -33,7 +33,7 @@ const ASCII_ENDS = /^[\t-\r ]+|[\t-\r ]+$/g;
 const KEPT_ENDS = /^[\x1c-\x1f ]+|[\x1c-\x1f ]+$/g;
 
 /**
- * @param {CleanSettings} settings `settings.text.clean` of the manifest.
+ * @param {CleanSettings} settings `cleaning` of the tokenizer's file.
  * @returns {Change} Makes a text uniform. Half of a surrogate pair becomes U+FFFD.
  */
 export function cleaner(settings) {

@@ -257,7 +257,7 @@ export interface TextSettings {
   padding: "length" | "longest";
   padding_side: "right" | "left";
   template: string;
-  clean: Record<string, any>;
+  clean: Record<string, any> | null;
   tokenizer: string | null;
 }
 

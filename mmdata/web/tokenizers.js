@@ -65,7 +65,7 @@ class Tokenizer {
     this.#text = text;
     this.#encoding = encoding;
     const template = templated(text.template);
-    const clean = text.clean ? cleaner(/** @type {any} */ (text.clean)) : wellFormed;
+    const clean = json.cleaning ? cleaner(json.cleaning) : wellFormed;
     this.#prepared = (/** @type {string} */ caption) => clean(template(caption));
   }
 

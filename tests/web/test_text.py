@@ -217,10 +217,9 @@ REAL = ("Word", "WordPiece", "BERT", "Character", "Byte", "BytePair", "SentenceP
 """One of each family, for many captions."""
 
 
-def settings(pack: Pack, clean: Clean | None, template: str) -> dict[str, Any]:
+def settings(pack: Pack, template: str) -> dict[str, Any]:
     """What the manifest says about text."""
-    fields = dataclasses.asdict(pack)
-    return {**fields, "clean": cleaning_json(clean), "template": template}
+    return {**dataclasses.asdict(pack), "template": template}
 
 
 def detokenized(tokenizer: Tokenizer, rows: list[list[int]]) -> list[str]:
@@ -254,7 +253,8 @@ def check(
         prompt=(5,),
         padding_side=side,
     )
-    question = {"json": tokenizer_json(tokenizer), "text": settings(pack, clean, template)}
+    known = {**(tokenizer_json(tokenizer) or {}), "cleaning": cleaning_json(clean)}
+    question = {"json": known, "text": settings(pack, template)}
     (found,) = ask({**question, "texts": texts, "ids": rows})
     print(f"{type(tokenizer).__name__}: {found['perSecond']:,} captions/s, {ids.flat_values.shape}")
     pairs = zip(texts, found["ids"], ids.to_list(), strict=True)
