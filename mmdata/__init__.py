@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmdata.example import Example, Stage
     from mmdata.explore.report import report
     from mmdata.export.serving import ImageDecoder, TextEncoder, export_preprocessing
+    from mmdata.export.web import export_web
     from mmdata.features import precompute_features
     from mmdata.images.verify import verify
     from mmdata.models import Captioner, DualEncoder, recall_at_k
@@ -91,6 +92,7 @@ __all__ = [
     "evaluate",
     "explore",
     "export_preprocessing",
+    "export_web",
     "load",
     "merge",
     "precompute_features",
@@ -142,6 +144,7 @@ _HOMES = {
     "evaluate": "mmdata.training.evaluate",
     "caption": "mmdata.training.caption",
     "export_preprocessing": "mmdata.export.serving",
+    "export_web": "mmdata.export.web",
     "load": "mmdata.training.saved_models",
     "merge": "mmdata.pairs.merging",
     "precompute_features": "mmdata.features",

@@ -45,14 +45,18 @@ class Plan:
         """uint8 pixels -> the range that the model expects; None if features replace images."""
         return None if self.config.encoder else Normalize(to=self.config.pixels.normalize)
 
+    def decoded(self, rows: NDArray[Any]) -> Any:
+        """A dataset of the images of rows, before they are normalized; see `Decoding.images`."""
+        if self.cached is None:
+            return self.decoding.images(rows, self.look_up)
+        return self.cached.images(rows)
+
     def images(self, rows: NDArray[Any]) -> Any:
         """A dataset of the images of rows, as the model sees them; see `Decoding.images`."""
-        if self.cached is None:
-            ds = self.decoding.images(rows, self.look_up)
-        else:
-            ds = self.cached.images(rows)
         normalize = chain([self.normalize])
-        return ds.map(lambda place, image: (place, normalize({"image": image})["image"]))
+        return self.decoded(rows).map(
+            lambda place, image: (place, normalize({"image": image})["image"])
+        )
 
 
 def batches(steps: Any, plan: Plan) -> Any:

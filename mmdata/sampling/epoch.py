@@ -42,7 +42,7 @@ class EpochIndex:
             return cls(count=len(pairs), has_text=False)
         if task.captions == "all":
             return cls(count=pairs.pair_count)
-        first, of_place = _by_file(pairs, keys) if task.once_per_file else (pairs.offsets, None)
+        first, of_place = by_file(pairs, keys) if task.once_per_file else (pairs.offsets, None)
         if task.captions in ("first", "longest"):
             places = first[:-1] if task.captions == "first" else _longest(pairs, first, of_place)
             chosen = places if of_place is None else of_place[places]
@@ -78,7 +78,7 @@ def first_copies(keys: Ints) -> Ints:
     return np.where(keys == 0, np.arange(len(keys)), first[number])
 
 
-def _by_file(pairs: Pairs, keys: Ints) -> tuple[Ints, Ints | None]:
+def by_file(pairs: Pairs, keys: Ints) -> tuple[Ints, Ints | None]:
     """The offset of each file's captions, and the pairs in that order; copies are one file."""
     copies = first_copies(keys)
     if np.array_equal(copies, np.arange(len(keys))):

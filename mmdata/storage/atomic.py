@@ -126,14 +126,62 @@ def replacing(
             raise
         written = 0 if replacement is None else replacement.size()
         needs = f"more than {written:,}" if size is None else f"{size:,}"
-        raise OSError(
-            err.errno,
-            f"{os.fspath(path)}: cannot be written ({os.strerror(err.errno)}); needs {needs} "
-            f"bytes. {_ADVICE[err.errno]}",
-        ) from err
+        raise _no_room(err.errno, path, needs) from err
     finally:
         if replacement is not None:
             replacement.discard()
+
+
+class Staging:
+    """Writes many files into one folder, each in one step; several threads may do so at once.
+
+    Args:
+      folder: The folder, which exists.
+
+    Raises:
+      OSError: Nothing can be written there.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        sweep(folder)
+        self._target = folder
+        self._folder, self._lock = _temporary_folder(folder)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes or replaces a file; makes missing folders above it.
+
+        Args:
+          name: Relative to the folder. No other thread writes this file now.
+          content: Its bytes.
+
+        Raises:
+          OSError: It cannot be written. If there is no room, the message says how much is needed.
+        """
+        path, target = self._folder / "new" / name, self._target / name
+        try:
+            for parent in (path.parent, target.parent):
+                parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(path, target)
+        except OSError as err:
+            if err.errno not in _ADVICE:
+                raise
+            raise _no_room(err.errno, target, f"{len(content):,}") from err
+
+    def close(self) -> None:
+        """Removes what is incomplete."""
+        _remove(self._folder, self._lock)
+
+
+def _no_room(number: int, path: "StrPath", needs: str) -> OSError:
+    return OSError(
+        number,
+        f"{os.fspath(path)}: cannot be written ({os.strerror(number)}); needs {needs} bytes. "
+        f"{_ADVICE[number]}",
+    )
 
 
 def write(path: "StrPath", content: bytes) -> None:

@@ -30,8 +30,8 @@ Row r of a column is row r of its files, in the order of the shards. Files that 
 incomplete, and do not count.
 
 The kind of a column says how its rows are stored. `fixed`: `.npy`, version 1.0, C order and
-little-endian, all rows of one shape. This version reads no other kind; `blob`, `ragged` and
-`sprite` are reserved.
+little-endian, all rows of one shape. `ragged` and `sprite` are for exports, see `web_manifest`;
+`blob` is reserved.
 
 No number here is above 2**53, so that JavaScript reads all of them exactly. 64-bit columns are in
 `.npy`: `BigInt64Array`, or two `Uint32` per number, the low one first.
@@ -42,7 +42,7 @@ import json
 import math
 import pathlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -52,8 +52,10 @@ MANIFEST = "manifest.json"
 VERSION = 3
 """Goes up when older rows must not be read."""
 
+_ROWS: Literal["mmdata rows"] = "mmdata rows"
 _LARGEST = 2**53
-_Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+Crc32 = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
 class AnyColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class Column(AnyColumn, frozen=True, kw_only=True):
     """How the rows of a column are stored.
 
     Attributes:
-      kind: Only "fixed" is read.
+      kind: See the module.
       dtype: The dtype of its numbers, as NumPy writes it, little-endian.
       shape: The shape of a row.
     """
@@ -93,8 +95,8 @@ class ShardFile(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     file: Annotated[str, msgspec.Meta(pattern=r"^\d{5,}\.[a-z]+\.npy$")]
-    bytes: _Count
-    crc32: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    bytes: Count
+    crc32: Crc32
     modified: Annotated[str, msgspec.Meta(pattern=r"^-?\d+$")]
 
 
@@ -111,29 +113,37 @@ class Shard(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What the manifests of all versions have.
+    """What the manifests of all formats and versions have.
 
     Attributes:
-      format: Always the same.
+      format: What the folder is.
       version: Of the format.
-      fingerprint: The folder's name.
+      fingerprint: A hash of the rest, or of a part of it.
       settings: What the rows depend on.
       columns: By name.
       rows: How many.
     """
 
-    format: Literal["mmdata rows"]
+    format: Literal["mmdata rows", "mmdata web"]
     version: int
     fingerprint: str
     settings: dict[str, Any]
     columns: Mapping[str, AnyColumn]
-    rows: _Count
+    rows: Count
+
+    def to_json(self) -> bytes:
+        """The content of `manifest.json`."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+AnyManifest = TypeVar("AnyManifest", bound=Head)
 
 
 class Manifest(Head, frozen=True, kw_only=True):
-    """The manifest of this version.
+    """The manifest of a folder of rows, of this version.
 
     Attributes:
+      fingerprint: The folder's name.
       columns: How each is stored, by name.
       shards: Oldest first.
     """
@@ -150,11 +160,10 @@ class Manifest(Head, frozen=True, kw_only=True):
         """
         plain = require_plain(settings, "Store(settings=...)")
         known = {"version": VERSION, "settings": plain, "columns": msgspec.to_builtins(columns)}
-        digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16)
         return cls(
-            format="mmdata rows",
+            format=_ROWS,
             version=VERSION,
-            fingerprint=digest.hexdigest(),
+            fingerprint=hashed(known),
             settings=plain,
             columns=dict(columns),
             rows=0,
@@ -168,17 +177,22 @@ class Manifest(Head, frozen=True, kw_only=True):
 
     def write(self, folder: pathlib.Path) -> None:
         """Writes `manifest.json`, in one step."""
-        content = msgspec.json.encode(self)
-        write(folder / MANIFEST, msgspec.json.format(content, indent=2) + b"\n")
+        write(folder / MANIFEST, self.to_json())
+
+
+def hashed(known: Any) -> str:
+    """32 hex digits that differ if plain data differ."""
+    text = json.dumps(known, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def read_head(folder: pathlib.Path) -> Head | None:
-    """Reads a manifest of any version; None if the folder has no valid one."""
+    """Reads a manifest of rows of any version; None if the folder has no valid one."""
     try:
         head = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Head)
     except (OSError, ValueError, RecursionError):
         return None
-    return head if head.fingerprint == folder.name else None
+    return head if (head.format, head.fingerprint) == (_ROWS, folder.name) else None
 
 
 def read_manifest(folder: pathlib.Path) -> Manifest:
@@ -189,13 +203,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
       ValueError: It is damaged, or this version does not read it.
     """
     content = (folder / MANIFEST).read_bytes()
-    try:
-        head = msgspec.json.decode(content, type=Head)
-        if head.version != VERSION:
-            raise ValueError(f"has version {head.version}; only version {VERSION} is read")
-        manifest = msgspec.json.decode(content, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
-        raise ValueError(f"is not a manifest of rows ({err})") from err
+    manifest = decoded(content, Manifest, form=_ROWS, version=VERSION)
     for name, column in manifest.columns.items():
         if column.kind != "fixed":
             raise ValueError(
@@ -207,6 +215,24 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
     if not complete or manifest.rows != sum(shard.rows for shard in manifest.shards):
         raise ValueError("does not match its own shards")
     return manifest
+
+
+def decoded(content: bytes, kind: type[AnyManifest], *, form: str, version: int) -> AnyManifest:
+    """Decodes a manifest of one format and version.
+
+    Raises:
+      ValueError: It is damaged, or of another format or version.
+    """
+    what = f"is not a manifest of {form.removeprefix('mmdata ')}"
+    try:
+        head = msgspec.json.decode(content, type=Head)
+        if head.format != form:
+            raise ValueError(f"{what}, but of the format {head.format!r}")
+        if head.version != version:
+            raise ValueError(f"has version {head.version}; only version {version} is read")
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
+        raise ValueError(f"{what} ({err})") from err
 
 
 def require_plain(value: Any, where: str) -> Any:

@@ -31,6 +31,7 @@ from mmdata.storage.manifest import (
     ShardFile,
     read_head,
 )
+from mmdata.storage.npy import npy_header
 
 _ROW, _IDENTITY = "row", "identity"
 _IDENTITIES = Column(dtype="<i8", shape=(3,))
@@ -76,18 +77,7 @@ class RowType:
 
     def header(self, count: int) -> bytes:
         """The header of a file of `count` rows; its length does not depend on `count`."""
-        return _header(self.dtype.str, (count, *self.shape))
-
-
-def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
-    """The header of an `.npy`, with room for any number of rows.
-
-    Source: NEP 1, version 1.0 of the format.
-    """
-    text = repr({"descr": dtype, "fortran_order": False, "shape": shape})
-    text += " " * (20 - len(str(shape[0])))
-    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")
+        return npy_header(self.dtype.str, (count, *self.shape))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,7 +238,7 @@ def open_shard(folder: pathlib.Path, shard: Shard, row_type: RowType) -> OpenSha
 
 
 def _read_identities(folder: pathlib.Path, shard: Shard) -> NDArray[np.int64]:
-    known, header = shard.files[_IDENTITY], _header(_IDENTITIES.dtype, (shard.rows, 3))
+    known, header = shard.files[_IDENTITY], npy_header(_IDENTITIES.dtype, (shard.rows, 3))
     with _reading(folder / known.file) as file:
         content = file.read(known.bytes + 1)
     numbers = content[len(header) :]
@@ -307,7 +297,7 @@ class ShardWriter:
             self._write(np.frombuffer(self._row_type.header(count), np.uint8), 0)
             self._replacement.commit()
             numbers = identities.astype("<i8").tobytes()
-            write(path, _header(_IDENTITIES.dtype, (count, 3)) + numbers)
+            write(path, npy_header(_IDENTITIES.dtype, (count, 3)) + numbers)
             return Shard(
                 count,
                 {

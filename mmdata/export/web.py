@@ -1,0 +1,232 @@
+"""`export_web`: datasets as static files that `mmdata.js` reads, in a browser or in Node."""
+
+import json
+import os
+import pathlib
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mmdata.config import task_of
+from mmdata.dataset import Dataset
+from mmdata.export.web_columns import SplitRows
+from mmdata.export.web_settings import (
+    require_exportable,
+    settings_of,
+    too_large_to_shuffle,
+    with_counts,
+)
+from mmdata.export.web_shards import Encoding, Shards
+from mmdata.export.web_text import tokenizer_json
+from mmdata.pairing.read import read
+from mmdata.pairs.pairs import Pairs
+from mmdata.pipeline import build
+from mmdata.progress import progress
+from mmdata.storage.manifest import MANIFEST
+from mmdata.storage.named_files import NamedFiles, only_writer
+from mmdata.storage.web_manifest import (
+    WebManifest,
+    is_export,
+    is_export_file,
+    read_web_manifest,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
+_WEB = pathlib.Path(__file__).parents[1] / "web"
+_MODULES = (".js", ".d.ts")
+_TFJS = "tf.min.js"
+_PACKAGE = "package.json"
+
+
+def export_web(
+    data: Any,
+    folder: "StrPath",
+    *,
+    encoding: Encoding = "png",
+    file_names: bool = False,
+    demo: bool = False,
+    tfjs: "StrPath | None" = None,
+    captions: Any = None,
+    split: str | tuple[str, ...] | None = None,
+    **arguments: Any,
+) -> None:
+    """Writes datasets as static files, with `mmdata.js`, which reads them in pages and in Node.
+
+    Writes the images of training, before `normalize`: decoded, upright, resized, uint8. Each image
+    is written once, with all its captions, token ids and columns. The folder may be public: it has
+    no names of files and folders, unless `file_names` is set. The same data give the same bytes.
+
+    Replaces an earlier export in one step, and leaves all other files in the folder. Serve the
+    folder with any static server, e.g. `python -m http.server`.
+
+    Args:
+      data: A `Dataset`; a tuple of them, as `build(split=("train", "validation"))` returns; a dict
+        of them by split; or what `build` takes as `images`, e.g. a folder or `Pairs`.
+      folder: Where to write.
+      encoding: "png" writes many images into one PNG; smaller, and a page can show it. "npy" writes
+        uncompressed images, which are read one by one: better for shuffling many images.
+      file_names: Whether to write the names of image files too.
+      demo: Whether to write `index.html`, a page that shows the data and trains a small model.
+      tfjs: TensorFlow.js for this page: the file `tf.min.js` of the npm package
+        `@tensorflow/tfjs`.
+      captions: See `build`; only if `data` is a path.
+      split: The splits to build; None builds all of them. Not for a `Dataset`.
+      **arguments: Other arguments of `build`, such as `image_size=64`. Not for a `Dataset`.
+
+    Raises:
+      FileExistsError: The folder has a `manifest.json` that is not of an export.
+      PairingError: Something does not pair or cannot be decoded; see `build`.
+      ValueError: The datasets have what `mmdata.js` does not do, such as `augment` or buckets; or
+        splits have different settings; or an argument is out of range.
+      OSError: The folder cannot be written to.
+    """
+    _require_arguments(encoding, demo, tfjs)
+    target = pathlib.Path(folder)
+    _require_folder(target)
+    datasets = _datasets(data, captions, split, arguments)
+    for ds in datasets.values():
+        require_exportable(ds)
+        if target.resolve() == pathlib.Path(ds.pairs.root).resolve():
+            raise ValueError(
+                f"export_web(folder=...) must not be the folder of the images; got {target}."
+            )
+    splits = [SplitRows(name, ds) for name, ds in datasets.items()]
+    by_blocks = encoding == "png" and too_large_to_shuffle(splits)
+    settings = settings_of(splits, by_blocks=by_blocks)
+    with only_writer(target):
+        files = NamedFiles(target, is_export_file)
+        try:
+            _put_modules(files, target, demo, tfjs)
+            manifest = _written(files, splits, settings, encoding, file_names)
+            files.put(MANIFEST, manifest.to_json())
+        finally:
+            files.close()
+            files.remove_others(_names(target))
+
+
+def _written(
+    files: NamedFiles,
+    splits: list[SplitRows],
+    settings: dict[str, Any],
+    encoding: Encoding,
+    file_names: bool,
+) -> WebManifest:
+    total = sum(map(len, splits))
+    with progress(total=total, what="exporting images", unit="image") as bar:
+        shards = Shards(files, splits, encoding=encoding, file_names=file_names, update=bar.update)
+        written = shards.write()
+    captions = [sum(s.captions for s in written if s.split == split.name) for split in splits]
+    if splits[0].ds.has_tokens:
+        tokenizer = tokenizer_json(splits[0].ds.tokenizer)
+        if tokenizer is not None:
+            content = json.dumps(tokenizer, sort_keys=True, separators=(",", ":"))
+            name = files.add("tokenizer", "json", content.encode()).file
+            settings = {**settings, "text": {**settings["text"], "tokenizer": name}}
+    settings = with_counts(settings, splits, shards.rows, captions)
+    return WebManifest.of(settings, shards.columns, tuple(written))
+
+
+def _names(folder: pathlib.Path) -> Collection[str] | None:
+    """The files that the manifest in a folder names; None if this version cannot say."""
+    try:
+        return read_web_manifest(folder).names
+    except FileNotFoundError:
+        return ()
+    except ValueError:
+        return None
+
+
+def _datasets(
+    data: Any, captions: Any, split: Any, arguments: dict[str, Any]
+) -> dict[str, Dataset]:
+    """The datasets by split; builds them if they are not built."""
+    given = data if isinstance(data, Mapping) else {}
+    datasets = list(given.values()) or (list(data) if isinstance(data, tuple) else [data])
+    if not any(isinstance(ds, Dataset) for ds in datasets):
+        return _built(data, captions, split, arguments)
+    extra = [*arguments, *["captions"] * (captions is not None), *["split"] * (split is not None)]
+    if not all(isinstance(ds, Dataset) for ds in datasets) or extra:
+        raise TypeError(
+            "export_web(data, ...) takes datasets, or what mmdata.build takes, with arguments of "
+            f"build; got {[type(ds).__name__ for ds in datasets]} with {extra}."
+        )
+    names = list(given) or [_name(ds) for ds in datasets]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"export_web(data=...) takes one dataset for each split; got the splits {names}. Pass "
+            "a dict with other names."
+        )
+    return dict(zip(names, datasets, strict=True))
+
+
+def _name(ds: Dataset) -> str:
+    """The split that all rows of a dataset are in; "train" if there is no such split."""
+    names = {*ds.pairs.split_labels}
+    only = names.pop() if len(names) == 1 else None
+    return only or "train"
+
+
+def _built(data: Any, captions: Any, split: Any, arguments: dict[str, Any]) -> dict[str, Dataset]:
+    if split is None and isinstance(data, Mapping):
+        split = tuple(data)
+    elif split is None:
+        data, captions = _read(data, captions, arguments).split(), None
+        split = tuple(dict.fromkeys(filter(None, data.split_labels)))
+    names = (split,) if isinstance(split, str) else tuple(split)
+    datasets = build(data, captions, split=names, **arguments)
+    return {_name(ds): ds for ds in datasets}
+
+
+def _read(data: Any, captions: Any, arguments: dict[str, Any]) -> Pairs:
+    """The pairs that `build` would read."""
+    if isinstance(data, Pairs):
+        return data
+    task = task_of(arguments.get("task", "captioning"))
+    return read(
+        data,
+        captions,
+        layout="images" if captions is None and task.in_order else "auto",
+        caption_column="auto" if task.has_text else None,
+        on_problem=arguments.get("on_problem", "error"),
+    )
+
+
+def _put_modules(
+    files: NamedFiles, target: pathlib.Path, demo: bool, tfjs: "StrPath | None"
+) -> None:
+    """Writes `mmdata.js` with its modules, and the page if it is wanted."""
+    for path in sorted(_WEB.iterdir()):
+        if path.name.endswith(_MODULES):
+            files.put(path.name, path.read_bytes())
+    if not (target / _PACKAGE).exists():  # Node 18 needs it; a page needs none
+        files.put(_PACKAGE, (_WEB / _PACKAGE).read_bytes())
+    if demo:
+        for path in sorted((_WEB / "demo").iterdir()):
+            in_root = path.name == "index.html"
+            files.put(path.name if in_root else f"demo/{path.name}", path.read_bytes())
+    if tfjs is not None:
+        files.put(_TFJS, pathlib.Path(tfjs).read_bytes())
+
+
+def _require_arguments(encoding: str, demo: bool, tfjs: "StrPath | None") -> None:
+    if encoding not in ("png", "npy"):
+        raise ValueError(f'export_web(encoding=...) must be "png" or "npy"; got {encoding!r}.')
+    if tfjs is not None and not demo:
+        raise ValueError(
+            f"export_web(tfjs=...) is for the page that demo=True writes; got {os.fspath(tfjs)!r} "
+            "without it."
+        )
+    if tfjs is not None and not os.path.isfile(tfjs):
+        raise FileNotFoundError(
+            f"export_web(tfjs=...) must be the file tf.min.js of the npm package "
+            f"@tensorflow/tfjs; got {os.fspath(tfjs)!r}, which is not a file."
+        )
+
+
+def _require_folder(folder: pathlib.Path) -> None:
+    if (folder / MANIFEST).exists() and not is_export(folder):
+        raise FileExistsError(
+            f"{folder / MANIFEST}: is not the manifest of an export, so it is not replaced. Choose "
+            "another folder."
+        )
