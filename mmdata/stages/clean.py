@@ -29,7 +29,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 # RE2's "." also matches encoded surrogates, overlong forms and what is beyond U+10FFFF.
 _VALID = r"[\x00-\x{d7ff}\x{e000}-\x{10ffff}]*"
 _CONTROLS = r"\x00-\x1f\x7f-\x{9f}"
-_INVISIBLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\p{Cf}\p{Co}\x{fffd}]+"
+INVISIBLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\p{Cf}\p{Co}\x{fffd}]+"
 _ENDS = f"^[{ASCII_SEPARATORS} ]+|[{ASCII_SEPARATORS} ]+$"
 _TAG = r"<!--(?s:.*?)-->|<[/!?a-zA-Z][^>]*>"
 _LINK = r"(?i)\b(?:(?:https?|ftp)://|www\.[0-9a-z])[^ ]*"
@@ -169,7 +169,7 @@ class Clean:
     def _single_spaces(self, text: Any) -> Any:
         spaces = OTHER_SPACE
         if self.controls == "remove":
-            text = tf.strings.regex_replace(text, _INVISIBLE, "")
+            text = tf.strings.regex_replace(text, INVISIBLE, "")
         if self.controls == "space":
             spaces += _CONTROLS
         # A match for each word would take three times as long.

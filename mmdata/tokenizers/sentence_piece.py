@@ -155,10 +155,10 @@ class SentencePiece(Tokenizer):
 
     @functools.cached_property
     def _processor(self) -> Any:
-        return _loaded(self._without(self._never_made) if self._never_made else self.model)
+        return _loaded(self._without(self.never_made) if self.never_made else self.model)
 
     @functools.cached_property
-    def _never_made(self) -> list[int]:
+    def never_made(self) -> list[int]:
         """The pieces that tensorflow-text finds in texts, and sentencepiece does not."""
         kind = self._parsed.trainer_spec.model_type
         longest = {model_proto.UNIGRAM: 0, model_proto.WORD: math.inf}.get(kind, 1)  # characters
@@ -217,7 +217,7 @@ class SentencePiece(Tokenizer):
         spaces. This model makes tensorflow-text remove none; `_join` removes the one.
         """
         nul = [] if self._nul_ids is None else [self._nul_ids[0]]
-        if not self._adds_one_space and self._never_made == nul:
+        if not self._adds_one_space and self.never_made == nul:
             return self._processor
         model = self._without(nul)
         model.normalizer_spec.add_dummy_prefix &= not self._adds_one_space

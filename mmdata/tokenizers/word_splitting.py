@@ -10,7 +10,7 @@ _HAN = (
     r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}"
     r"\x{20000}-\x{2A6DF}\x{2A700}-\x{2CEAF}\x{2F800}-\x{2FA1F}"
 )
-_ALONE = rf"[\s\p{{Z}}\p{{P}}$+<=>^`|~{_HAN}]"
+ALONE = rf"[\s\p{{Z}}\p{{P}}$+<=>^`|~{_HAN}]"
 
 
 def split_words(text: Any) -> Any:
@@ -31,7 +31,7 @@ def separate_symbols(text: Any) -> Any:
 
     Source: BERT `tokenization.py`: punctuation, ASCII symbols, and blocks of Han characters.
     """
-    return tf.strings.regex_replace(text, _ALONE, r" \0 ")
+    return tf.strings.regex_replace(text, ALONE, r" \0 ")
 
 
 def _split(text: Any, pattern: str) -> Any:
