@@ -169,14 +169,18 @@ function filled(count, channels, color) {
   return result;
 }
 
-/** @param {ResizeOptions} options */
-function requireOptions(options) {
+/**
+ * @param {ResizeOptions} options
+ * @param {string} sizeName Name of the size in the caller's interface.
+ * @throws {Error} An option is invalid.
+ */
+export function requireOptions(options, sizeName = "size") {
   const { size, loadSize, fit = "stretch", interpolation = "bilinear", maxCrop = 1 } = options;
-  requireSize("size", size);
+  requireSize(sizeName, size);
   if (loadSize) {
     requireSize("loadSize", loadSize);
     const isSmaller = loadSize[0] < size[0] || loadSize[1] < size[1];
-    if (isSmaller) throw invalid("loadSize", `at least the image size [${size}]`, loadSize);
+    if (isSmaller) throw invalid("loadSize", `at least ${sizeName} [${size}]`, loadSize);
   }
   if (!FITS.includes(fit)) throw invalid("fit", `one of ${FITS.join(", ")}`, fit);
   if (!INTERPOLATIONS.includes(interpolation)) {
