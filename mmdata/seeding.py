@@ -5,7 +5,6 @@ All arithmetic is on 32 bits, so that `web/order.js` computes the same numbers.
 
 import enum
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,12 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint32]
 
 _ROUNDS = 3
-_STEP = np.uint32(0x9E3779B9)
 _WORD = 2**32 - 1
+
+# Arrays without axes: NumPy is faster with these than with its scalars.
+_STEP = np.array(0x9E3779B9, np.uint32)
+_SHIFTS = np.array(16, np.uint32), np.array(15, np.uint32)
+_FACTORS = np.array(0x7FEB352D, np.uint32), np.array(0x846CA68B, np.uint32)
 
 
 class Purpose(enum.IntEnum):
@@ -33,25 +36,24 @@ def mix(numbers: Words) -> Words:
 
     Source: lowbias32, https://github.com/skeeto/hash-prospector.
     """
-    mixed = numbers ^ (numbers >> np.uint32(16))
-    mixed *= np.uint32(0x7FEB352D)
-    mixed ^= mixed >> np.uint32(15)
-    mixed *= np.uint32(0x846CA68B)
-    mixed ^= mixed >> np.uint32(16)
+    mixed = numbers ^ (numbers >> _SHIFTS[0])
+    mixed *= _FACTORS[0]
+    mixed ^= mixed >> _SHIFTS[1]
+    mixed *= _FACTORS[1]
+    mixed ^= mixed >> _SHIFTS[0]
     return mixed
 
 
 @functools.lru_cache(maxsize=256)
-def keys(count: int, seed: int, epoch: int, purpose: Purpose) -> Words:
-    """Keys that are a function of (seed, epoch, purpose): uint32 [count], read-only.
+def keys(count: int, seed: int, epoch: int, purpose: Purpose) -> tuple[Words, ...]:
+    """Keys that are a function of (seed, epoch, purpose), each uint32 [].
 
     The first ones do not depend on `count`. Of `seed` and `epoch`, 64 bits count.
     """
     hashed = np.arange(count, dtype=np.uint32)
     for word in (seed & _WORD, seed >> 32 & _WORD, epoch & _WORD, epoch >> 32 & _WORD, purpose):
         hashed = mix((hashed + _STEP) ^ np.uint32(word))
-    hashed.flags.writeable = False
-    return hashed
+    return tuple(map(np.array, hashed))
 
 
 def random_numbers(index: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
@@ -72,11 +74,12 @@ def random_keys(index: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.i
 
     As `random_numbers`, and independent of them.
     """
-    both = keys(2 * _ROUNDS, seed, epoch, Purpose.AUGMENTATION).reshape(2, _ROUNDS)
-    return np.stack([_mixed(index, of_one) for of_one in both], axis=-1).view(np.int32)
+    of_rounds = keys(2 * _ROUNDS, seed, epoch, Purpose.AUGMENTATION)
+    both = [_mixed(index, part) for part in (of_rounds[:_ROUNDS], of_rounds[_ROUNDS:])]
+    return np.stack(both, axis=-1).view(np.int32)
 
 
-def _mixed(index: NDArray[Any], of_rounds: Words) -> Words:
+def _mixed(index: NDArray[np.int64], of_rounds: tuple[Words, ...]) -> Words:
     mixed = index.astype(np.uint32)
     for key in of_rounds:
         mixed = mix(mixed ^ key)

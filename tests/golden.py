@@ -85,8 +85,7 @@ def order() -> dict[str, Any]:
     }
     steps = (0, 1, 5, 6, 700)
     found: dict[str, Any] = {
-        name: [order.indices(step).tolist() for step in steps]
-        for name, order in orders.items()
+        name: [order.indices(step).tolist() for step in steps] for name, order in orders.items()
     }
     index = np.arange(6)
     found["numbers"] = random_numbers(index, 3, epoch=2).tolist()

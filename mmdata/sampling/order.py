@@ -37,7 +37,7 @@ class Order:
       blocks: The number of indices of each block, `count` in total, each >= 1; a block is stored
         together on disk. If shuffled, each epoch takes the blocks in another order, `window` blocks
         at a time, and permutes the indices of these. Empty permutes all indices. A step costs
-        0.2 ms with 10,000 blocks, 1.3 ms with 100,000.
+        0.3 ms, and the first one of an epoch 30 ms more with 100,000 blocks.
       window: Number of blocks that are permuted together, >= 1.
 
     Raises:

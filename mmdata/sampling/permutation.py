@@ -1,26 +1,31 @@
 """A random permutation of `range(count)` as a pure function of keys, without a buffer."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mmdata.seeding import Purpose, Words, keys, mix
 
 Ints = NDArray[np.int64]
+Numbers = NDArray[np.uint64]
 
 ROUNDS = 24
 """Enough for any count: with 16 rounds, some permutations of 7 or 8 are too frequent."""
 
 _ROUNDS_OF_MANY = 12
 _MANY = 256
+_ONE = np.array(1, np.uint64)
 
 
 def permuted_by(seed: int, epoch: int, purpose: Purpose, places: Ints, count: int) -> Ints:
     """Where the permutation of an epoch puts places, each in [0, count): int64 [b]."""
     rounds = ROUNDS if count < _MANY else _ROUNDS_OF_MANY
-    return permuted(places, count, keys(rounds, seed, epoch, purpose)[:, np.newaxis])
+    return permuted(places, count, keys(rounds, seed, epoch, purpose))
 
 
-def permuted(places: Ints, count: int | Ints, of_rounds: Words) -> Ints:
+def permuted(places: Ints, count: int | Ints, of_rounds: Sequence[Words]) -> Ints:
     """Where permutations of `range(count)` put places.
 
     places: int64 [b], each in [0, count)  ->  int64 [b], each in [0, count)
@@ -32,30 +37,30 @@ def permuted(places: Ints, count: int | Ints, of_rounds: Words) -> Ints:
     Args:
       places: The places.
       count: Below 2^62; one for all places, or int64 [b].
-      of_rounds: A key for each round, uint32 [rounds, 1] or [rounds, b].
+      of_rounds: A key for each round, an even number: uint32 [] for all places, or [b].
 
     Source: Black and Rogaway 2002, "Ciphers with arbitrary finite domains": generalized Feistel
     network, cycle walking.
     """
-    counts = np.broadcast_to(np.asarray(count, np.uint64), places.shape)
-    rows = np.ceil(np.sqrt(counts)).astype(np.uint64)
-    rows += rows & np.uint64(1)  # in an odd number of rows and columns, all moves would be even
-    columns = (counts + rows - np.uint64(1)) // rows
-    of_rounds = np.broadcast_to(of_rounds, (len(of_rounds), *places.shape))
+    counts = np.asarray(count, np.uint64)
+    rows = np.asarray(np.ceil(np.sqrt(counts))).astype(np.uint64)
+    rows += rows & _ONE  # in an odd number of rows and columns, all moves would be even
+    columns = np.asarray((counts + rows - _ONE) // rows)
     moved = _moved(places.astype(np.uint64), rows, columns, of_rounds)
     while (left := np.flatnonzero(moved >= counts)).size:
-        moved[left] = _moved(moved[left], rows[left], columns[left], of_rounds[:, left])
+        of_left = _at(left, rows), _at(left, columns), [_at(left, key) for key in of_rounds]
+        moved[left] = _moved(moved[left], *of_left)
     return moved.view(np.int64)
 
 
-def _moved(
-    cells: NDArray[np.uint64],
-    rows: NDArray[np.uint64],
-    columns: NDArray[np.uint64],
-    of_rounds: Words,
-) -> NDArray[np.uint64]:
+def _moved(cells: Numbers, rows: Numbers, columns: Numbers, of_rounds: Sequence[Words]) -> Numbers:
     row, column = np.divmod(cells, columns)
     for to_column, to_row in zip(of_rounds[::2], of_rounds[1::2], strict=True):
         row = (row + mix(column.astype(np.uint32) ^ to_column)) % rows
         column = (column + mix(row.astype(np.uint32) ^ to_row)) % columns
     return row * columns + column
+
+
+def _at(places: Ints, numbers: NDArray[Any]) -> NDArray[Any]:
+    """The numbers of some places, if each place has one of its own."""
+    return numbers[places] if numbers.ndim else numbers

@@ -34,9 +34,9 @@ class Windows:
         window = np.searchsorted(blocks.borders, places, side="right") - 1
         begin = blocks.borders[window]
         of_epoch = keys(ROUNDS, self._seed, epoch, Purpose.WINDOWS)
-        of_window = mix(of_epoch[:, np.newaxis] ^ window.astype(np.uint32))
+        of_window = mix(np.stack(of_epoch)[:, np.newaxis] ^ window.astype(np.uint32))
         count = blocks.borders[window + 1] - begin
-        places = begin + permuted(places - begin, count, of_window)
+        places = begin + permuted(places - begin, count, [*of_window])
         turn = np.searchsorted(blocks.begins, places, side="right") - 1
         return self._firsts[blocks.order[turn]] + places - blocks.begins[turn]
 

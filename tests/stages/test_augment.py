@@ -119,8 +119,6 @@ def test_shapes_are_known(name: str, caption: str | None) -> None:
     expected = {
         "image": tf.TensorSpec([*size, 3], tf.uint8),
         "seed": tf.TensorSpec([2], tf.int32),
-        "index": tf.TensorSpec([], tf.int64),
-        "epoch": tf.TensorSpec([], tf.int64),
     }
     if caption is not None:
         expected["caption"] = tf.TensorSpec([], tf.string)
