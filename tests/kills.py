@@ -14,6 +14,8 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,7 @@ from PIL import Image
 import mmdata
 from mmdata.export.serving import ImageDecoder, export_preprocessing
 from mmdata.pairs.pairs import Pairs
+from mmdata.storage.web_manifest import read_web_manifest
 from mmdata.training.resume import Resume
 
 EVENTS = ("os.mkdir", "os.rename", "os.remove", "os.rmdir")
@@ -36,6 +39,12 @@ def to_saved_model(_: Pairs, folder: pathlib.Path) -> None:
     export_preprocessing(folder / "model", images=images, overwrite=True)
 
 
+def to_site(pairs: Pairs, folder: pathlib.Path) -> None:
+    # What an earlier run has counted and saved would make fewer changes.
+    os.environ["MMDATA_HOME"] = tempfile.mkdtemp(dir=folder.parent)
+    mmdata.export_web(pairs.with_split("train"), folder / "site", image_size=8, text="byte")
+
+
 CALLS: dict[str, Call] = {
     "csv": lambda pairs, folder: pairs.to_csv(folder / "new" / "deeper" / "a.csv"),
     "jsonl": lambda pairs, folder: pairs.to_jsonl(folder / "a.jsonl"),
@@ -45,6 +54,7 @@ CALLS: dict[str, Call] = {
     "croissant": lambda pairs, folder: pairs.to_croissant(folder / "a.json", name="a"),
     "card": lambda pairs, folder: pairs.to_card(folder / "README.md", name="a"),
     "model": to_saved_model,
+    "web": to_site,
 }
 """Exports. All but the card and the folders replace what an older one has written."""
 
@@ -122,6 +132,8 @@ def prepare(folder: pathlib.Path, name: str) -> Pairs:
     elif name == "model":
         (folder / "model").mkdir()
         (folder / "model" / "saved_model.pb").write_bytes(b"an older one")
+    elif name == "web":  # not in this process, whose forks could not use TensorFlow any more
+        run(functools.partial(CALLS[name], older, folder), folder)
     return mmdata.read(images)
 
 
@@ -133,6 +145,14 @@ def require_own_table(folder: pathlib.Path) -> None:
             each for each in json.loads(document.read_text())["distribution"] if "sha256" in each
         )
         assert table["sha256"] == _digest(folder / table["contentUrl"])
+
+
+def require_whole_site(folder: pathlib.Path) -> None:
+    """Checks that all files that the manifest names are there and undamaged."""
+    site = folder / "site"
+    for file in read_web_manifest(site).files:
+        content = (site / file.file).read_bytes()
+        assert (len(content), zlib.crc32(content)) == (file.bytes, file.crc32)
 
 
 def compare(root: pathlib.Path, name: str, kills: int, rng: random.Random) -> tuple[int, int]:
@@ -159,6 +179,8 @@ def compare(root: pathlib.Path, name: str, kills: int, rng: random.Random) -> tu
         left += not contents(folder).keys() <= before.keys() | expected.keys()
         if name == "croissant":
             require_own_table(folder)
+        if name == "web":
+            require_whole_site(folder)
         run(call, folder)
         found = contents(folder)
         if name == "model":
@@ -210,7 +232,8 @@ def main() -> None:
         return
     for library in ("mlcroissant", "pyarrow.parquet"):  # once, not in each process
         importlib.import_module(library)
-    found = [compare(root, name, 12 if name == "croissant" else 4, rng) for name in CALLS]
+    kills_of = {"croissant": 12, "web": 3}
+    found = [compare(root, name, kills_of.get(name, 4), rng) for name in CALLS]
     kills, left = map(sum, zip(*found, strict=True))
     print(f"killed {kills} times, {left} left something, 0 after they were run again")
 

@@ -44,12 +44,13 @@ def tokenizer_for(text: Text, pairs: Pairs, cleaner: Cleaner) -> Tokenizer | Non
         return Byte()
     if text.tokenizer == "clip":
         return ClipBpe.load(find_merges())
-    if pairs.split_names and "train" not in pairs.split_names:
+    names = pairs.splits_in_use
+    if names and "train" not in names:
         raise ValueError(
             f"text={text.tokenizer!r} learns its vocabulary from the split 'train'; got the splits "
-            f"{list(pairs.split_names)}. Name one of them 'train', or pass a Tokenizer."
+            f"{names}. Name one of them 'train', or pass a Tokenizer."
         )
-    captions = (pairs.subset("train") if pairs.split_names else pairs).captions
+    captions = (pairs.subset("train") if names else pairs).captions
     size = text.vocabulary_size or _SIZE
     tokenizer = _learned(text.tokenizer, size, captions, cleaner)
     if text.vocabulary_size is not None and tokenizer.vocabulary_size < size:

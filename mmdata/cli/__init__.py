@@ -12,6 +12,7 @@ import click
 from mmdata.cli.cache import cache
 from mmdata.cli.caption import caption
 from mmdata.cli.evaluate import evaluate
+from mmdata.cli.export_web import export_web
 from mmdata.cli.options import lines_for
 from mmdata.cli.pair_verify import pair, verify
 from mmdata.cli.report_show import report, show
@@ -65,6 +66,7 @@ Begin with:
   mmdata show photos captions -o batch.png   what a model gets
   mmdata train photos captions               a small model
   mmdata caption runs new.jpg                its caption for a new photo
+  mmdata export-web photos captions -o site  the same data for JavaScript
 
 Exit status: 0 for success; 1 if `pair`, `verify` or `cache verify` found a problem, if `caption`
 or `search` could not read an image, if a command failed, with a message, or after Ctrl-C; 2 for
@@ -88,5 +90,8 @@ def main() -> None:
     """
 
 
-for command in (pair, verify, report, show, train, evaluate, caption, search, cache):
+for command in (
+    *(pair, verify, report, show, train, evaluate, caption, search),
+    *(export_web, cache),
+):
     main.add_command(command)

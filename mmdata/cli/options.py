@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _LARGEST_SIDE = 2**14
+_TEXTS = ("wordpiece", "word", "character", "sentencepiece", "bytepair", "byte", "clip")
 _WORDS = {"True": "yes", "False": "no"}
 _OF_PYTHON = re.compile(r"(?:;| ?(?<=\.)) [^.;\n]*\bPairs\.\w+\([^)]*\)[^.;\n]*(?=[.;])")
 """Advice that names methods of `Pairs`, which no command has."""
@@ -70,6 +71,48 @@ def image_size(default: str | None, help_text: str) -> Callable[[Command], Comma
         show_default=default is not None,
         help=help_text,
     )
+
+
+def _known_pixels(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Checks the name of a preset before the work."""
+    from mmdata.options import PRESETS
+
+    if value is not None and value not in PRESETS:
+        raise click.BadParameter(f"must be one of {', '.join(PRESETS)}; got {value!r}.")
+    return value
+
+
+pixels = click.option(
+    "--pixels",
+    callback=_known_pixels,
+    help="A model's preset, such as clip, or the range of pixels. Default: unit (0 to 1), or "
+    "signed (-1 to 1) if the task needs it.",
+)
+
+text = click.option(
+    "--text",
+    type=click.Choice(_TEXTS),
+    default="wordpiece",
+    show_default=True,
+    help="The tokenizer for captions.",
+)
+
+sequence_length = click.option(
+    "--sequence-length", type=click.IntRange(3), help="Maximum tokens per caption."
+)
+
+task = click.option(
+    "--task",
+    type=click.Choice(["captioning", "retrieval", "text_to_image"]),
+    default="captioning",
+    show_default=True,
+    help="The task of the model.",
+)
+
+
+def pixels_for(task: str) -> str:
+    """The preset of pixels if `--pixels` is not given."""
+    return "signed" if task == "text_to_image" else "unit"
 
 
 def together(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:

@@ -14,8 +14,13 @@ from mmdata.cli.options import (
     failing,
     image_size,
     on_problem,
+    pixels,
+    pixels_for,
     quiet_tensorflow,
     seed,
+    sequence_length,
+    task,
+    text,
     together,
 )
 from mmdata.cli.sources import sources
@@ -25,38 +30,16 @@ if TYPE_CHECKING:
     from mmdata.pairing.problems import OnProblem
     from mmdata.tasks import TaskName
 
-_TEXTS = ("wordpiece", "word", "character", "sentencepiece", "bytepair", "byte", "clip")
 _STAGES = {"crop": "RandomCrop", "flip": "Flip", "color": "Color", "grayscale": "Grayscale"}
-_TASKS = ("captioning", "retrieval", "text_to_image")
-
-
-def _known_pixels(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Checks the name of a preset before the work."""
-    from mmdata.options import PRESETS
-
-    if value is not None and value not in PRESETS:
-        raise click.BadParameter(f"must be one of {', '.join(PRESETS)}; got {value!r}.")
-    return value
 
 
 _batch_options = together(
-    click.option(
-        "--pixels",
-        callback=_known_pixels,
-        help="A model's preset, such as clip, or the range of pixels. Default: unit (0 to 1), or "
-        "signed (-1 to 1) if the task needs it.",
-    ),
+    pixels,
     image_size(
         None, "Height and width of the model's images in pixels. Default: that of --pixels."
     ),
-    click.option(
-        "--text",
-        type=click.Choice(_TEXTS),
-        default="wordpiece",
-        show_default=True,
-        help="The tokenizer for captions.",
-    ),
-    click.option("--sequence-length", type=click.IntRange(3), help="Maximum tokens per caption."),
+    text,
+    sequence_length,
 )
 """Options for how batches are made."""
 
@@ -113,13 +96,7 @@ def report(
 @click.command()
 @sources
 @_batch_options
-@click.option(
-    "--task",
-    type=click.Choice(_TASKS),
-    default="captioning",
-    show_default=True,
-    help="The task of the model.",
-)
+@task
 @click.option(
     "--augment",
     "stages",
@@ -164,8 +141,7 @@ def show(
         raise click.BadParameter(f"must end in .png; got {str(output)!r}.", param_hint="--output")
     with failing():
         writable(output)  # before the work
-    if batch["pixels"] is None:
-        batch["pixels"] = "signed" if task == "text_to_image" else "unit"
+    batch["pixels"] = batch["pixels"] or pixels_for(task)
     pairs = read(on_problem).drop("split")  # all that was read
     with quiet_tensorflow():
         import mmdata

@@ -18,6 +18,7 @@ from mmdata.export.web_settings import (
 from mmdata.export.web_shards import Encoding, Shards
 from mmdata.export.web_text import tokenizer_json
 from mmdata.pairing.read import read
+from mmdata.pairs.findings import Finding
 from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
 from mmdata.progress import progress
@@ -50,7 +51,7 @@ def export_web(
     captions: Any = None,
     split: str | tuple[str, ...] | None = None,
     **arguments: Any,
-) -> None:
+) -> list[Finding]:
     """Writes datasets as static files, with `mmdata.js`, which reads them in pages and in Node.
 
     Writes the images of training, before `normalize`: decoded, upright, resized, uint8. Each image
@@ -74,6 +75,10 @@ def export_web(
       split: The splits to build; None builds all of them. Not for a `Dataset`.
       **arguments: Other arguments of `build`, such as `image_size=64`. Not for a `Dataset`.
 
+    Returns:
+      The images that cannot be decoded, which `on_problem="drop"` allows: they keep their place,
+      black, with weight 0.
+
     Raises:
       FileExistsError: The folder has a `manifest.json` that is not of an export.
       PairingError: Something does not pair or cannot be decoded; see `build`.
@@ -83,26 +88,25 @@ def export_web(
     """
     _require_arguments(encoding, demo, tfjs)
     target = pathlib.Path(folder)
-    _require_folder(target)
+    _require_folder(target, demo)
     datasets = _datasets(data, captions, split, arguments)
     for ds in datasets.values():
         require_exportable(ds)
-        if target.resolve() == pathlib.Path(ds.pairs.root).resolve():
-            raise ValueError(
-                f"export_web(folder=...) must not be the folder of the images; got {target}."
-            )
+        if ds.pairs.root and target.resolve() == pathlib.Path(ds.pairs.root).resolve():
+            raise ValueError(f"{target}: is the folder of the images. Choose another folder.")
     splits = [SplitRows(name, ds) for name, ds in datasets.items()]
     by_blocks = encoding == "png" and too_large_to_shuffle(splits)
     settings = settings_of(splits, by_blocks=by_blocks)
     with only_writer(target):
         files = NamedFiles(target, is_export_file)
         try:
-            _put_modules(files, target, demo, tfjs)
             manifest = _written(files, splits, settings, encoding, file_names)
+            _put_modules(files, target, demo, tfjs)
             files.put(MANIFEST, manifest.to_json())
         finally:
             files.close()
             files.remove_others(_names(target))
+    return [found for split in splits for found in split.pairs.corrupt]
 
 
 def _written(
@@ -162,9 +166,8 @@ def _datasets(
 
 def _name(ds: Dataset) -> str:
     """The split that all rows of a dataset are in; "train" if there is no such split."""
-    names = {*ds.pairs.split_labels}
-    only = names.pop() if len(names) == 1 else None
-    return only or "train"
+    names = ds.pairs.splits_in_use
+    return names[0] if len(names) == 1 else "train"
 
 
 def _built(data: Any, captions: Any, split: Any, arguments: dict[str, Any]) -> dict[str, Dataset]:
@@ -172,7 +175,7 @@ def _built(data: Any, captions: Any, split: Any, arguments: dict[str, Any]) -> d
         split = tuple(data)
     elif split is None:
         data, captions = _read(data, captions, arguments).split(), None
-        split = tuple(dict.fromkeys(filter(None, data.split_labels)))
+        split = tuple(data.splits_in_use)
     names = (split,) if isinstance(split, str) else tuple(split)
     datasets = build(data, captions, split=names, **arguments)
     return {_name(ds): ds for ds in datasets}
@@ -211,22 +214,29 @@ def _put_modules(
 
 def _require_arguments(encoding: str, demo: bool, tfjs: "StrPath | None") -> None:
     if encoding not in ("png", "npy"):
-        raise ValueError(f'export_web(encoding=...) must be "png" or "npy"; got {encoding!r}.')
+        raise ValueError(f'encoding=... must be "png" or "npy"; got {encoding!r}.')
     if tfjs is not None and not demo:
         raise ValueError(
-            f"export_web(tfjs=...) is for the page that demo=True writes; got {os.fspath(tfjs)!r} "
-            "without it."
+            f"tfjs=... is for the page that demo=... writes; got {os.fspath(tfjs)!r} without it."
         )
     if tfjs is not None and not os.path.isfile(tfjs):
         raise FileNotFoundError(
-            f"export_web(tfjs=...) must be the file tf.min.js of the npm package "
-            f"@tensorflow/tfjs; got {os.fspath(tfjs)!r}, which is not a file."
+            "tfjs=... must be the file tf.min.js of the npm package @tensorflow/tfjs; got "
+            f"{os.fspath(tfjs)!r}, which is not a file."
         )
 
 
-def _require_folder(folder: pathlib.Path) -> None:
+def _require_folder(folder: pathlib.Path, demo: bool) -> None:
+    """Raises a FileExistsError if a file is not from an earlier export, and would be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: must be a folder to write to; got a file.")
+    page = folder / "index.html"
     if (folder / MANIFEST).exists() and not is_export(folder):
-        raise FileExistsError(
-            f"{folder / MANIFEST}: is not the manifest of an export, so it is not replaced. Choose "
-            "another folder."
-        )
+        strange = folder / MANIFEST
+    elif demo and page.exists() and b"demo/demo.js" not in page.read_bytes():
+        strange = page
+    else:
+        return
+    raise FileExistsError(
+        f"{strange}: is not from an earlier export, so it is not replaced. Choose another folder."
+    )

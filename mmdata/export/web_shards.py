@@ -30,6 +30,9 @@ Encoding = Literal["png", "npy"]
 _SHARD = 2**22
 """Bytes of the decoded images of a shard, about."""
 
+_ROWS = 2**14
+"""Images of a shard, at most."""
+
 _OPEN = 1 + (os.cpu_count() or 1)
 """Shards that are in memory at once, besides the one that is being filled."""
 
@@ -68,11 +71,12 @@ class Shards:
         self._numbers = number_columns(splits)
         self._has_valid = any(split.ds.config.problems.corrupt == "drop" for split in splits)
         self._is_png = encoding == "png"
-        self.rows = max(_SHARD // int(np.prod(self._shape)), 1)
+        self.rows = min(max(_SHARD // int(np.prod(self._shape)), 1), _ROWS)
         self.columns = self._columns()
         self._stems = {
             name: f"column_{place}" if ":" in name else name
             for place, name in enumerate(self.columns)
+            if name != "image"
         }
 
     def _columns(self) -> dict[str, Column]:
@@ -147,10 +151,9 @@ class Shards:
         if self._file_names:
             columns["file_name"] = ragged(split.pairs.images.take(split.rows[begin:end]))
         files = {"image": self._write_images(number, images)}
-        for name in self.columns.keys() - {"image"}:
-            files[name] = self._write_column(f"{number:05}.{self._stems[name]}", columns[name])
+        for name, stem in self._stems.items():
+            files[name] = self._write_column(f"{number:05}.{stem}", columns[name])
         captions = int(columns["caption_count"].sum()) if self._text is not None else 0
-        files = {name: files[name] for name in self.columns}
         return WebShard(split=split.name, rows=len(images), captions=captions, files=files)
 
     def _write_images(self, number: int, images: NDArray[np.uint8]) -> WebFile:
@@ -173,7 +176,11 @@ def _places(split: SplitRows) -> Iterator[tuple[int, NDArray[np.uint8]]]:
 
 
 def _require_valid(split: SplitRows, failed: NDArray[np.int64]) -> None:
-    """Raises a `PairingError` for rows that cannot be decoded, unless the dataset allows them."""
+    """Reports rows that cannot be decoded.
+
+    Raises:
+      PairingError: Their dataset does not allow them.
+    """
     pairs, problems = split.pairs, split.ds.config.problems
     if failed.size:
         scan, _ = pairs.scanned()

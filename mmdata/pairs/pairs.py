@@ -183,6 +183,13 @@ class Pairs:
         names = (*self.split_names, None)
         return [names[place] for place in self.split_of.tolist()]
 
+    @property
+    def splits_in_use(self) -> list[str]:
+        """The names of the splits that have rows, in the order of `split_names`."""
+        if self.split_of is None:
+            return []
+        return [self.split_names[place] for place in np.unique(self.split_of) if place >= 0]
+
     def split(
         self,
         ratios: Mapping[str, float] | None = None,

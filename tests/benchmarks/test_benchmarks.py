@@ -23,6 +23,7 @@ from mmdata.files.scan import scan
 from tests.benchmarks import (
     epoch_peers,
     epochs,
+    export_web,
     fakes,
     image_peers,
     images,
@@ -506,3 +507,14 @@ def test_peers_tokenize_all_captions_to_the_same_ids(
         assert tokens[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         assert "cafe" in tokens
         assert all(token.islower() for token in tokens[5:] if token.strip("#").isalpha())
+
+
+# Exports
+
+
+def test_an_export_is_compared_with_a_cache_of_the_same_round() -> None:
+    seconds = {"cache": [(1.0, 2.0), (1.0, 4.0)], "export": [(3.0, 4.0), (3.0, 5.0)]}
+    cache, export = export_web.rows(seconds, {"cache": 8000, "export": 2000}, 4)
+    assert (cache["images/s"], cache["x cache"], cache["kB"]) == ("1.50", "1.00", "2.00")
+    assert (export["images/s"], export["x cache"], export["kB"]) == ("0.900", "0.650", "0.500")
+    assert export["CPU ms"] == "750"

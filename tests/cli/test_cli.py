@@ -30,7 +30,10 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-COMMANDS = ("pair", "verify", "report", "show", "train", "evaluate", "caption", "search", "cache")
+COMMANDS = (
+    *("pair", "verify", "report", "show", "train", "evaluate", "caption", "search"),
+    *("export-web", "cache"),
+)
 
 
 def test_help_names_every_command_in_order() -> None:
@@ -332,7 +335,7 @@ def test_the_handler_of_sigterm_is_that_of_before() -> None:
 
 # Every argument of `mmdata.read`.
 
-READING = ("pair", "verify", "report", "show", "train")
+READING = ("pair", "verify", "report", "show", "train", "export-web")
 OTHER_PROBLEMS = {"pair", "verify", "report"}
 """These print all problems, so there is nothing to choose."""
 
@@ -501,3 +504,33 @@ def test_a_home_folder_is_expanded(tmp_path: pathlib.Path, monkeypatch: pytest.M
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     write(tmp_path, {"images/a.png": b"", "texts/a.txt": "A"})
     assert run("pair", "~/images", "~/texts").exit_code == 0
+
+
+def test_an_export_says_what_it_wrote_and_how_to_look_at_it(tmp_path: pathlib.Path) -> None:
+    words = ("--image-size", "8x12", "--text", "byte", "-o", tmp_path / "a site")
+    failed = run("export-web", SAMPLES / "messy", *words)
+    assert failed.exit_code == 1
+    assert "pass --on-problem drop to" in failed.output
+    assert list(tmp_path.iterdir()) == []
+    options = ("--format", "npy", "--seed", 7, "--task", "retrieval", "--split", "test")
+    result = run("export-web", SAMPLES / "images", SAMPLES / "captions", *words, *options)
+    assert result.exit_code == 0, result.output
+    folder = shlex.quote(str(tmp_path / "a site"))
+    size, _, look = result.output.splitlines()[-1].partition(" MB, to ")
+    assert re.fullmatch(r"wrote 56 images \(56 test\), 0\.\d\d", size)
+    assert look == f"{tmp_path / 'a site'}: python -m http.server -d {folder}"
+    manifest = json.loads((tmp_path / "a site" / "manifest.json").read_text())
+    assert manifest["columns"]["image"] == {"kind": "fixed", "dtype": "|u1", "shape": [8, 12, 3]}
+    assert manifest["settings"]["order"]["seed"] == "7"
+    assert manifest["settings"]["task"]["name"] == "retrieval"
+    assert "file_name" not in manifest["columns"]
+
+
+def test_an_export_names_options_in_its_errors(tmp_path: pathlib.Path) -> None:
+    words = ("export-web", SAMPLES / "images", SAMPLES / "captions", "-o", tmp_path / "site")
+    result = run(*words, "--tfjs", "tf.js")
+    assert result.exit_code == 1
+    assert "--tfjs is for the page that --demo writes; got 'tf.js' without it." in result.output
+    result = run(*words, "--split", "validation")
+    assert result.exit_code == 1
+    assert "--text wordpiece learns its vocabulary from the split 'train'" in result.output

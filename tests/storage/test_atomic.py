@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mmdata.storage import atomic
-from mmdata.storage.atomic import replacing, require_writable, sweep, write
+from mmdata.storage.atomic import Staging, replacing, require_writable, sweep, write
 
 KILLED = """
 import os, pathlib, signal, sys
@@ -269,6 +269,10 @@ def test_a_full_disk(tmp_path: pathlib.Path, full: str) -> None:
         replacing(target) as path,
     ):
         path.write_bytes(bytes(1000))
+    staging = Staging(tmp_path)
+    with pytest.raises(OSError, match=r"b: cannot be written \(.*\); needs 1,000 bytes\."):
+        staging.write("b", bytes(1000))
+    staging.close()
     assert names(tmp_path) == []
 
 
