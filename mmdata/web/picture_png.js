@@ -48,7 +48,7 @@ const KINDS = new Map([
 ]);
 
 /** Input of one step: inflated, it takes at most 1,032 times as much memory. */
-const STEP = 1 << 14;
+const STEP = 1 << 16;
 const MAX_RATIO = 1032;
 
 /**

@@ -5,8 +5,6 @@ import { startPictureWorker } from "./picture_worker_client.js";
 import { isSendable, prepare } from "./prepare.js";
 import { requireOptions } from "./resize.js";
 
-export { prepare } from "./prepare.js";
-
 /** @typedef {import("./prepare.js").Picture} Picture */
 /** @typedef {import("./prepare.js").PixelSettings} PixelSettings */
 
@@ -45,6 +43,23 @@ export { prepare } from "./prepare.js";
  */
 
 /** @typedef {{pixels: Uint8Array | null, name: string, message: string}} Result */
+
+/**
+ * Prepares a picture as in training.
+ *
+ * @param {Picture} picture A file, a URL, raw pixels: see `Picture`.
+ * @param {PixelSettings & {normalize: string}} settings `settings.pixels` of manifest.json.
+ * @param {{normalize?: boolean}} [options] `normalize` scales pixels to the range of `settings`.
+ * @returns {Promise<Uint8Array | Float32Array>} [height, width, 3], RGB.
+ * @throws {Error} The picture cannot be decoded.
+ */
+export async function preprocess(picture, settings, options) {
+  const pixels = await prepare(picture, settings).catch((error) => {
+    const name = nameOf(picture) ?? "the picture";
+    throw new Error(`preprocess: ${name} cannot be used: ${error.message}`, { cause: error });
+  });
+  return options?.normalize ? normalize(pixels, 3, settings.normalize) : pixels;
+}
 
 /**
  * Batches of pictures, in their order. Reads them one after another while batches are taken, so that
@@ -107,7 +122,7 @@ async function* inOrder(pictures, concurrency, work) {
  * @returns {Promise<Result>}
  */
 async function attempt(prepare, picture, settings, number) {
-  const name = nameOf(picture, number);
+  const name = nameOf(picture) ?? `picture ${number}`;
   try {
     return { pixels: await prepare(picture, settings), name, message: "" };
   } catch (error) {
@@ -182,14 +197,13 @@ function refused(name, message) {
 
 /**
  * @param {any} picture
- * @param {number} number
- * @returns {string}
+ * @returns {string | null}
  */
-function nameOf(picture, number) {
+function nameOf(picture) {
   const isAddress = typeof picture === "string" || picture instanceof URL;
   const name = isAddress ? String(picture) : picture?.webkitRelativePath || picture?.name;
   const isName = typeof name === "string" && name && !name.startsWith("data:");
-  return isName ? name : `picture ${number}`;
+  return isName ? name : null;
 }
 
 /**

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { deflateSync } from "node:zlib";
 import { crc32 } from "../../mmdata/web/crc32.js";
-import { imageBatches, prepare } from "../../mmdata/web/pictures.js";
+import { imageBatches, preprocess } from "../../mmdata/web/pictures.js";
 
 const SIZE = /** @type {[number, number]} */ ([2, 3]);
 
@@ -180,17 +180,19 @@ test("pictures over HTTP: no more than `concurrency` requests at once, and their
   );
 });
 
+/** @type {import("../../mmdata/web/pictures.js").PixelSettings & {normalize: string}} */
+const SETTINGS = {
+  size: [1, 1],
+  fit: "stretch",
+  interpolation: "bilinear",
+  background: [200, 100, 0],
+  normalize: "signed",
+};
+
 test("raw pixels of 1 to 4 channels become RGB on the background", async () => {
-  /** @type {import("../../mmdata/web/prepare.js").PixelSettings} */
-  const settings = {
-    size: [1, 1],
-    fit: "stretch",
-    interpolation: "bilinear",
-    background: [200, 100, 0],
-  };
   /** @param {number[]} values */
   const pixel = async (values) => [
-    ...(await prepare({ data: new Uint8ClampedArray(values), width: 1, height: 1 }, settings)),
+    ...(await preprocess({ data: new Uint8ClampedArray(values), width: 1, height: 1 }, SETTINGS)),
   ];
   assert.deepEqual(await pixel([7]), [7, 7, 7]);
   assert.deepEqual(await pixel([7, 255]), [7, 7, 7]);
@@ -237,4 +239,15 @@ test("numbers in the range of a model", async () => {
   const [batch] = await collect([raw(255)], { normalize: "signed" });
   assert.ok(batch.images instanceof Float32Array);
   assert.deepEqual(new Set(batch.images), new Set([1]));
+});
+
+test("a picture as in training, and one that cannot be decoded", async () => {
+  const pixels = await preprocess(png(255), SETTINGS, { normalize: true });
+  assert.deepEqual(pixels, new Float32Array([1, 1, 1]));
+  assert.deepEqual(await preprocess(png(255), SETTINGS), new Uint8Array([255, 255, 255]));
+  const file = join(folder, "b.jpg");
+  await assert.rejects(
+    preprocess(file, SETTINGS),
+    /^Error: preprocess: .*b\.jpg cannot be used: a JPEG file/,
+  );
 });

@@ -42,7 +42,8 @@ def run(node: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
         (folder / "files.raw").write_bytes(b"".join(files))
         (folder / "jobs.json").write_text(json.dumps({"background": _BACKGROUND, "jobs": jobs}))
         subprocess.run([node, _SCRIPT, folder], check=True, timeout=300)
-        pixels, at, results = np.fromfile(folder / "result.raw", np.uint8), 0, []
+        pixels, at = np.fromfile(folder / "result.raw", np.uint8), 0
+        results: list[Result] = []
         for result in json.loads((folder / "result.json").read_text()):
             if "shape" in result:
                 end = at + int(np.prod(result["shape"]))
@@ -189,7 +190,7 @@ def mutated(rng: np.random.Generator, content: bytes) -> bytes:
     def change(content: bytes) -> bytes:
         for _ in range(rng.integers(1, 4)):
             at, length = rng.integers(0, len(content)), rng.integers(1, 9)
-            middle = (rng.bytes(length), b"", 2 * content[at : at + length])[rng.integers(3)]
+            middle = (rng.bytes(int(length)), b"", 2 * content[at : at + length])[rng.integers(3)]
             content = content[:at] + middle + content[at + length :]
         return content
 

@@ -70,12 +70,11 @@ def by_pillow(picture: NDArray[np.uint8], size: tuple[int, int], interpolation: 
 
 def by_stages(picture: NDArray[np.uint8], options: dict[str, Any]) -> Any:
     names = {"maxCrop": "max_crop", "loadSize": "load_size"}
-    pixels = Pixels(
-        **{
-            names.get(name, name): tuple(value) if isinstance(value, (list, tuple)) else value
-            for name, value in options.items()
-        }
-    )
+    fields: dict[str, Any] = {
+        names.get(name, name): tuple(value) if isinstance(value, list) else value
+        for name, value in options.items()
+    }
+    pixels = Pixels(**fields)
     example = pixels.resize({"image": tf.constant(picture)})
     return CenterCrop(size=pixels.size)(example)["image"].numpy()
 
