@@ -3,6 +3,7 @@
 import { tfDataset, weightedLoss } from "../mmdata.js";
 import { makeEncoder } from "./encoder.js";
 
+const WORDS = 3; // the last ones, which decide about the next one
 const WORD_FEATURES = 32;
 const HIDDEN = 128;
 const RATE = 3e-3;
@@ -40,36 +41,42 @@ function makeDecoder(tf, imageFeatures, vocabulary) {
   const image = tf.input({ shape: [imageFeatures] });
   const ids = tf.input({ shape: [null], dtype: "int32" });
   const words = tf.layers.embedding({ inputDim: vocabulary, outputDim: WORD_FEATURES }).apply(ids);
-  const Context = contextLayer(tf);
-  const context = new Context({}).apply([image, words]);
-  const hidden = tf.layers.dense({ units: HIDDEN, activation: "relu" }).apply(context);
+  const LastWords = lastWordsLayer(tf);
+  const lastWords = new LastWords({}).apply(words);
+  const fromWords = tf.layers.dense({ units: HIDDEN }).apply(lastWords);
+  const fromImage = tf.layers.dense({ units: HIDDEN }).apply(image);
+  const everywhere = tf.layers.reshape({ targetShape: [1, HIDDEN] }).apply(fromImage);
+  const sum = tf.layers.add().apply([fromWords, everywhere]);
+  const hidden = tf.layers.reLU().apply(sum);
   const logits = tf.layers.dense({ units: vocabulary }).apply(hidden);
   return tf.model({ inputs: [image, ids], outputs: logits });
 }
 
 /**
- * A layer: image [b, f], words [b, t, e] -> [b, t, f + 3 e]: the image, and the last three words.
+ * A layer: words [b, t, e] -> each word and those before it, [b, t, WORDS e].
  *
  * @param {any} tf
  * @returns {any} The class.
  */
-function contextLayer(tf) {
-  return class Context extends tf.layers.Layer {
-    static className = "Context";
+function lastWordsLayer(tf) {
+  return class LastWords extends tf.layers.Layer {
+    static className = "LastWords";
 
-    /** @param {[number[], number[]]} shapes */
-    computeOutputShape([[count, features], [, length, size]]) {
-      return [count, length, features + 3 * size];
+    /** @param {[number, number, number]} shape */
+    computeOutputShape([count, length, size]) {
+      return [count, length, WORDS * size];
     }
 
-    /** @param {[any, any]} inputs */
-    call([image, words]) {
+    /** @param {any} inputs */
+    call(inputs) {
       return tf.tidy(() => {
-        const [, length] = words.shape;
-        const before = (/** @type {number} */ distance) =>
-          words.pad([[0, 0], [distance, 0], [0, 0]]).slice([0, 0, 0], [-1, length, -1]); // prettier-ignore
-        const everywhere = image.expandDims(1).tile([1, length, 1]);
-        return tf.concat([everywhere, words, before(1), before(2)], 2);
+        const words = Array.isArray(inputs) ? inputs[0] : inputs;
+        const [, length, size] = words.shape;
+        const later = (/** @type {number} */ places) => {
+          const zeros = tf.zeros([words.shape[0], places, size]);
+          return tf.concat([zeros, words], 1).slice([0, 0, 0], [-1, length, -1]);
+        };
+        return tf.concat([words, ...Array.from({ length: WORDS - 1 }, (_, i) => later(i + 1))], 2);
       });
     }
   };
@@ -88,26 +95,28 @@ function contextLayer(tf) {
 async function captionsOf(tf, data, encoder, decoder, pictures) {
   const text = /** @type {import("../mmdata.d.ts").TextSettings} */ (data.manifest.settings.text);
   const start = [text.start_id ?? text.pad_id, ...text.prompt];
-  const [count, length] = [pictures.shape[0], text.length - 1];
-  // Always of full length: TensorFlow.js compiles its programs again for each new shape.
-  const ids = new Int32Array(count * length).fill(text.pad_id);
-  for (let i = 0; i < count; i++) ids.set(start, i * length);
+  const sequences = Array.from({ length: pictures.shape[0] }, () => [...start]);
+  const open = new Set(sequences);
   const image = encoder.predict(pictures);
-  const captions = Array.from({ length: count }, () => /** @type {number[]} */ ([]));
-  const open = new Set(captions);
-  for (let place = start.length - 1; place < length && open.size; place++) {
+  while (open.size && sequences[0].length < text.length) {
     const next = tf.tidy(() => {
-      const logits = decoder.predict([image, tf.tensor2d(ids, [count, length], "int32")]);
-      return logits.slice([0, place, 0], [-1, 1, -1]).argMax(-1);
+      const ids = tf.tensor2d(
+        sequences.map((words) => words.slice(-WORDS)),
+        undefined,
+        "int32",
+      );
+      return decoder
+        .predict([image, ids])
+        .slice([0, ids.shape[1] - 1, 0], [-1, 1, -1])
+        .argMax(-1);
     });
-    const words = await next.data();
+    const ids = await next.data();
     next.dispose();
-    captions.forEach((caption, i) => {
-      if (words[i] === text.end_id) open.delete(caption);
-      if (open.has(caption)) caption.push(words[i]);
-      if (place + 1 < length) ids[i * length + place + 1] = words[i];
+    sequences.forEach((words, i) => {
+      if (ids[i] === text.end_id) open.delete(words);
+      words.push(open.has(words) ? ids[i] : text.pad_id);
     });
   }
   image.dispose();
-  return captions.map((caption) => data.tokenizer?.decode(caption) ?? "");
+  return sequences.map((words) => data.tokenizer?.decode(words.slice(start.length)) ?? "");
 }

@@ -45,7 +45,7 @@ export class Training {
     this.#tf = tf;
     this.#make = make;
     this.#store = store;
-    this.#key = `${data.manifest.fingerprint} ${VERSION}`;
+    this.#key = keyOf(data);
     this.task = make();
     this.batchSize = Math.min(data.manifest.settings.order.batch_size, data.size("train"));
     this.stepsPerEpoch = data.stepsPerEpoch({ split: "train", batchSize: this.batchSize });
@@ -143,6 +143,15 @@ export class Training {
     this.losses = [];
     this.imagesPerSecond = NaN;
   }
+}
+
+/**
+ * What the model of a data set is kept under.
+ *
+ * @param {import("../mmdata.d.ts").Data} data
+ */
+export function keyOf({ manifest }) {
+  return `${manifest.fingerprint} ${VERSION}`;
 }
 
 /**
