@@ -40,24 +40,29 @@ async function main() {
   showSummary(data);
   await new Gallery(data, page, showError).show(0);
   const { name } = data.manifest.settings.task;
-  const isKnown = name in LEARNS && data.splits.includes("train");
-  const needsText = name !== "classification" && !data.tokenizer;
-  if (!isKnown || needsText) {
-    const missing =
-      needsText && isKnown ? "a tokenizer for JavaScript" : 'a split "train" of one of them';
-    page.task.textContent =
-      `This page trains models for ${Object.keys(LEARNS).join(", ")}; these data are for ${name}, ` +
-      `without ${missing}.`;
-    return;
+  page.task.textContent = whyNoTraining(data) ?? LEARNS[name];
+  if (!whyNoTraining(data)) await startTraining(data, await tfjs());
+}
+
+/**
+ * @param {Data} data
+ * @returns {string | undefined}
+ */
+function whyNoTraining({ manifest, splits, tokenizer }) {
+  const { name } = manifest.settings.task;
+  if (!(name in LEARNS)) {
+    return `This page trains models for ${Object.keys(LEARNS).join(", ")}; these data are for ${name}.`;
   }
-  page.task.textContent = LEARNS[name];
-  await startTraining(data, await tfjs());
+  if (!splits.includes("train")) return `Training needs a split "train"; got ${splits.join(", ")}.`;
+  if (name !== "classification" && !tokenizer) {
+    return "Training needs the tokenizer, and that of these data has no version in JavaScript.";
+  }
 }
 
 /** @param {Data} data */
 function showSummary({ manifest, imageSize, channels }) {
   const { task, text } = manifest.settings;
-  const tokens = text ? `, up to ${text.length} tokens` : "";
+  const tokens = text?.length ? `, up to ${text.length} tokens` : "";
   page.summary.textContent =
     `${manifest.rows.toLocaleString("en")} images of ${imageSize.join(" x ")} pixels, ` +
     `${channels === 3 ? "RGB" : `${channels} channel`}${tokens}, for ${task.name.replaceAll("_", " ")}`;

@@ -26,17 +26,37 @@ export function textsOf(data, { captions, labels, columns, imageShape }) {
 }
 
 /**
+ * The token ids of a batch as text: cleaned, cut, without the words that the vocabulary lacks.
+ *
+ * @param {Data} data
+ * @param {Batch} batch
+ * @returns {string[]} One text for each picture; none without token ids.
+ */
+function tokenTexts({ tokenizer }, { tokenIds, tokenShape: [count, length] = [0, 0] }) {
+  if (!tokenizer || !tokenIds) return [];
+  return Array.from({ length: count }, (_, i) =>
+    tokenizer.decode(tokenIds.subarray(i * length, (i + 1) * length)),
+  );
+}
+
+/**
  * A list item with a picture and its text.
  *
  * @param {Data} data
  * @param {Uint8Array} pixels
  * @param {string} text
+ * @param {string} [tokens] The text's tokens.
  */
-export function card(data, pixels, text) {
+export function card(data, pixels, text, tokens) {
   const item = document.createElement("li");
   const caption = document.createElement("p");
   caption.textContent = text;
   item.append(canvasOf(pixels, data.imageSize, text || "a picture without text"), caption);
+  if (tokens !== undefined) {
+    const small = document.createElement("small");
+    small.textContent = tokens;
+    item.append(small);
+  }
   return item;
 }
 
@@ -78,8 +98,9 @@ export class Gallery {
     const { value: batch } = await batches.next();
     await batches.return();
     if (!batch || page !== this.#page || split !== select.value) return; // another page is wanted now
-    const texts = textsOf(data, batch);
-    gallery.replaceChildren(...picturesOf(batch).map((pixels, i) => card(data, pixels, texts[i])));
+    const [texts, tokens] = [textsOf(data, batch), tokenTexts(data, batch)];
+    const cards = picturesOf(batch).map((pixels, i) => card(data, pixels, texts[i], tokens[i]));
+    gallery.replaceChildren(...cards);
     const first = page * batchSize;
     status.textContent = `${first + 1} to ${first + texts.length} of ${data.size(split)}`;
   }
