@@ -7,8 +7,8 @@ each measurement in its own process, and prints:
 
   at       milliseconds from `at(step)` to its first batch, at step 0 and at 90 % of an epoch, for
            the last number of `--rows`: medians, and the median of the ratios
-  order    the median of the milliseconds that `Order` takes for a batch of 256 at step 0 and at 90 %,
-           with `--order` rows; and the memory that it needs in addition to ten rows
+  order    the same for only the indices of a batch of 256, with `--order` rows; and the memory that
+           these need in addition to ten rows
   memory   megabytes of a process after 200 batches, and the peak, for each number of `--rows`; and
            the megabytes of paths and captions
 """

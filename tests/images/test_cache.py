@@ -436,12 +436,12 @@ def test_budgets_count_all_splits(images: pathlib.Path, kept: Any) -> None:
 
 def test_a_dataset_that_goes_takes_its_maps_along(images: pathlib.Path, kept: Any) -> None:
     ds = build(images, kept[0])
-    cached = weakref.ref(ds.plan.cached)
+    kept_by_maps = [weakref.ref(part) for part in (ds.plan.cached, ds.plan.look_up)]
     for _ in ds:
         pass
     del ds
     gc.collect()
-    assert cached() is None
+    assert [part() for part in kept_by_maps] == [None, None]
 
 
 def test_an_iterator_keeps_what_it_reads(images: pathlib.Path, kept: Any) -> None:

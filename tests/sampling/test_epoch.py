@@ -193,8 +193,8 @@ def test_steps_equal_a_slow_loop(task: Task) -> None:
 def test_a_graph_takes_the_indices_of_the_order(
     shuffle: bool, shard: tuple[int, int], parts: dict[str, Any], remainder: Remainder
 ) -> None:
-    fields = {"batch_size": 6, "shuffle": shuffle, "seed": -5, "shard": shard, "window": 2}
-    fields |= {"remainder": remainder, **parts}
+    fields: dict[str, Any] = {"batch_size": 6, "shuffle": shuffle, "seed": -5, "shard": shard}
+    fields |= {"window": 2, "remainder": remainder, **parts}
     order = Order(count=38, **fields)
     looking = look_up(Prediction(), [([], row) for row in range(38)], **fields)
     steps = range(2, 2 * order.steps_per_epoch)

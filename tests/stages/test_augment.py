@@ -244,7 +244,8 @@ def test_seeds_differ() -> None:
     assert first == again
     assert len(first) == len(places)
     many = random_keys(np.arange(8), 1, 3)
-    assert (many.dtype, many.shape) == (np.int32, (8, 2))
+    assert many.dtype == np.int32
+    assert many.shape == (8, 2)
     assert [tuple(one) for one in many.tolist()] == [key(1, 3, index) for index in range(8)]
 
 
