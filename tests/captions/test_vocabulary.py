@@ -102,6 +102,9 @@ def test_splits_without_train(name: str) -> None:
     message = rf"text='{name}' learns .* from the split 'train'; got the splits \['fit', 'rest'\]"
     with pytest.raises(ValueError, match=message):
         tokenizer_for(Text(tokenizer=name), pairs)
+    rest = pairs_of(CAPTIONS, ("train", "rest"), "0011").subset("rest")  # "train" has no row
+    with pytest.raises(ValueError, match=r"got the splits \['rest'\]"):
+        tokenizer_for(Text(tokenizer=name), rest)
 
 
 @pytest.mark.parametrize("tokenizer", ["byte", Byte(), Word((*SPECIAL_TOKENS, "a"))], ids=str)
