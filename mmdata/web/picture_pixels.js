@@ -1,5 +1,7 @@
 /** Pixels of any kind -> RGB. */
 
+import { halfToEven } from "./rounding.js";
+
 /**
  * A picture.
  *
@@ -102,8 +104,5 @@ export function paint(from, { channels, bytes }, background, to, { at, step, cou
  */
 export function blend(color, alpha, behind) {
   const share = Math.fround(alpha / 255);
-  const value = Math.fround(behind + Math.fround((color - behind) * share));
-  const below = Math.floor(value);
-  const rest = value - below;
-  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+  return halfToEven(Math.fround(behind + Math.fround((color - behind) * share)));
 }

@@ -55,8 +55,8 @@ export async function startPictureWorker() {
  */
 function sendable(picture) {
   if (picture instanceof URL) return picture.href;
-  const isRelative = typeof picture === "string" && !isNode && globalThis.document;
-  return isRelative ? new URL(picture, document.baseURI).href : picture;
+  if (typeof picture !== "string" || isNode) return picture;
+  return new URL(picture, globalThis.document?.baseURI ?? location.href).href;
 }
 
 /**

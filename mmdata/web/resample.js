@@ -62,6 +62,7 @@ export function resample(pixels, channels, rows, columns, interpolation) {
   const down = tapsOf(rows, interpolation);
   const across = tapsOf(columns, interpolation);
   const lost = rows.from - rows.to;
+  // The order matters for bicubic: values are clipped between the passes.
   if (lost > 0 && lost > 2 * (columns.from - columns.to)) {
     const { begin, end } = across;
     const part = { stride: columns.from, begin, width: end - begin };

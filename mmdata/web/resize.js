@@ -6,6 +6,7 @@
  */
 
 import { INTERPOLATIONS, resample } from "./resample.js";
+import { halfToEven } from "./rounding.js";
 
 /** @typedef {import("./resample.js").Interpolation} Interpolation */
 /** @typedef {"stretch" | "crop" | "pad"} Fit */
@@ -132,14 +133,6 @@ function placed(whole, size) {
   const offset = halfToEven((size - whole) / 2);
   const [first, begin] = [Math.max(-offset, 0), Math.max(offset, 0)];
   return { first, begin, count: Math.min(whole - first, size - begin) };
-}
-
-/** @param {number} value */
-export function halfToEven(value) {
-  const below = Math.floor(value);
-  const rest = value - below;
-  if (rest === 0.5) return below % 2 === 0 ? below : below + 1;
-  return rest < 0.5 ? below : below + 1;
 }
 
 /**

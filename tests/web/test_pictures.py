@@ -83,17 +83,23 @@ def build(paths: Sequence[pathlib.Path], interpolation: str = "bilinear", **opti
 
 
 @pytest.fixture(scope="module")
-def page(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator["Page"]:
-    """An empty page on a server that has mmdata's JavaScript in /web."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The folder of a page, with mmdata's JavaScript in web/."""
     root = tmp_path_factory.mktemp("site")
     (root / "web").symlink_to(_WEB)
     (root / "index.html").write_text('<!doctype html><input type="file" multiple id="files">')
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(browser: "Browser", site: pathlib.Path) -> Iterator["Page"]:
+    """A page with an input for files."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
             """Prints nothing."""
 
-    handler = functools.partial(Handler, directory=root)
+    handler = functools.partial(Handler, directory=site)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page = browser.new_page()
@@ -235,6 +241,33 @@ def test_pictures_of_other_formats_in_a_page(
     for name, off in zip(made, difference(found, build(paths, fit=fit)), strict=True):
         print(f"{name}: at most {off.max()}")
         assert off.max() <= 1, name
+
+
+_ELEMENTS = """async (worker) => {
+  const { imageBatches } = await import("/web/pictures.js");
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [30, 20];
+  const context = canvas.getContext("2d");
+  context.fillStyle = "rgb(10 20 30)";
+  context.fillRect(0, 0, 30, 20);
+  const image = new Image();
+  image.src = canvas.toDataURL("image/webp", 1);
+  await image.decode();
+  const blob = await (await fetch(canvas.toDataURL("image/png"))).blob();
+  const pixels = context.getImageData(0, 0, 30, 20);
+  const pictures = [canvas, image, blob, pixels, await createImageBitmap(canvas), "picture.png"];
+  const found = [];
+  for await (const { images } of imageBatches(pictures, { imageSize: 1, batchSize: 1, worker })) {
+    found.push([...images]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("worker", [False, True])
+def test_pictures_of_the_page(page: "Page", site: pathlib.Path, worker: bool) -> None:
+    Image.new("RGB", (4, 3), (10, 20, 30)).save(site / "picture.png")
+    assert page.evaluate(_ELEMENTS, worker) == [[10, 20, 30]] * 6
 
 
 _REFUSED = {
