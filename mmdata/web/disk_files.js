@@ -2,7 +2,7 @@
 
 import { open, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { cutOff } from "./http_files.js";
+import { cutOff } from "./damage.js";
 
 /**
  * @param {URL} base The folder, or its manifest.

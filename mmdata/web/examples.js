@@ -7,8 +7,8 @@
  * @typedef {{ xs: Record<string, Rows>, ys?: Rows, sample_weight?: Rows }} Features
  */
 
-const WITH_LABELS = ["classification"];
 const SHIFTED = ["captioning", "prefix"];
+const TOWERS = ["retrieval", "text_to_image"];
 
 /**
  * What the Keras task makes of a batch.
@@ -26,7 +26,7 @@ export function taskFeatures(batch, manifest) {
   const extra = Object.fromEntries(columns);
   if (SHIFTED.includes(task.name) && batch.tokenIds)
     return shifted(batch, images, extra, task.name);
-  if (WITH_LABELS.includes(task.name) && batch.labels) {
+  if (task.name === "classification" && batch.labels) {
     const weight = "weight" in manifest.columns || batch.valid;
     return {
       xs: { images, ...extra },
@@ -34,7 +34,9 @@ export function taskFeatures(batch, manifest) {
       ...(weight && { sample_weight: rowsOf(batch.weights) }),
     };
   }
-  return { xs: { images, ...towers(batch, task.name, manifest), ...extra } };
+  const hasText = TOWERS.includes(task.name) || Boolean(batch.captions);
+  const text = hasText ? towers(batch, task.name, manifest) : {};
+  return { xs: { images, ...text, ...extra } };
 }
 
 /**
@@ -69,7 +71,7 @@ function towers(batch, task, manifest) {
   }
   if (isRetrieval) xs.image_id = rowsOf(batch.imageIds);
   const isWeighted = "weight" in manifest.columns || valid;
-  if (isWeighted && task === "text_to_image") xs.weight = rowsOf(batch.weights);
+  if (isWeighted && (task === "text_to_image" || !tokenIds)) xs.weight = rowsOf(batch.weights);
   return xs;
 }
 

@@ -1,6 +1,7 @@
 /** The files of an export: over HTTP, or on the disk of Node. */
 
 import { httpFiles } from "./http_files.js";
+import { isNode } from "./runtime.js";
 
 /**
  * @typedef {object} Files
@@ -13,8 +14,6 @@ import { httpFiles } from "./http_files.js";
  *   file, from a server that does not know ranges.
  * @property {number} joinGap Two ranges are read as one if at most this many bytes are between them.
  */
-
-export const isNode = typeof process !== "undefined" && Boolean(process.versions?.node);
 
 /**
  * The files beside a manifest.

@@ -1,5 +1,6 @@
 /** Files of a web server, with HTTP ranges. */
 
+import { cutOff } from "./damage.js";
 import { limit } from "./limit.js";
 
 const AT_ONCE = 8;
@@ -51,16 +52,6 @@ export function httpFiles(base, manifest, fetch) {
       return whole ? whole.bytes : [first, ...rest].map(({ bytes }) => bytes);
     },
   };
-}
-
-/**
- * The error for a file that ends too early.
- *
- * @param {string} where
- * @param {string} got
- */
-export function cutOff(where, got) {
-  return new Error(`${where} is cut off: got ${got}. Copy the whole export to the server again.`);
 }
 
 /**

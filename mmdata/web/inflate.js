@@ -1,6 +1,6 @@
 /** zlib streams -> bytes. */
 
-import { isNode } from "./files.js";
+import { isNode } from "./runtime.js";
 
 /**
  * @param {Uint8Array[]} parts A zlib stream, in parts.

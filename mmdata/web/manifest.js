@@ -72,7 +72,7 @@ function requireShards(manifest, where) {
   const { columns, shards, settings } = manifest;
   const names = Object.keys(columns ?? {});
   /** @param {any} file */
-  const isFile = (file) => /^[\w.-]+$/.test(file?.file) && file.bytes >= 0 && file.crc32 >= 0;
+  const isFile = (file) => /^[\w.-]+$/.test(file?.file ?? "") && file.bytes >= 0 && file.crc32 >= 0;
   /** @param {import("./mmdata.d.ts").Shard} shard */
   const isComplete = (shard) =>
     settings.splits[shard.split] &&

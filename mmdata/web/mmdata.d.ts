@@ -99,6 +99,11 @@ export interface Example {
   sample_weight?: any;
 }
 
+export interface NextOptions {
+  /** Scales pixels as in training; by default only for tensors, if `open` got `tf`. */
+  normalize?: boolean;
+}
+
 export interface Data {
   /** What manifest.json holds. */
   readonly manifest: Manifest;
@@ -117,11 +122,14 @@ export interface Data {
   /** The batches from step `at` to the end of its epoch, and of further epochs. */
   batches(options?: BatchOptions & { epochs?: number }): AsyncGenerator<Batch, void, void>;
   /** The next `size` examples of "train", over all epochs. */
-  nextTrainBatch(size: number): Promise<Example>;
-  nextTestBatch(size: number): Promise<Example>;
-  nextBatch(size: number, split?: string): Promise<Example>;
+  nextTrainBatch(size: number, options?: NextOptions): Promise<Example>;
+  nextTestBatch(size: number, options?: NextOptions): Promise<Example>;
+  nextBatch(size: number, split?: string, options?: NextOptions): Promise<Example>;
   /** A user's own picture, prepared as in training: [h, w, channels]. */
-  preprocess(picture: any, options?: { normalize?: boolean }): Promise<Uint8Array | Float32Array>;
+  preprocess(
+    picture: Picture,
+    options?: { normalize?: boolean },
+  ): Promise<Uint8Array | Float32Array>;
   /** Ends the Worker and frees memory; the data cannot be used after this. */
   close(): void;
 }
@@ -156,11 +164,64 @@ export function weightedLoss(
 /** Share of right predictions among those with a weight, for the same `ys`. */
 export function weightedAccuracy(tf: any): (labels: any, predictions: any) => any;
 
-/** Batches of any pictures; see pictures.js. */
+/** Rows of pixels: [height, width, channels], with 1, 2, 3 or 4 channels. */
+export interface RawPixels {
+  data: Uint8Array | Uint8ClampedArray;
+  width: number;
+  height: number;
+  /** By default as many as `data` has. */
+  channels?: number;
+}
+
+/**
+ * A file, its bytes, its URL, in Node also its path; raw pixels; in a browser also an ImageBitmap, and
+ * an image or canvas of the page.
+ */
+export type Picture =
+  | Blob
+  | Uint8Array
+  | ArrayBuffer
+  | string
+  | URL
+  | RawPixels
+  | ImageBitmapSource;
+
+export interface ImageBatchOptions {
+  /** [height, width] in pixels, or one number for both; 224 by default. */
+  imageSize?: number | [number, number];
+  /** 32 by default; the last batch may be smaller. */
+  batchSize?: number;
+  /** Pictures that are loaded and decoded at the same time: the limit of memory. 4 by default. */
+  concurrency?: number;
+  fit?: "stretch" | "crop" | "pad";
+  interpolation?: "bilinear" | "bicubic";
+  /** RGB of padding and behind transparent pixels; white by default. */
+  background?: [number, number, number];
+  /** Largest share of a picture that "crop" may cut off, 0 to 1. */
+  maxCrop?: number;
+  loadSize?: number | [number, number] | null;
+  /** false: bytes, 0 to 255. true: 0 to 1; or another range by its name in Python. */
+  normalize?: string | boolean;
+  /** If a picture cannot be decoded: an error, or a black picture with weight 0. */
+  onProblem?: "error" | "continue";
+  /** Decodes in a Worker, so that the page stays responsive. */
+  worker?: boolean;
+}
+
+export interface ImageBatch {
+  images: Uint8Array | Float32Array;
+  imageShape: [number, number, number, number];
+  names: string[];
+  /** [b]: 0 if the picture could not be decoded. */
+  weights: Float32Array;
+  problems: { name: string; message: string }[];
+}
+
+/** Batches of any pictures, in their order, read while batches are taken. */
 export function imageBatches(
-  pictures: Iterable<any>,
-  options?: any,
-): AsyncGenerator<any, void, void>;
+  pictures: Iterable<Picture> | AsyncIterable<Picture>,
+  options?: ImageBatchOptions,
+): AsyncGenerator<ImageBatch, void, void>;
 
 export interface ShardFile {
   file: string;

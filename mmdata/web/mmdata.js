@@ -26,11 +26,22 @@ export async function open(url, options = {}) {
   }
   const files = await openFiles(url, fetch ?? ((...request) => globalThis.fetch(...request)));
   const manifest = await readManifest(files);
-  const text = tokenizer ? await openTokenizer(files, manifest) : null;
+  const text = tokenizer ? await loadTokenizer(files, manifest.settings.text) : null;
   const reader = worker
     ? await startWorker({ address: String(await toUrl(String(url))), manifest, cacheBytes })
     : new (await import("./reader.js")).Reader(files, manifest, cacheBytes);
   return new WebData(manifest, reader, text, tf);
+}
+
+/**
+ * @param {import("./files.js").Files} files
+ * @param {import("./mmdata.d.ts").TextSettings | null} text
+ * @returns {Promise<import("./mmdata.d.ts").Tokenizer | null>}
+ */
+async function loadTokenizer(files, text) {
+  if (!text?.tokenizer) return null;
+  const { openTokenizer } = await import("./open_tokenizer.js");
+  return openTokenizer(files, text, text.tokenizer);
 }
 
 /** @param {{ address: string, manifest: Manifest, cacheBytes: number }} request */
@@ -134,7 +145,7 @@ class WebData {
   }
 
   /**
-   * @param {any} picture
+   * @param {import("./mmdata.d.ts").Picture} picture
    * @param {{ normalize?: boolean }} [options]
    */
   async preprocess(picture, options) {
@@ -214,15 +225,4 @@ class WebData {
  */
 function* numbers(begin, end) {
   for (let number = begin; number < end; number++) yield number;
-}
-
-/**
- * @param {import("./files.js").Files} files
- * @param {Manifest} manifest
- * @returns {Promise<import("./mmdata.d.ts").Tokenizer | null>}
- */
-async function openTokenizer(files, { settings: { text } }) {
-  if (!text?.tokenizer) return null;
-  const { Tokenizer } = await import("./tokenizers.js");
-  return null;
 }

@@ -1,6 +1,6 @@
 /** A `Reader` in a Worker. */
 
-import { isNode } from "./files.js";
+import { isNode } from "./runtime.js";
 
 /**
  * @typedef {import("./reader.js").Request} Request

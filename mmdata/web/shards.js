@@ -2,7 +2,7 @@
 
 import { Cache } from "./cache.js";
 import { crc32 } from "./crc32.js";
-import { cutOff } from "./http_files.js";
+import { damaged, requireSame } from "./damage.js";
 import { limit } from "./limit.js";
 import { parseNpy } from "./npy.js";
 import { decodeSprite } from "./png.js";
@@ -15,7 +15,7 @@ import { decodeSprite } from "./png.js";
  */
 
 const DECODED_AT_ONCE = 4;
-const EARLY_SHARE = 1 / 4; // when this share of a shard was read in parts, the rest will be needed too
+const EARLY_SHARE = 1 / 16; // when this share of a shard was read in parts, the rest will be needed too
 const CACHE_SHARE = 3 / 4; // of the cache, for images
 
 export class Shards {
@@ -219,22 +219,4 @@ function joined(rows, gap) {
     else runs.push([row, row + 1]);
   }
   return runs;
-}
-
-/**
- * @param {Uint8Array} bytes
- * @param {FileEntry} file
- * @param {string} where
- */
-function requireSame(bytes, file, where) {
-  if (bytes.length < file.bytes) throw cutOff(where, `${bytes.length} of ${file.bytes} bytes`);
-  if (bytes.length > file.bytes || crc32(bytes) !== file.crc32) throw damaged(where);
-}
-
-/** @param {string} where */
-function damaged(where) {
-  return new Error(
-    `${where} is damaged: its checksum is not that of the manifest. Copy it to the server again, or ` +
-      "export again; a server must not change the files.",
-  );
 }

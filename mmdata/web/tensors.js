@@ -92,7 +92,8 @@ function lazyTensors(tf, features, manifest, inputs) {
   }
   const wanted = Object.fromEntries(names.map((name) => [name, xs[name]]));
   const element = lazy(tf, others);
-  if (isSingle(features, manifest)) Object.defineProperty(element, "xs", getter(tf, "xs", xs.images));
+  if (isSingle(features, manifest))
+    Object.defineProperty(element, "xs", getter(tf, "xs", xs.images));
   else element.xs = lazy(tf, wanted);
   return element;
 }

@@ -1,7 +1,8 @@
 /** Reads batches in a Worker: of a page, or of Node. */
 
-import { isNode, openFiles } from "./files.js";
+import { openFiles } from "./files.js";
 import { Reader } from "./reader.js";
+import { isNode } from "./runtime.js";
 
 /** @type {{ post: (message: any, transfer: any[]) => void, listen: (f: (message: any) => void) => void }} */
 const port = await connect();

@@ -51,17 +51,22 @@ export function idsOf(caption) {
  *
  * @param {string} folder
  * @param {{ encoding?: "png" | "npy", captions?: string, shuffle?: any, order?: object, text?: object,
- *   splits?: Record<string, SplitOptions>, task?: object, filter?: number }} options
+ *   splits?: Record<string, SplitOptions>, task?: object, filter?: number,
+ *   age?: (row: number) => bigint }} options
  * @returns {any} Its manifest.
  */
 export function writeExport(folder, options = {}) {
-  const { encoding = "npy", captions = "all", filter = 2 } = options;
+  const { encoding = "npy", captions = "all" } = options;
   const splits = options.splits ?? {
     train: { rows: 20, shardRows: 8 },
     test: { rows: 5, shardRows: 8, evaluation: true },
   };
   mkdirSync(folder, { recursive: true });
-  const write = (/** @type {string} */ stem, /** @type {string} */ suffix, /** @type {any} */ bytes) => {
+  const write = (
+    /** @type {string} */ stem,
+    /** @type {string} */ suffix,
+    /** @type {any} */ bytes,
+  ) => {
     const crc = crc32(bytes);
     const file = `${stem}.${crc.toString(16).padStart(8, "0")}.${suffix}`;
     writeFileSync(join(folder, file), bytes);
@@ -75,7 +80,7 @@ export function writeExport(folder, options = {}) {
     for (let begin = 0; begin < rows; begin += shardRows) {
       const count = Math.min(shardRows, rows - begin);
       const all = Array.from({ length: count }, (_, i) => row + i);
-      const shard = writeShard(write, shards.length, split, all, encoding, filter, begin);
+      const shard = writeShard(write, shards.length, split, all, begin, options);
       sizes[split].captions += shard.captions;
       sizes[split].shards += 1;
       shards.push(shard);
@@ -88,10 +93,45 @@ export function writeExport(folder, options = {}) {
     fingerprint: "0",
     settings: {
       versions: { pixels: 1, text: 2, order: 2 },
-      pixels: { size: SIZE, channels: 3, fit: "stretch", interpolation: "bilinear", background: [255, 255, 255], max_crop: 1, load_size: null, normalize: "unit" },
-      task: { name: "captioning", captions, lookahead: 1, columns: ["age"], class_names: [], ...options.task },
-      text: { length: 7, start_id: 2, end_id: 3, pad_id: 0, prompt: [], padding: "length", padding_side: "right", template: "{caption}", clean: null, tokenizer: null, ...options.text },
-      order: { seed: "0", shuffle: true, batch_size: 4, remainder: "keep", window: 2, ...options.order },
+      pixels: {
+        size: SIZE,
+        channels: 3,
+        fit: "stretch",
+        interpolation: "bilinear",
+        background: [255, 255, 255],
+        max_crop: 1,
+        load_size: null,
+        normalize: "unit",
+      },
+      task: {
+        name: "captioning",
+        captions,
+        lookahead: 1,
+        columns: ["age"],
+        class_names: [],
+        ...options.task,
+      },
+      text: {
+        length: 7,
+        start_id: 2,
+        end_id: 3,
+        pad_id: 0,
+        prompt: [],
+        padding: "length",
+        padding_side: "right",
+        template: "{caption}",
+        clean: null,
+        tokenizer: null,
+        ...options.text,
+      },
+      order: {
+        seed: "0",
+        shuffle: true,
+        batch_size: 4,
+        remainder: "keep",
+        window: 2,
+        ...options.order,
+      },
       splits: sizes,
     },
     columns: columnsOf(encoding),
@@ -125,15 +165,16 @@ function columnsOf(encoding) {
  * @param {number} number
  * @param {string} split
  * @param {number[]} rows
- * @param {"png" | "npy"} encoding
- * @param {number} filter
  * @param {number} firstInSplit
+ * @param {NonNullable<Parameters<typeof writeExport>[1]>} options
  */
-function writeShard(write, number, split, rows, encoding, filter, firstInSplit) {
+function writeShard(write, number, split, rows, firstInSplit, options) {
+  const { encoding = "npy", filter = 2, age = (row) => BigInt(row - 3) } = options;
   const stem = `0000${number}`;
   const images = rows.map(imageOf);
   const texts = rows.flatMap(captionsOf);
-  const fixed = (/** @type {string} */ name, /** @type {any} */ values) => write(`${stem}.${name}`, "npy", npy(values));
+  const fixed = (/** @type {string} */ name, /** @type {any} */ values) =>
+    write(`${stem}.${name}`, "npy", npy(values));
   const ragged = (/** @type {string} */ name, /** @type {any[]} */ items) => {
     const starts = [0];
     for (const item of items) starts.push(starts[starts.length - 1] + item.length);
@@ -148,13 +189,31 @@ function writeShard(write, number, split, rows, encoding, filter, firstInSplit) 
       ? { ...write(`${stem}.image`, "png", sprite(images, grid, filter)), grid }
       : fixed("image", Uint8Array.from(images.flatMap((image) => [...image]))),
     ...(!isPng && { image_crc32: fixed("image_crc32", Uint32Array.from(images, crc32)) }),
-    captions: ragged("captions", texts.map((text) => new TextEncoder().encode(text))),
-    token_ids: ragged("token_ids", texts.map((text) => Uint16Array.from(idsOf(text)))),
-    caption_count: fixed("caption_count", Uint32Array.from(rows, (row) => captionsOf(row).length)),
-    image_id: fixed("image_id", Int32Array.from(rows, (_, i) => firstInSplit + i)),
-    weight: fixed("weight", Float32Array.from(rows, (row) => (row % 4) / 2)),
-    label: fixed("label", Int32Array.from(rows, (row) => row % 3)),
-    "column:age": fixed("column_0", BigInt64Array.from(rows, (row) => BigInt(row - 3))),
+    captions: ragged(
+      "captions",
+      texts.map((text) => new TextEncoder().encode(text)),
+    ),
+    token_ids: ragged(
+      "token_ids",
+      texts.map((text) => Uint16Array.from(idsOf(text))),
+    ),
+    caption_count: fixed(
+      "caption_count",
+      Uint32Array.from(rows, (row) => captionsOf(row).length),
+    ),
+    image_id: fixed(
+      "image_id",
+      Int32Array.from(rows, (_, i) => firstInSplit + i),
+    ),
+    weight: fixed(
+      "weight",
+      Float32Array.from(rows, (row) => (row % 4) / 2),
+    ),
+    label: fixed(
+      "label",
+      Int32Array.from(rows, (row) => row % 3),
+    ),
+    "column:age": fixed("column_0", BigInt64Array.from(rows, age)),
   };
   return { split, rows: rows.length, captions: texts.length, files };
 }
@@ -165,7 +224,14 @@ function writeShard(write, number, split, rows, encoding, filter, firstInSplit) 
  * @param {any} values A typed array.
  */
 export function npy(values) {
-  const kinds = { Uint8: "|u1", Uint16: "<u2", Uint32: "<u4", Int32: "<i4", Float32: "<f4", BigInt64: "<i8" };
+  const kinds = {
+    Uint8: "|u1",
+    Uint16: "<u2",
+    Uint32: "<u4",
+    Int32: "<i4",
+    Float32: "<f4",
+    BigInt64: "<i8",
+  };
   const descr = Reflect.get(kinds, values.constructor.name.replace("Array", ""));
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${values.length},)}`;
   const header = text.padEnd(117) + "\n";
@@ -205,7 +271,11 @@ export function sprite(images, grid, filter) {
   header.writeUInt32BE(height, 4);
   header.set([8, 2, 0, 0, 0], 8);
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  const chunks = [chunk("IHDR", header), chunk("IDAT", deflateSync(lines)), chunk("IEND", Buffer.alloc(0))];
+  const chunks = [
+    chunk("IHDR", header),
+    chunk("IDAT", deflateSync(lines)),
+    chunk("IEND", Buffer.alloc(0)),
+  ];
   return Buffer.concat([signature, ...chunks]);
 }
 

@@ -30,20 +30,21 @@ _TYPES = {
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and content in one packet
     server: "Server"
 
     def __init__(self, folder: pathlib.Path, *args: Any) -> None:
         self._folder = folder
         super().__init__(*args)
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         path = self.path.split("?")[0]
         if path == "/log":
             self._send(200, json.dumps(self.server.requests).encode(), "application/json")
             return
         self.server.requests.append((path, self.headers["Range"]))
         fault, name = self._fault(path)
-        file = self._folder / name
+        file = self._folder / (name or "index.html")
         if fault == "missing" or not file.is_file():
             self._send(404, b"not here", "text/plain")
         elif fault == "html":
@@ -98,7 +99,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content, self.close_connection = content[: len(content) // 2], True
         self.wfile.write(content)
 
-    def do_OPTIONS(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_OPTIONS(self) -> None:
         """Answers what browsers ask before a request to another origin."""
         fault, _ = self._fault(self.path)
         self._send(200, b"", "text/plain", fault=fault)
