@@ -31,7 +31,9 @@ export function drawCurve(svg, losses) {
   svg.replaceChildren(
     ...parts.map((part) => element("path", { d: `M0 ${y(part * top)}H${width}` })),
     ...parts.map((part) => label(-6, y(part * top) + 4, "end", rounded(part * top))),
-    ...[0, 0.5, 1].map((part) => label(part * width, height + 18, "middle", rounded(part * last))),
+    ...[0, Math.round(last / 2), last].map((step) =>
+      label(x(step), height + 18, "middle", step.toLocaleString("en")),
+    ),
     label(width / 2, height + 38, "middle", "step"),
     element("path", { class: "each", d: line(shown) }),
     element("path", { class: "mean", d: line(means) }),
