@@ -46,6 +46,22 @@ def without_case() -> tuple[int, ...]:
 
 
 @functools.cache
+def around_sigma() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ranges of characters with case, and of those that count as no character beside them.
+
+    They decide whether a capital sigma is at the end of a word, for `tf.strings.lower`.
+    """
+
+    def is_inner(after: str) -> Any:
+        text = tf.strings.join(["a\u03a3", characters(), after])
+        lower = tf.strings.lower(text, encoding="utf-8")
+        return tf.strings.regex_full_match(lower, "(?s)a\u03c3.*")
+
+    has_case = is_inner("")
+    return tuple(ranges(has_case)), tuple(ranges(is_inner("b") & ~has_case))
+
+
+@functools.cache
 def without_forms() -> tuple[int, ...]:
     """The ranges of the characters that `tf_text.normalize_utf8` does not know yet."""
     between = tf.strings.join([_UNASSIGNED, characters(), _UNASSIGNED])

@@ -73,6 +73,7 @@ def cleaning_json(clean: Clean | None) -> Json | None:
     sets: dict[str, tuple[int, ...]] = {}
     if clean.lower:
         sets["without_case"] = web_characters.without_case()
+        sets["cased"], sets["ignorable"] = web_characters.around_sigma()
     if clean.normalize or clean.accents == "strip":
         sets["without_forms"] = web_characters.without_forms()
     if clean.accents == "strip":
