@@ -3,7 +3,7 @@
 import { tfDataset, weightedLoss } from "../mmdata.js";
 import { makeEncoder } from "./encoder.js";
 
-const WORDS = 3; // the last ones, which decide about the next one
+const WORDS = 6; // the last ones, which decide about the next one
 const WORD_FEATURES = 32;
 const HIDDEN = 128;
 const RATE = 3e-3;
