@@ -41,7 +41,7 @@ def require_exportable(ds: Dataset) -> None:
         f"augment={config.augment!r}": bool(config.augment),
         f"Pixels(buckets={config.pixels.buckets!r})": bool(config.pixels.buckets),
         f"Text(buckets={config.text.buckets!r})": bool(config.text.buckets),
-        f"shuffle_tags={True!r}": getattr(task, "shuffle_tags", False),
+        "shuffle_tags=True": getattr(task, "shuffle_tags", False),
         f"dropout={getattr(task, 'dropout', 0)!r}": getattr(task, "dropout", 0) > 0,
         f"shard={config.shard!r}": config.shard[1] > 1,
         "features of precompute_features": bool(config.encoder),

@@ -1,1 +1,1 @@
-"""What mmdata saves for itself: rows by key, in one format."""
+"""What mmdata writes in its own form: rows by key, and exports, each with a manifest."""

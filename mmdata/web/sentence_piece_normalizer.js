@@ -53,31 +53,16 @@ function replacer(charsmap, userDefined) {
     const bytes = bytesOf(text);
     const parts = [];
     for (let i = 0, byte = 0; i < text.length; ) {
-      let end = userDefined.longest(text, i);
-      const rule = end > i ? null : charsmap.at(bytes, byte);
-      if (rule) end = endOf(text, i, rule.length);
-      else if (end === i) end = endOfCharacter(text, i);
-      const whole = text.slice(i, end);
-      parts.push(rule ? rule.text : whole);
-      byte += rule ? rule.length : bytesOf(whole).length;
-      i = end;
+      const [start, fixedEnd] = [i, userDefined.longest(text, i)];
+      const rule = fixedEnd > i ? null : charsmap.at(bytes, byte);
+      const ruleEnd = byte + (rule ? rule.length : 0);
+      do {
+        const code = /** @type {number} */ (text.codePointAt(i));
+        byte += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+        i = endOfCharacter(text, i);
+      } while (i < fixedEnd || byte < ruleEnd);
+      parts.push(rule ? rule.text : text.slice(start, i));
     }
     return parts;
   };
-}
-
-/**
- * @param {string} text
- * @param {number} start
- * @param {number} length Of some characters, in bytes of UTF-8.
- * @returns {number} Where they end.
- */
-function endOf(text, start, length) {
-  let end = start;
-  for (let left = length; left > 0; ) {
-    const code = /** @type {number} */ (text.codePointAt(end));
-    left -= code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    end = endOfCharacter(text, end);
-  }
-  return end;
 }

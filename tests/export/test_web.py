@@ -579,6 +579,17 @@ def test_modules_come_along(train: Any, tmp_path: pathlib.Path) -> None:
         mmdata.export_web(train, tmp_path, demo=True, tfjs=tmp_path / "nothing.js")
 
 
+def test_the_page_comes_along_if_it_is_wanted(train: Any, tmp_path: pathlib.Path) -> None:
+    demo, library = pathlib.Path(mmdata.__file__).parent / "web" / "demo", tmp_path / "any.js"
+    library.write_bytes(b"// TensorFlow.js")
+    for site in (tmp_path / "site",) * 2:  # the second one replaces the first one
+        mmdata.export_web(train, site, demo=True, tfjs=library)
+    expected = {f"demo/{name}": content for name, content in bytes_of(demo).items()}
+    expected["index.html"] = expected.pop("demo/index.html")
+    expected["tf.min.js"] = b"// TensorFlow.js"
+    assert expected.items() <= bytes_of(site).items()
+
+
 def test_the_wheel_has_all_modules() -> None:
     package = pathlib.Path(mmdata.__file__).parent
     settings = (package.parent / "pyproject.toml").read_text()

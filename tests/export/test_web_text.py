@@ -30,7 +30,8 @@ CAPTIONS = ["a dog on a hill.", "two dogs and a red ball", "Café, don't!"]
 
 def members(ranges: Any) -> list[int]:
     """The code points of a set."""
-    found, end = [], 0
+    found: list[int] = []
+    end = 0
     for gap, count in zip(ranges[::2], ranges[1::2], strict=True):
         start, end = end + gap, end + gap + count
         found += range(start, end)

@@ -3,6 +3,7 @@
 # ruff: noqa: RUF001
 
 import dataclasses
+import functools
 import json
 import pathlib
 import random
@@ -78,7 +79,7 @@ def ask(node: str) -> Ask:
 
     def answers(*questions: dict[str, Any]) -> list[Any]:
         lines = "".join(json.dumps(question) + "\n" for question in questions)
-        program = [node, HERE / "encode_texts.js"]
+        program = [node, str(HERE / "encode_texts.js")]
         run = subprocess.run(program, input=lines, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         return [json.loads(line) for line in run.stdout.removesuffix("\n").split("\n")]
@@ -165,6 +166,10 @@ def with_unused(**arguments: Any) -> SentencePiece:
     return SentencePiece(model.SerializeToString())
 
 
+def of_kind(name: str, _: list[str]) -> SentencePiece:
+    return SentencePiece(model_of(**KINDS[name]))
+
+
 def with_equal_pieces() -> SentencePiece:
     """Three pieces of text are spelled like special ones."""
     model = model_proto.Model.FromString(model_of(byte_fallback=True, vocab_size=700))
@@ -204,10 +209,7 @@ CASES: dict[str, tuple[Callable[[list[str]], Tokenizer], tuple[str, ...]]] = {
         lambda _: SentencePiece(model_of(user_defined_symbols=USER_DEFINED, byte_fallback=True)),
         ("light",),
     ),
-    **{
-        name: (lambda _, name=name: SentencePiece(model_of(**KINDS[name])), ("light",))
-        for name in KINDS
-    },
+    **{name: (functools.partial(of_kind, name), ("light",)) for name in KINDS},
 }
 """Tokenizers, made of some texts, and the cleanings before them."""
 
