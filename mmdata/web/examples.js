@@ -34,7 +34,7 @@ export function taskFeatures(batch, manifest) {
       ...(weight && { sample_weight: rowsOf(batch.weights) }),
     };
   }
-  const hasText = TOWERS.includes(task.name) || Boolean(batch.captions);
+  const hasText = [...TOWERS, ...SHIFTED].includes(task.name);
   const text = hasText ? towers(batch, task.name, manifest) : {};
   return { xs: { images, ...text, ...extra } };
 }

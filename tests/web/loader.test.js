@@ -287,10 +287,10 @@ for (const worker of [false, true]) {
       ],
     ];
     for (const [name, damage, message] of cases) {
-      const folder = newExport({ splits: { train: { rows: 8, shardRows: 8 } } });
+      const folder = newExport({ splits: { train: { rows: 64, shardRows: 64 } } });
       damage(join(folder, String(readdirSync(folder).find((file) => name.test(file)))));
       const data = await open(folder, { worker });
-      await assert.rejects(all(data.batches({ batchSize: 2 })), (error) => {
+      await assert.rejects(all(data.batches({ batchSize: 1 })), (error) => {
         assert.ok(error instanceof Error);
         assert.match(error.message, message);
         assert.ok(error.message.includes(folder));

@@ -253,3 +253,21 @@ def test_a_worker_of_a_page_reads_what_python_gives(page: "Page", exported: Expo
         return answer;
     }"""
     require_equal(page.evaluate(read, jobs_for("", SOME)), exported, SOME)
+
+
+def test_texts_and_pictures_of_users(node: str, exported: Exported) -> None:
+    """The tokenizer and the preparation of the data: row 0 is prepared as it was for training."""
+    ds = exported.datasets["blocks"]["validation"]
+    (x, y, _) = exported.batches["blocks", "validation"][0][0]
+    picture = pathlib.Path(ds.pairs.root, ds.pairs.images[0])
+    caption = " ".join(ds.pairs.captions[: ds.pairs.offsets[1]])
+    export = exported.root / "png" / "blocks"
+    module = exported.root / "mmdata/mmdata.js"
+    command = [node, str(HERE / "print_texts.js"), *map(str, (module, export, picture)), caption]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    found = json.loads(done.stdout)
+    assert found["text"] == caption.lower()
+    assert found["packed"] == [*x["token_ids"][0], y[0, -1]]
+    assert found["mask"][:-1] == [*x["padding_mask"][0]]
+    assert np.abs(np.array(found["prepared"]) - x["images"][0].ravel()).max() <= 1
+    assert found["batch"] == found["prepared"]

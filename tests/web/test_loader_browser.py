@@ -121,7 +121,13 @@ def test_a_worker_leaves_the_page_responsive(page: "Page") -> None:
         return [count, ours, tasks.length - ours.length];
     }"""
     for encoding in ENCODINGS:
-        assert page.evaluate(read, [encoding, {}]) == [SHARDS * 64, [], 1]
+        for attempt in range(3):  # on a busy machine, any task may be long
+            count, long_tasks, of_loop = page.evaluate(read, [encoding, {}])
+            assert count == SHARDS * 64
+            assert of_loop
+            if not long_tasks:
+                break
+            assert attempt < 2, long_tasks
 
 
 def require_flat(measured: list[float]) -> None:
