@@ -81,6 +81,8 @@ export interface OpenOptions {
 }
 
 export interface Tokenizer {
+  /** How many ids there are: the size of a model's table of tokens. */
+  readonly vocabularySize: number;
   /** Token ids of a text, cleaned; without special tokens. */
   encode(text: string): Int32Array;
   decode(ids: ArrayLike<number>): string;

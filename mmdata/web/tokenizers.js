@@ -74,6 +74,11 @@ class Tokenizer {
     return /** @type {string} */ (this.#json.type);
   }
 
+  /** How many ids there are: the size of a model's table of tokens. */
+  get vocabularySize() {
+    return /** @type {number} */ (this.#json.vocabulary_size);
+  }
+
   /**
    * @param {string} text A caption as people type it: the template and the cleaning come first.
    * @returns {Int32Array} Its ids, without special tokens, of any length.

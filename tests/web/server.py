@@ -20,7 +20,12 @@ import threading
 import time
 from typing import Any
 
-_TYPES = {".js": "text/javascript", ".html": "text/html", ".json": "application/json"}
+_TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".json": "application/json",
+}
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

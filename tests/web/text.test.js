@@ -110,6 +110,7 @@ test("words", async () => {
   const json = jsonOf("Word", ["a", "dog's", ".", "-"], { characters });
   const tokenizer = await loadTokenizer(json, { ...TEXT, template: "{caption}." });
   assert.equal(tokenizer.type, "Word");
+  assert.equal(tokenizer.vocabularySize, 8);
   assert.deepEqual([...tokenizer.encode("a dog's cat")], [4, 5, 1, 6]);
   assert.equal(tokenizer.decode([2, 4, 7, 4, 1, 6, 3, 0]), "a-a [UNK].");
 });
