@@ -1,16 +1,16 @@
 /** Reads what `mmdata.export_web` writes, in a page, in a Worker and in Node 18 or later. */
 
-import { openFiles, toUrl } from "./files.js";
-import { readManifest } from "./manifest.js";
-import { readAhead } from "./read_ahead.js";
-import { toExample } from "./tensors.js";
+import { openFiles, toUrl } from "./loader/files.js";
+import { readManifest } from "./loader/manifest.js";
+import { readAhead } from "./loader/read_ahead.js";
+import { toExample } from "./loader/tensors.js";
 
-export { tfDataset, weightedAccuracy, weightedLoss } from "./tensors.js";
+export { tfDataset, weightedAccuracy, weightedLoss } from "./loader/tensors.js";
 
 /**
  * @typedef {import("./mmdata.d.ts").BatchOptions} BatchOptions
  * @typedef {import("./mmdata.d.ts").Manifest} Manifest
- * @typedef {Pick<import("./reader.js").Reader, "batch" | "examples" | "close">} AnyReader
+ * @typedef {Pick<import("./loader/reader.js").Reader, "batch" | "examples" | "close">} AnyReader
  */
 
 const CACHE_BYTES = 256 * 1024 * 1024;
@@ -29,30 +29,30 @@ export async function open(url, options = {}) {
   const text = tokenizer ? await loadTokenizer(files, manifest.settings.text) : null;
   const reader = worker
     ? await startWorker({ address: String(await toUrl(String(url))), manifest, cacheBytes })
-    : new (await import("./reader.js")).Reader(files, manifest, cacheBytes);
+    : new (await import("./loader/reader.js")).Reader(files, manifest, cacheBytes);
   return new WebData(manifest, reader, text, tf);
 }
 
 /**
- * @param {import("./files.js").Files} files
+ * @param {import("./loader/files.js").Files} files
  * @param {import("./mmdata.d.ts").TextSettings | null} text
  * @returns {Promise<import("./mmdata.d.ts").Tokenizer | null>}
  */
 async function loadTokenizer(files, text) {
   if (!text?.tokenizer) return null;
-  const { openTokenizer } = await import("./open_tokenizer.js");
+  const { openTokenizer } = await import("./loader/open_tokenizer.js");
   return openTokenizer(files, text, text.tokenizer);
 }
 
 /** @param {{ address: string, manifest: Manifest, cacheBytes: number }} request */
 async function startWorker(request) {
-  const { RemoteReader } = await import("./remote_reader.js");
+  const { RemoteReader } = await import("./loader/remote_reader.js");
   return RemoteReader.open(request);
 }
 
 /** @type {typeof import("./mmdata.d.ts").imageBatches} */
 export async function* imageBatches(pictures, options) {
-  const { imageBatches: batches } = await import("./pictures.js");
+  const { imageBatches: batches } = await import("./pictures/pictures.js");
   yield* batches(pictures, options);
 }
 
@@ -149,7 +149,7 @@ class WebData {
    * @param {{ normalize?: boolean }} [options]
    */
   async preprocess(picture, options) {
-    const { preprocess } = await import("./pictures.js");
+    const { preprocess } = await import("./pictures/pictures.js");
     return preprocess(picture, this.manifest.settings.pixels, options);
   }
 
@@ -161,7 +161,7 @@ class WebData {
   /**
    * @param {string} who
    * @param {BatchOptions} options
-   * @returns {import("./reader.js").Request}
+   * @returns {import("./loader/reader.js").Request}
    */
   #request(who, options) {
     this.#requireOpen();

@@ -1,7 +1,7 @@
 // Reads orders and what Python made of them, and prints how many differ.
 // node compare_order.js FILE
 import { readFileSync } from "node:fs";
-import { Order, captionNumber } from "../../mmdata/web/order.js";
+import { Order, captionNumber } from "../../mmdata/web/loader/order.js";
 
 const drawn = JSON.parse(readFileSync(process.argv[2], "utf-8"));
 let different = 0;

@@ -3,8 +3,8 @@
  * texts; { json, text, texts, ids } with ids and packed ids of the texts, and texts of the ids.
  */
 import { createInterface } from "node:readline";
-import { cleaner } from "../../mmdata/web/clean.js";
-import { loadTokenizer } from "../../mmdata/web/tokenizers.js";
+import { cleaner } from "../../mmdata/web/text/clean.js";
+import { loadTokenizer } from "../../mmdata/web/text/tokenizers.js";
 
 const PACKED = 100;
 

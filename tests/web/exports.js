@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { deflateSync } from "node:zlib";
-import { crc32 } from "../../mmdata/web/crc32.js";
+import { crc32 } from "../../mmdata/web/loader/crc32.js";
 
 /** @typedef {{ rows: number, shardRows: number, evaluation?: boolean }} SplitOptions */
 

@@ -5,7 +5,7 @@
 
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { imageBatches } from "../../mmdata/web/pictures.js";
+import { imageBatches } from "../../mmdata/web/pictures/pictures.js";
 
 const folder = process.argv[2];
 const { pictures, options } = JSON.parse(readFileSync(join(folder, "jobs.json"), "utf8"));

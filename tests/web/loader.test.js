@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { open } from "../../mmdata/web/mmdata.js";
-import { captionNumber, Order } from "../../mmdata/web/order.js";
+import { captionNumber, Order } from "../../mmdata/web/loader/order.js";
 import { captionsOf, idsOf, imageOf, temporaryFolder, writeExport } from "./exports.js";
 
 const root = temporaryFolder();

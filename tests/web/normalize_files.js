@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { NORMALIZATIONS, normalize } from "../../mmdata/web/normalize.js";
+import { NORMALIZATIONS, normalize } from "../../mmdata/web/pictures/normalize.js";
 
 const folder = process.argv[2];
 const images = new Uint8Array(readFileSync(join(folder, "images.raw")));

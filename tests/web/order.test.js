@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { Order, captionNumber, permuted } from "../../mmdata/web/order.js";
+import { Order, captionNumber, permuted } from "../../mmdata/web/loader/order.js";
 
 const vectors = JSON.parse(readFileSync(new URL("./order_vectors.json", import.meta.url), "utf-8"));
 

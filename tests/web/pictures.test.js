@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { deflateSync } from "node:zlib";
-import { crc32 } from "../../mmdata/web/crc32.js";
-import { imageBatches, preprocess } from "../../mmdata/web/pictures.js";
+import { crc32 } from "../../mmdata/web/loader/crc32.js";
+import { imageBatches, preprocess } from "../../mmdata/web/pictures/pictures.js";
 
 const SIZE = /** @type {[number, number]} */ ([2, 3]);
 
@@ -42,7 +42,7 @@ function raw(grey, height = 4, width = 4) {
 
 /**
  * @param {any} pictures
- * @param {import("../../mmdata/web/pictures.js").ImageBatchOptions} options
+ * @param {import("../../mmdata/web/pictures/pictures.js").ImageBatchOptions} options
  */
 async function collect(pictures, options = {}) {
   const batches = [];
@@ -180,7 +180,7 @@ test("pictures over HTTP: no more than `concurrency` requests at once, and their
   );
 });
 
-/** @type {import("../../mmdata/web/pictures.js").PixelSettings & {normalize: string}} */
+/** @type {import("../../mmdata/web/pictures/pictures.js").PixelSettings & {normalize: string}} */
 const SETTINGS = {
   size: [1, 1],
   fit: "stretch",

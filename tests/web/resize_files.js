@@ -5,7 +5,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fitInto } from "../../mmdata/web/resize.js";
+import { fitInto } from "../../mmdata/web/pictures/resize.js";
 
 const folder = process.argv[2];
 const pixels = readFileSync(join(folder, "images.raw"));

@@ -111,8 +111,8 @@ def page(browser: "Browser", site: pathlib.Path) -> Iterator["Page"]:
 
 
 _LIBRARY = """async () => {
-  const { imageBatches } = await import("/web/pictures.js");
-  const { decodePng } = await import("/web/picture_png.js");
+  const { imageBatches } = await import("/web/pictures/pictures.js");
+  const { decodePng } = await import("/web/pictures/picture_png.js");
   const toText = (bytes) => {
     let text = "";
     for (const byte of bytes) text += String.fromCharCode(byte);
@@ -244,7 +244,7 @@ def test_pictures_of_other_formats_in_a_page(
 
 
 _ELEMENTS = """async (worker) => {
-  const { imageBatches } = await import("/web/pictures.js");
+  const { imageBatches } = await import("/web/pictures/pictures.js");
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [30, 20];
   const context = canvas.getContext("2d");
@@ -332,7 +332,7 @@ _PICKED = """async (options) => {
     open--;
     close.call(this);
   };
-  const { imageBatches } = await import("/web/pictures.js");
+  const { imageBatches } = await import("/web/pictures/pictures.js");
   try {
     const [batches, start] = [[], performance.now()];
     const files = document.querySelector("#files").files;

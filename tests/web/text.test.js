@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { classOf, wellFormed } from "../../mmdata/web/characters.js";
-import { cleaner } from "../../mmdata/web/clean.js";
-import { mergePairs } from "../../mmdata/web/merge_pairs.js";
-import { loadTokenizer } from "../../mmdata/web/tokenizers.js";
+import { classOf, wellFormed } from "../../mmdata/web/text/characters.js";
+import { cleaner } from "../../mmdata/web/text/clean.js";
+import { mergePairs } from "../../mmdata/web/text/merge_pairs.js";
+import { loadTokenizer } from "../../mmdata/web/text/tokenizers.js";
 
 const LETTERS = [97, 26]; // a to z
 const CAPITALS = [65, 26, 6, 26]; // A to Z, a to z

@@ -2,7 +2,7 @@
 
 /**
  * @param {ArrayLike<number>[]} rows Token ids of each caption, without special tokens.
- * @param {import("./mmdata.d.ts").TextSettings} text
+ * @param {import("../mmdata.d.ts").TextSettings} text
  * @returns {{ tokenIds: Int32Array, tokenShape: [number, number], paddingMask: Int32Array,
  *   responseMask: Int32Array }} [b, t]; the masks are 1 at real tokens, and at those behind the prompt.
  */

@@ -3,12 +3,12 @@
 import { isSingle, taskFeatures } from "./examples.js";
 
 /**
- * @typedef {import("./mmdata.d.ts").Batch} Batch
- * @typedef {import("./mmdata.d.ts").Rows} Rows
+ * @typedef {import("../mmdata.d.ts").Batch} Batch
+ * @typedef {import("../mmdata.d.ts").Rows} Rows
  * @typedef {import("./examples.js").Features} Features
  */
 
-/** @type {typeof import("./mmdata.d.ts").tfDataset} */
+/** @type {typeof import("../mmdata.d.ts").tfDataset} */
 export function tfDataset(tf, data, options = {}) {
   const { inputs, weighted = false, select, at = 0, ...others } = options;
   const request = { normalize: true, ...others };
@@ -39,7 +39,7 @@ export function tfDataset(tf, data, options = {}) {
  *
  * @param {any} tf
  * @param {Batch} batch
- * @param {import("./mmdata.d.ts").Manifest} manifest
+ * @param {import("../mmdata.d.ts").Manifest} manifest
  * @returns {any}
  */
 export function toExample(tf, batch, manifest) {
@@ -77,7 +77,7 @@ function tensorOf(tf, name, { data, shape, dtype }) {
  *
  * @param {any} tf
  * @param {Features} features
- * @param {import("./mmdata.d.ts").Manifest} manifest
+ * @param {import("../mmdata.d.ts").Manifest} manifest
  * @param {string[] | undefined} inputs
  */
 function lazyTensors(tf, features, manifest, inputs) {
@@ -143,7 +143,7 @@ function withWeights({ xs, ys, sample_weight: weight }) {
   return { xs, ys: { data, shape: [...ys.shape, 2], dtype: "float32" } };
 }
 
-/** @type {typeof import("./mmdata.d.ts").weightedLoss} */
+/** @type {typeof import("../mmdata.d.ts").weightedLoss} */
 export function weightedLoss(tf, { fromLogits = false } = {}) {
   return (ys, predictions) =>
     tf.tidy(() => {
@@ -157,7 +157,7 @@ export function weightedLoss(tf, { fromLogits = false } = {}) {
     });
 }
 
-/** @type {typeof import("./mmdata.d.ts").weightedAccuracy} */
+/** @type {typeof import("../mmdata.d.ts").weightedAccuracy} */
 export function weightedAccuracy(tf) {
   const accuracy = (/** @type {any} */ ys, /** @type {any} */ predictions) =>
     tf.tidy(() => {

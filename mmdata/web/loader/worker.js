@@ -29,7 +29,7 @@ async function answer(call, request) {
   reader = new Reader(files, request.manifest, request.cacheBytes);
 }
 
-/** @param {import("./mmdata.d.ts").Batch} batch */
+/** @param {import("../mmdata.d.ts").Batch} batch */
 function buffersOf({ columns, ...batch }) {
   /** @type {any[]} */
   const values = [...Object.values(batch), ...Object.values(columns)];

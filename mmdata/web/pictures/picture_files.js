@@ -1,6 +1,6 @@
 /** Reads picture files: picked in a page, over HTTP, or on the disk of Node. */
 
-import { isNode } from "./runtime.js";
+import { isNode } from "../loader/runtime.js";
 
 /**
  * The bytes of a file.

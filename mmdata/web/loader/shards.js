@@ -8,7 +8,7 @@ import { parseNpy } from "./npy.js";
 import { decodeSprite } from "./png.js";
 
 /**
- * @typedef {import("./mmdata.d.ts").Manifest} Manifest
+ * @typedef {import("../mmdata.d.ts").Manifest} Manifest
  * @typedef {{ file: string, bytes: number, crc32: number }} FileEntry
  * @typedef {{ values: any, offsets: Uint32Array }} Ragged Items one after another; item i is from
  *   `offsets[i]` up to `offsets[i + 1]`.

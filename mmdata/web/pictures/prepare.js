@@ -4,7 +4,7 @@ import { loadFile } from "./picture_files.js";
 import { formatOf } from "./picture_header.js";
 import { rgbOf } from "./picture_pixels.js";
 import { decodePng } from "./picture_png.js";
-import { isNode } from "./runtime.js";
+import { isNode } from "../loader/runtime.js";
 import { fitInto } from "./resize.js";
 
 /** @typedef {import("./picture_pixels.js").Rgb} Rgb */

@@ -1,9 +1,9 @@
 /** Batches in the form of the Keras tasks: `{ xs, ys, sample_weight }`. */
 
 /**
- * @typedef {import("./mmdata.d.ts").Batch} Batch
- * @typedef {import("./mmdata.d.ts").Rows} Rows
- * @typedef {import("./mmdata.d.ts").Manifest} Manifest
+ * @typedef {import("../mmdata.d.ts").Batch} Batch
+ * @typedef {import("../mmdata.d.ts").Rows} Rows
+ * @typedef {import("../mmdata.d.ts").Manifest} Manifest
  * @typedef {{ xs: Record<string, Rows>, ys?: Rows, sample_weight?: Rows }} Features
  */
 
@@ -138,7 +138,7 @@ function rowsOf(data, shape = [data.length]) {
 /**
  * A column as 32-bit numbers: TensorFlow.js has no others.
  *
- * @param {import("./mmdata.d.ts").Column} values
+ * @param {import("../mmdata.d.ts").Column} values
  * @param {string} name
  */
 function narrowed(values, name) {

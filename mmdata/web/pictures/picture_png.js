@@ -8,7 +8,7 @@
  * Source: W3C PNG third edition.
  */
 
-import { crc32 } from "./crc32.js";
+import { crc32 } from "../loader/crc32.js";
 import { orientationOf, turnUpright } from "./exif.js";
 import { requirePixels } from "./picture_pixels.js";
 import { COLOR, COLOR_ALPHA, GREY, GREY_ALPHA, PALETTE, painterOf } from "./picture_png_colors.js";

@@ -1,6 +1,6 @@
 /** Prepares pictures in a Worker: `Worker` of a page, `worker_threads` of Node. */
 
-import { isNode } from "./runtime.js";
+import { isNode } from "../loader/runtime.js";
 
 /** @typedef {import("./prepare.js").Picture} Picture */
 /** @typedef {import("./prepare.js").PixelSettings} PixelSettings */

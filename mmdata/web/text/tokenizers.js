@@ -32,7 +32,7 @@ const FAMILIES = {
  * Makes the tokenizer of a data set.
  *
  * @param {TokenizerJson} json The content of the file that `settings.text.tokenizer` names.
- * @param {import("./mmdata.d.ts").TextSettings} text `settings.text` of the manifest.
+ * @param {import("../mmdata.d.ts").TextSettings} text `settings.text` of the manifest.
  * @returns {Promise<Tokenizer>}
  * @throws {Error} The type of tokenizer is unknown.
  */
@@ -57,7 +57,7 @@ class Tokenizer {
 
   /**
    * @param {TokenizerJson} json
-   * @param {import("./mmdata.d.ts").TextSettings} text
+   * @param {import("../mmdata.d.ts").TextSettings} text
    * @param {Encoding} encoding
    */
   constructor(json, text, encoding) {

@@ -1,6 +1,6 @@
 /** Reads and checks manifest.json. */
 
-/** @typedef {import("./mmdata.d.ts").Manifest} Manifest */
+/** @typedef {import("../mmdata.d.ts").Manifest} Manifest */
 
 const VERSION = 1;
 
@@ -73,7 +73,7 @@ function requireShards(manifest, where) {
   const names = Object.keys(columns ?? {});
   /** @param {any} file */
   const isFile = (file) => /^[\w.-]+$/.test(file?.file ?? "") && file.bytes >= 0 && file.crc32 >= 0;
-  /** @param {import("./mmdata.d.ts").Shard} shard */
+  /** @param {import("../mmdata.d.ts").Shard} shard */
   const isComplete = (shard) =>
     settings.splits[shard.split] &&
     names.every((name) => {

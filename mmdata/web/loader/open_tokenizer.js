@@ -1,11 +1,11 @@
 /** The tokenizer that an export holds. */
 
 import { requireSame } from "./damage.js";
-import { loadTokenizer } from "./tokenizers.js";
+import { loadTokenizer } from "../text/tokenizers.js";
 
 /**
  * @param {import("./files.js").Files} files
- * @param {import("./mmdata.d.ts").TextSettings} text
+ * @param {import("../mmdata.d.ts").TextSettings} text
  * @param {string} name The file: "tokenizer.", its checksum in hex digits, ".json".
  */
 export async function openTokenizer(files, text, name) {

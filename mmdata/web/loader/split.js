@@ -2,7 +2,7 @@
 
 import { captionNumber, Order } from "./order.js";
 
-/** @typedef {import("./mmdata.d.ts").Manifest} Manifest */
+/** @typedef {import("../mmdata.d.ts").Manifest} Manifest */
 
 export class Split {
   /**

@@ -4,7 +4,7 @@ import { isNode } from "./runtime.js";
 
 /**
  * @typedef {import("./reader.js").Request} Request
- * @typedef {import("./mmdata.d.ts").Batch} Batch
+ * @typedef {import("../mmdata.d.ts").Batch} Batch
  *
  * @typedef {object} Port
  * @property {(message: any) => void} post

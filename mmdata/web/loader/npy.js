@@ -1,6 +1,6 @@
 /** `.npy` files: version 1.0, C order, little-endian. */
 
-/** @typedef {import("./mmdata.d.ts").Column} Column */
+/** @typedef {import("../mmdata.d.ts").Column} Column */
 
 /** @type {Record<string, any>} */
 const ARRAYS = {

@@ -1,14 +1,14 @@
 /** Step -> batch. */
 
 import { zeros } from "./npy.js";
-import { normalize } from "./normalize.js";
-import { pack } from "./pack.js";
+import { normalize } from "../pictures/normalize.js";
+import { pack } from "../text/pack.js";
 import { Shards } from "./shards.js";
 import { Split } from "./split.js";
 
 /**
- * @typedef {import("./mmdata.d.ts").Batch} Batch
- * @typedef {import("./mmdata.d.ts").Manifest} Manifest
+ * @typedef {import("../mmdata.d.ts").Batch} Batch
+ * @typedef {import("../mmdata.d.ts").Manifest} Manifest
  *
  * @typedef {object} Request
  * @property {string} split

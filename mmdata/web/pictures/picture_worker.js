@@ -1,7 +1,7 @@
 /** Prepares pictures: the other side of picture_worker_client.js. */
 
 import { prepare } from "./prepare.js";
-import { isNode } from "./runtime.js";
+import { isNode } from "../loader/runtime.js";
 
 /** @typedef {{id: number, picture: import("./prepare.js").Picture, settings: import("./prepare.js").PixelSettings}} Task */
 
