@@ -1,6 +1,6 @@
 """Random numbers as pure functions of integers, without a generator's state.
 
-All arithmetic is on 32 bits, so that `web/order.js` computes the same numbers.
+All arithmetic is on 32 bits, so that `web/loader/order.js` computes the same numbers.
 """
 
 import enum

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from _typeshed import StrPath
 
 _WEB = pathlib.Path(__file__).parents[1] / "web"
-_MODULES = (".js", ".d.ts")
+_PAGE = "index.html"
 _TFJS = "tf.min.js"
 _PACKAGE = "package.json"
 
@@ -205,15 +205,12 @@ def _put_modules(
     files: NamedFiles, target: pathlib.Path, demo: bool, tfjs: "StrPath | None"
 ) -> None:
     """Writes `mmdata.js` with its modules, and the page if it is wanted."""
-    for path in sorted(_WEB.iterdir()):
-        if path.name.endswith(_MODULES):
-            files.put(path.name, path.read_bytes())
-    if not (target / _PACKAGE).exists():  # Node 18 needs it; a page needs none
-        files.put(_PACKAGE, (_WEB / _PACKAGE).read_bytes())
-    if demo:
-        for path in sorted((_WEB / "demo").iterdir()):
-            in_root = path.name == "index.html"
-            files.put(path.name if in_root else f"demo/{path.name}", path.read_bytes())
+    for path in sorted(filter(pathlib.Path.is_file, _WEB.rglob("*"))):
+        name = path.relative_to(_WEB).as_posix()
+        if name == _PACKAGE and (target / _PACKAGE).exists():  # only Node 18 needs it
+            continue
+        if demo or not name.startswith("demo/"):
+            files.put(_PAGE if path.name == _PAGE else name, path.read_bytes())
     if tfjs is not None:
         files.put(_TFJS, pathlib.Path(tfjs).read_bytes())
 
@@ -236,7 +233,7 @@ def _require_folder(folder: pathlib.Path, demo: bool) -> None:
     """Raises a FileExistsError if a file is not from an earlier export, and would be replaced."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder}: must be a folder to write to; got a file.")
-    page = folder / "index.html"
+    page = folder / _PAGE
     if (folder / MANIFEST).exists() and not is_export(folder):
         strange = folder / MANIFEST
     elif demo and page.exists() and b"demo/demo.js" not in page.read_bytes():

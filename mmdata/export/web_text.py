@@ -37,7 +37,7 @@ Json = dict[str, Any]
 
 
 def tokenizer_json(tokenizer: Tokenizer) -> Json | None:
-    """A tokenizer as plain JSON, from which `mmdata/web/tokenizers.js` makes the same ids.
+    """A tokenizer as plain JSON, from which `mmdata/web/text/tokenizers.js` makes the same ids.
 
     The same tokenizer gives the same JSON with the same TensorFlow.
 
@@ -61,7 +61,7 @@ def tokenizer_json(tokenizer: Tokenizer) -> Json | None:
 
 
 def cleaning_json(clean: Clean | None) -> Json | None:
-    """A cleaning stage as plain JSON, from which `mmdata/web/clean.js` makes the same texts.
+    """A cleaning stage as plain JSON, from which `mmdata/web/text/clean.js` makes the same texts.
 
     Returns:
       The fields of `Clean`, and the characters that they need; None if captions stay unchanged.

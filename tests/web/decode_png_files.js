@@ -5,7 +5,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { decodePng } from "../../mmdata/web/pictures/picture_png.js";
+import { decodePng } from "../../mmdata/web/pictures/png.js";
 
 const folder = process.argv[2];
 const files = new Uint8Array(readFileSync(join(folder, "files.raw")));

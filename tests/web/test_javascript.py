@@ -37,9 +37,10 @@ def imported(module: pathlib.Path, found: set[pathlib.Path]) -> set[pathlib.Path
     """A module and what it imports when it loads."""
     found.add(module)
     code = module.read_text()
-    for name in re.findall(r'^(?:import|export)[^;]*?from "\./([^"]+)";', code, re.MULTILINE):
-        if WEB / name not in found:
-            imported(WEB / name, found)
+    for name in re.findall(r'^(?:import|export)[^;]*?from "(\.[^"]+)";', code, re.MULTILINE):
+        path = (module.parent / name).resolve()
+        if path not in found:
+            imported(path, found)
     return found
 
 

@@ -112,7 +112,7 @@ def page(browser: "Browser", site: pathlib.Path) -> Iterator["Page"]:
 
 _LIBRARY = """async () => {
   const { imageBatches } = await import("/web/pictures/pictures.js");
-  const { decodePng } = await import("/web/pictures/picture_png.js");
+  const { decodePng } = await import("/web/pictures/png.js");
   const toText = (bytes) => {
     let text = "";
     for (const byte of bytes) text += String.fromCharCode(byte);

@@ -5,7 +5,7 @@ import { crc32 } from "./crc32.js";
 import { damaged, requireSame } from "./damage.js";
 import { limit } from "./limit.js";
 import { parseNpy } from "./npy.js";
-import { decodeSprite } from "./png.js";
+import { decodeSprite } from "./sprites.js";
 
 /**
  * @typedef {import("../mmdata.d.ts").Manifest} Manifest

@@ -1,10 +1,10 @@
 /** Pictures that a browser decodes -> RGB pixels. */
 
 import { turnUpright } from "./exif.js";
-import { formatOf, sizeOf, takeWebpOrientation } from "./picture_header.js";
-import { paint, requirePixels } from "./picture_pixels.js";
+import { formatOf, sizeOf, takeWebpOrientation } from "./header.js";
+import { paint, requirePixels } from "./pixels.js";
 
-/** @typedef {import("./picture_pixels.js").Rgb} Rgb */
+/** @typedef {import("./pixels.js").Rgb} Rgb */
 
 /** Pixels that are read from the canvas at a time. */
 const STRIP = 1 << 20;

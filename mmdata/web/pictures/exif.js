@@ -33,9 +33,9 @@ export function orientationOf(exif) {
 /**
  * Turns a picture upright.
  *
- * @param {import("./picture_pixels.js").Rgb} picture As stored.
+ * @param {import("./pixels.js").Rgb} picture As stored.
  * @param {number} orientation EXIF orientation, 1-8.
- * @returns {import("./picture_pixels.js").Rgb}
+ * @returns {import("./pixels.js").Rgb}
  */
 export function turnUpright(picture, orientation) {
   if (orientation === 1) return picture;

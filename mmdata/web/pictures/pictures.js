@@ -1,7 +1,7 @@
 /** Batches of any pictures: picked files, URLs, raw pixels. */
 
 import { NORMALIZATIONS, normalize } from "./normalize.js";
-import { startPictureWorker } from "./picture_worker_client.js";
+import { startPictureWorker } from "./worker_client.js";
 import { isSendable, prepare } from "./prepare.js";
 import { requireOptions } from "./resize.js";
 

@@ -1,14 +1,14 @@
 /** Any picture -> pixels of one size. */
 
-import { loadFile } from "./picture_files.js";
-import { formatOf } from "./picture_header.js";
-import { rgbOf } from "./picture_pixels.js";
-import { decodePng } from "./picture_png.js";
+import { loadFile } from "./files.js";
+import { formatOf } from "./header.js";
+import { rgbOf } from "./pixels.js";
+import { decodePng } from "./png.js";
 import { isNode } from "../loader/runtime.js";
 import { fitInto } from "./resize.js";
 
-/** @typedef {import("./picture_pixels.js").Rgb} Rgb */
-/** @typedef {import("./picture_pixels.js").RawPixels} RawPixels */
+/** @typedef {import("./pixels.js").Rgb} Rgb */
+/** @typedef {import("./pixels.js").RawPixels} RawPixels */
 
 /**
  * A picture: a file; the bytes of a file; the URL of one, in Node also its path; raw pixels, e.g.

@@ -1,4 +1,4 @@
-/** Prepares pictures: the other side of picture_worker_client.js. */
+/** Prepares pictures: the other side of worker_client.js. */
 
 import { prepare } from "./prepare.js";
 import { isNode } from "../loader/runtime.js";

@@ -65,7 +65,7 @@ function sendable(picture) {
  * @returns {Promise<Port>}
  */
 async function start(onAnswer, onFailure) {
-  const url = new URL("./picture_worker.js", import.meta.url);
+  const url = new URL("./worker.js", import.meta.url);
   if (isNode) {
     const { Worker } = await import("node:worker_threads");
     const worker = new Worker(url);

@@ -10,11 +10,11 @@
 
 import { crc32 } from "../loader/crc32.js";
 import { orientationOf, turnUpright } from "./exif.js";
-import { requirePixels } from "./picture_pixels.js";
-import { COLOR, COLOR_ALPHA, GREY, GREY_ALPHA, PALETTE, painterOf } from "./picture_png_colors.js";
-import { Rows } from "./picture_png_rows.js";
+import { requirePixels } from "./pixels.js";
+import { COLOR, COLOR_ALPHA, GREY, GREY_ALPHA, PALETTE, painterOf } from "./png_colors.js";
+import { Rows } from "./png_rows.js";
 
-/** @typedef {import("./picture_pixels.js").Rgb} Rgb */
+/** @typedef {import("./pixels.js").Rgb} Rgb */
 
 /**
  * @typedef {object} Header

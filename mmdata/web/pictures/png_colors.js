@@ -1,10 +1,10 @@
 /** Rows of a PNG -> RGB pixels. Source: W3C PNG third edition, 11.2 and 11.3. */
 
-import { blend, paint } from "./picture_pixels.js";
+import { blend, paint } from "./pixels.js";
 
-/** @typedef {import("./picture_pixels.js").Span} Span */
-/** @typedef {import("./picture_png.js").Parts} Parts */
-/** @typedef {(row: Uint8Array, place: import("./picture_png_rows.js").Place) => void} Painter */
+/** @typedef {import("./pixels.js").Span} Span */
+/** @typedef {import("./png.js").Parts} Parts */
+/** @typedef {(row: Uint8Array, place: import("./png_rows.js").Place) => void} Painter */
 
 export const [GREY, COLOR, PALETTE, GREY_ALPHA, COLOR_ALPHA] = [0, 2, 3, 4, 6];
 
@@ -33,7 +33,7 @@ export function painterOf(parts, background, data) {
 }
 
 /**
- * @param {import("./picture_png_rows.js").Place} place
+ * @param {import("./png_rows.js").Place} place
  * @param {number} width
  * @returns {Span}
  */
