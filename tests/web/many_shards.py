@@ -12,6 +12,7 @@ from mmdata.export.sprites import grid_for, sprite
 from mmdata.storage.npy import npy
 
 Images = NDArray[np.uint8]
+Encoding = Literal["png", "npy"]
 
 
 def smooth_images(count: int, size: int) -> Images:
@@ -25,9 +26,7 @@ def smooth_images(count: int, size: int) -> Images:
     return np.clip(shades + noise, 0, 255).astype(np.uint8)
 
 
-def write_shards(
-    folder: pathlib.Path, shards: list[Images], encoding: Literal["png", "npy"]
-) -> None:
+def write_shards(folder: pathlib.Path, shards: list[Images], encoding: Encoding) -> None:
     """Writes an export with the images of each shard, and nothing but images."""
     folder.mkdir(parents=True)
     shape = shards[0].shape[1:]

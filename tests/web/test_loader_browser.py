@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import mmdata
-from tests.web.many_shards import smooth_images, write_shards
+from tests.web.many_shards import Encoding, smooth_images, write_shards
 from tests.web.server import Server
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 HERE = pathlib.Path(__file__).parent
 SHARDS = 50
-ENCODINGS = ("png", "npy")
+ENCODINGS: tuple[Encoding, ...] = ("png", "npy")
 
 READ = """async ([module, url, options, batches]) => {
     const { open } = await import(module);
