@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from server import Server
 
 import mmdata
-from mmdata.export.web import export_web
+from tests.web.server import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -47,7 +46,9 @@ def site(
             arguments = {"task": mmdata.Classification(column="colour")}
         tfjs = node_modules / _TFJS
         few = pairs.sample(80).split()
-        export_web(few, folder, demo=True, tfjs=tfjs, image_size=16, batch_size=8, **arguments)
+        mmdata.export_web(
+            few, folder, demo=True, tfjs=tfjs, image_size=16, batch_size=8, **arguments
+        )
         return folder
 
     return export
@@ -241,7 +242,7 @@ def test_errors_are_texts(
 
 @pytest.mark.usefixtures("node_modules")
 def test_training_in_node(site: Callable[[str], pathlib.Path], node: str) -> None:
-    command = [node, _HERE / "train_in_node.js", site("captioning"), "8"]
+    command = [node, str(_HERE / "train_in_node.js"), str(site("captioning")), "8"]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(result.stdout)
     assert np.mean(found["losses"][-2:]) < found["losses"][0]
