@@ -27,5 +27,7 @@ def node_modules(node: str) -> pathlib.Path:  # noqa: ARG001 - skips without Nod
     folder = _HERE / "node_modules"
     with filelock.FileLock(_HERE / ".npm.lock"):
         if not (folder / ".package-lock.json").exists():
-            subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=_HERE, check=True)
+            subprocess.run(
+                ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=_HERE, check=True
+            )
     return folder
