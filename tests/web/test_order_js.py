@@ -4,12 +4,16 @@ import json
 import pathlib
 import random
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import order_vectors  # type: ignore[import-not-found]
 import pytest
 
 from mmdata.seeding import random_numbers
+from tests.web.server import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 HERE = pathlib.Path(__file__).parent
 
@@ -50,20 +54,53 @@ def drawn(rng: random.Random) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
-def test_ten_thousand_random_steps_are_equal(node: str, tmp_path: pathlib.Path) -> None:
+@pytest.fixture(scope="module")
+def orders() -> str:
+    """10,000 random orders with a step of each and its results, as JSON."""
     rng = random.Random(0)
-    path = tmp_path / "drawn.json"
-    path.write_text(json.dumps([drawn(rng) for _ in range(10_000)]))
-    run = subprocess.run(
-        [node, HERE / "compare_order.js", path], check=True, capture_output=True, text=True
-    )
-    assert json.loads(run.stdout) == {"compared": 10_000, "different": 0}
+    return json.dumps([drawn(rng) for _ in range(10_000)])
+
+
+EQUAL = {"compared": 10_000, "different": 0}
+
+IN_NODE = """
+import { readFileSync } from "node:fs";
+import { compare } from "./compare_order.js";
+console.log(JSON.stringify(compare(JSON.parse(readFileSync(0, "utf-8")))));
+"""
+
+IN_PAGE = """async (orders) => {
+  const { compare } = await import("/tests/web/compare_order.js");
+  return compare(JSON.parse(orders));
+}"""
+
+IN_WORKER = """(orders) => new Promise((resolve, reject) => {
+  const script = `import { compare } from "${location.origin}/tests/web/compare_order.js";
+    onmessage = ({ data }) => postMessage(compare(JSON.parse(data)));
+    postMessage("ready");`;
+  const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module" });
+  worker.onerror = reject;
+  worker.onmessage = ({ data }) => (data === "ready" ? worker.postMessage(orders) : resolve(data));
+})"""
 
 
 @pytest.mark.slow
-def test_order_in_node(node: str) -> None:
+def test_ten_thousand_random_steps_in_node(node: str, orders: str) -> None:
+    command = [node, "--input-type=module", "--eval", IN_NODE]
     run = subprocess.run(
-        [node, "--test", HERE / "order.test.js"], capture_output=True, text=True, check=False
+        command, cwd=HERE, input=orders, check=True, capture_output=True, text=True
     )
-    assert run.returncode == 0, run.stdout + run.stderr
+    assert json.loads(run.stdout) == EQUAL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", [IN_PAGE, IN_WORKER], ids=["page", "worker"])
+def test_ten_thousand_random_steps_in_chromium(
+    browser: "Browser", orders: str, script: str
+) -> None:
+    with Server(HERE.parents[1]) as server:
+        page = browser.new_page()
+        page.goto(f"{server.url}log")
+        assert page.evaluate(script, orders) == EQUAL
+        page.close()
