@@ -1,4 +1,4 @@
-/** Reads all shards of an export four times; prints the memory of the process after each time. */
+/** Reads all shards of an export seven times; prints the memory of the process after each time. */
 
 import { pathToFileURL } from "node:url";
 
@@ -6,7 +6,7 @@ const [module, folder, shuffle] = process.argv.slice(2);
 const { open } = await import(String(pathToFileURL(module)));
 const data = await open(folder, { cacheBytes: 8 * 1024 * 1024 });
 const measured = [];
-for (let epoch = 0; epoch < 4; epoch++) {
+for (let epoch = 0; epoch < 7; epoch++) {
   let sum = 0;
   const options = { at: epoch * data.stepsPerEpoch(), shuffle: JSON.parse(shuffle) };
   for await (const { images } of data.batches(options)) sum += images[0];

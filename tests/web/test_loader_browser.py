@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import statistics
 import subprocess
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -131,8 +132,13 @@ def test_a_worker_leaves_the_page_responsive(page: "Page") -> None:
 
 
 def require_flat(measured: list[float]) -> None:
-    """After the first epoch, memory stays within 10 %."""
-    assert max(measured[1:]) <= 1.1 * min(measured[1:]), measured
+    """After the first epoch, the later half of the epochs needs no more memory than the earlier.
+
+    Medians, since a measurement counts the files that are being read then.
+    """
+    later = len(measured) // 2 + 1
+    earlier = statistics.median(measured[1:later])
+    assert statistics.median(measured[later:]) <= 1.1 * earlier, measured
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -146,7 +152,7 @@ def test_memory_in_chromium_is_flat(page: "Page", encoding: str) -> None:
         encoding,
     )
     measured = []
-    for epoch in range(4):
+    for epoch in range(7):
         page.evaluate(
             """async (epoch) => {
             const at = epoch * data.stepsPerEpoch();
@@ -163,7 +169,9 @@ def test_memory_in_chromium_is_flat(page: "Page", encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_memory_in_node_is_flat(node: str, site: pathlib.Path, encoding: str) -> None:
-    script = [node, "--expose-gc", str(HERE / "measure_memory.js")]
+    # A small heap in MiB, since V8 lets a large one grow in steps.
+    heap = ["--expose-gc", "--max-semi-space-size=1", "--max-old-space-size=40"]
+    script = [node, *heap, str(HERE / "measure_memory.js")]
     for shuffle in (True, "blocks") if encoding == "npy" else ("blocks",):
         arguments = [str(site / "mmdata/mmdata.js"), str(site / encoding), json.dumps(shuffle)]
         done = subprocess.run([*script, *arguments], stdout=subprocess.PIPE, check=True, text=True)

@@ -124,10 +124,15 @@ def cleaned(clean: Clean | None, texts: list[str], template: str = "{caption}") 
 # --- cleaning -------------------------------------------------------------------------------------
 
 
+EVERY_CHARACTER = ("all", "bert", "clip")
+"""Cleanings that take each step; the others do fewer of the same ones, and take every 16th."""
+
+
 @pytest.mark.parametrize("name", [name for name, clean in CLEANINGS.items() if clean])
 def test_all_characters_are_cleaned_as_in_python(name: str, ask: Ask, odd: list[str]) -> None:
     clean = CLEANINGS[name]
-    texts = [*map(chr, CODES), *(f"aΣ{chr(code)}B \u0323{chr(code)}" for code in CODES), *odd]
+    codes = CODES if name in EVERY_CHARACTER else CODES[::16]
+    texts = [*map(chr, codes), *(f"aΣ{chr(code)}B \u0323{chr(code)}" for code in codes), *odd]
     (found,) = ask({"clean": cleaning_json(clean), "texts": texts})
     expected = [text.decode() for text in cleaned(clean, texts).numpy()]
     pairs = zip(texts, found, expected, strict=True)
