@@ -72,7 +72,8 @@ def export_web(
 
     A page or Node reads them with mmdata.js, which is written beside them: the same images, ids and
     order as in Python. The folder may be public, on any static server. If the source has no splits,
-    images are split 80/10/10; --split takes some of these splits.
+    images are split 80/10/10, or all are in "train" if they are few; --split takes some of these
+    splits.
     """
     options["pixels"] = options["pixels"] or pixels_for(task)
     with quiet_tensorflow():

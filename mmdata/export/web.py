@@ -58,6 +58,10 @@ def export_web(
     is written once, with all its captions, token ids and columns. The folder may be public: it has
     no names of files and folders, unless `file_names` is set. The same data give the same bytes.
 
+    With `shuffle="blocks"`, and for PNG files of more than 256 MiB of pixels, a block is a shard of
+    the export: the order is that of `Blocks(rows=...)` with the `shard_rows` of the manifest, unless
+    copies of a file are merged.
+
     Replaces an earlier export in one step, and leaves all other files in the folder. Serve the
     folder with any static server, e.g. `python -m http.server`.
 
@@ -72,7 +76,8 @@ def export_web(
       tfjs: TensorFlow.js for this page: the file `tf.min.js` of the npm package
         `@tensorflow/tfjs`.
       captions: See `build`; only if `data` is a path.
-      split: The splits to build; None builds all of them. Not for a `Dataset`.
+      split: The splits to build; None builds all of them. If there are none, it makes "train",
+        "validation" and "test", or only "train" of a few images. Not for a `Dataset`.
       **arguments: Other arguments of `build`, such as `image_size=64`. Not for a `Dataset`.
 
     Returns:
@@ -180,11 +185,19 @@ def _built(data: Any, captions: Any, split: Any, arguments: dict[str, Any]) -> d
     if split is None and isinstance(data, Mapping):
         split = tuple(data)
     elif split is None:
-        data, captions = _read(data, captions, arguments).split(), None
+        data, captions = _in_splits(_read(data, captions, arguments)), None
         split = tuple(data.splits_in_use)
     names = (split,) if isinstance(split, str) else tuple(split)
     datasets = build(data, captions, split=names, **arguments)
     return {_name(ds): ds for ds in datasets}
+
+
+def _in_splits(pairs: Pairs) -> Pairs:
+    """The pairs in splits; all in "train" if they are too few for three splits."""
+    try:
+        return pairs.split()
+    except ValueError:
+        return pairs.with_split("train")
 
 
 def _read(data: Any, captions: Any, arguments: dict[str, Any]) -> Pairs:

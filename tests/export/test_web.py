@@ -465,6 +465,15 @@ def test_what_javascript_does_not_do_is_refused(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_few_images_are_one_split(tmp_path: pathlib.Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(encoded(number, "PNG"))
+        (tmp_path / f"{number}.txt").write_text(f"picture {number}")
+    mmdata.export_web(tmp_path, tmp_path / "site", image_size=8, text="byte")
+    splits = read_web_manifest(tmp_path / "site").settings["splits"]
+    assert {name: each["rows"] for name, each in splits.items()} == {"train": 3}
+
+
 def test_splits_must_be_alike(pairs: mmdata.Pairs, train: Any, tmp_path: pathlib.Path) -> None:
     (other,) = built(pairs, split=("validation",), sequence_length=16)
     with pytest.raises(ValueError, match=r"splits with the same text; .*'validation'"):
