@@ -59,7 +59,7 @@ def export_web(
     no names of files and folders, unless `file_names` is set. The same data give the same bytes.
 
     With `shuffle="blocks"`, and for PNG files of more than 256 MiB of pixels, a block is a shard of
-    the export: the order is that of `Blocks(rows=...)` with the `shard_rows` of the manifest, unless
+    the export. The order is that of `Blocks(rows=...)` with the `shard_rows` of the manifest, if no
     copies of a file are merged.
 
     Replaces an earlier export in one step, and leaves all other files in the folder. Serve the
