@@ -63,6 +63,7 @@ function whyNoTraining({ manifest, splits, tokenizer }) {
 function showSummary({ manifest, imageSize, channels }) {
   const { task, text } = manifest.settings;
   const tokens = text?.length ? `, up to ${text.length} tokens` : "";
+  page.tokens.hidden = !text?.length;
   page.summary.textContent =
     `${manifest.rows.toLocaleString("en")} images of ${imageSize.join(" x ")} pixels, ` +
     `${channels === 3 ? "RGB" : `${channels} channel`}${tokens}, for ${task.name.replaceAll("_", " ")}`;
