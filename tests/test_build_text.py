@@ -213,7 +213,8 @@ def test_a_model_fits_over_buckets(pairs: mmdata.Pairs) -> None:
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_padding_to_the_longest(side: Any, pairs: mmdata.Pairs) -> None:
     text = Text(tokenizer="byte", length=LENGTH, padding="longest", padding_side=side)
-    ds = build(pairs, text=text, task=Retrieval(columns=("number",), captions="first"))
+    task = Retrieval(columns=("number",), captions="first")
+    ds = build(pairs, text=text, task=task, batch_size=2)
     widths = set()
     for batch in ds:
         texts = [CAPTIONS[row][0] for row in batch["number"].numpy()]

@@ -6,6 +6,7 @@ import errno
 import os
 import pathlib
 import shutil
+import stat
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -536,20 +537,31 @@ def locked(folder: pathlib.Path, *, wait: bool = True) -> Iterator[None]:
     lock = filelock.FileLock(folder / _LOCK)
     timeout = 0
     while not lock.is_locked:
-        folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # another process has just cleared it
-            try:
-                lock.acquire(timeout=timeout)
-            except filelock.Timeout:
-                if not wait:
-                    raise
-                message = f"mmdata: waiting for another process, in {folder}"
-                print(printable(message), file=sys.stderr)
-                timeout = -1
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=timeout)
+        except FileNotFoundError:  # another process has just cleared it
+            continue
+        except FileExistsError:
+            if _is_no_folder(folder):  # if not, another process has just cleared it
+                raise
+        except filelock.Timeout:
+            if not wait:
+                raise
+            message = f"mmdata: waiting for another process, in {folder}"
+            print(printable(message), file=sys.stderr)
+            timeout = -1
     try:
         yield
     finally:
         lock.release()
+
+
+def _is_no_folder(path: pathlib.Path) -> bool:
+    """Whether there is something else than a folder."""
+    with contextlib.suppress(FileNotFoundError):
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    return False
 
 
 def _warn(path: pathlib.Path, err: Exception, stacklevel: int = 4) -> None:

@@ -1148,3 +1148,24 @@ def test_rows_cannot_be_written_into(tmp_path: pathlib.Path) -> None:
     filled(tmp_path)
     with pytest.raises(ValueError, match="read-only"):
         opened(tmp_path)._rows[0][0] = 1
+
+
+def test_a_folder_that_another_process_clears_is_made_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, failures = pathlib.Path.mkdir, iter([FileExistsError, FileNotFoundError])
+
+    def mkdir(path: pathlib.Path, *args: Any, **options: Any) -> None:
+        for failure in failures:
+            raise failure(path)
+        make(path, *args, **options)
+
+    monkeypatch.setattr(pathlib.Path, "mkdir", mkdir)
+    with locked(tmp_path / "rows"):
+        assert (tmp_path / "rows").is_dir()
+
+
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "rows").write_bytes(b"")
+    with pytest.raises(FileExistsError), locked(tmp_path / "rows"):
+        pass

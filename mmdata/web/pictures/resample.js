@@ -1,7 +1,7 @@
 /**
  * Resampling of uint8 images, antialiased: Pillow 13's integer arithmetic, bit-exact.
  *
- * Source: Pillow 13, `Image.resize`; compared in tests/web/test_resize.py.
+ * Source: Pillow 13, `Image.resize`; compared in tests/web/test_resize_js.py.
  */
 
 /** @typedef {"bilinear" | "bicubic"} Interpolation */
