@@ -371,7 +371,8 @@ def test_500_picked_files(
     expected = np.tile(photos.built["jpg", "bilinear"], (5, 1, 1, 1))
     expected[77] = 0
     assert difference(images_of(found), expected).max() <= 1
-    assert grown < 2**27  # all photos together are 450 MB of pixels
+    # All photos together are 450 MB of pixels. A browser gives back late what is free.
+    assert grown < 450e6 / 2
     assert found["open"] == 0
     assert found["most"] <= 4
     found = page.evaluate(_PICKED, options | {"onProblem": "error"})
