@@ -303,6 +303,15 @@ def memory(page: "Page") -> dict[int, int]:
     }
 
 
+def live(page: "Page") -> int:
+    """The bytes that a page has in memory and still uses."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    usage = session.send("Runtime.getHeapUsage")
+    session.detach()
+    return int(usage["usedSize"] + usage["backingStorageSize"])
+
+
 @pytest.fixture(scope="module")
 def picked(photos: Photos, tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
     """500 files: photos repeated, and a broken one among them."""
@@ -356,7 +365,7 @@ def test_500_picked_files(
 ) -> None:
     options = {"imageSize": _SIZE, "concurrency": 4, "worker": worker, "onProblem": "continue"}
     in_page(page, picked[:100], **options)
-    before = memory(page)
+    before, live_before = memory(page), live(page)
     page.locator("#files").set_input_files(picked)
     found = page.evaluate(_PICKED, options)
     after = memory(page)
@@ -371,8 +380,8 @@ def test_500_picked_files(
     expected = np.tile(photos.built["jpg", "bilinear"], (5, 1, 1, 1))
     expected[77] = 0
     assert difference(images_of(found), expected).max() <= 1
-    # All photos together are 450 MB of pixels. A browser gives back late what is free.
-    assert grown < 450e6 / 2
+    # Not the peak, which is printed: when a browser collects what is free depends on its machine.
+    assert live(page) - live_before < 2**25  # all photos together are 450 MB of pixels
     assert found["open"] == 0
     assert found["most"] <= 4
     found = page.evaluate(_PICKED, options | {"onProblem": "error"})
