@@ -71,9 +71,7 @@ function rgbOfBitmap(bitmap, background) {
   const { height, width } = bitmap;
   requirePixels(height, width);
   const rows = Math.min(height, Math.max(1, Math.trunc(STRIP / width)));
-  const canvas = new OffscreenCanvas(width, rows);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  if (!context) throw new Error("the browser has no canvas of this size");
+  const context = contextOf(width, rows);
   context.fillStyle = `rgb(${Array.from(background).join(" ")})`;
   const data = new Uint8Array(height * width * 3);
   for (let top = 0; top < height; top += rows) {
@@ -85,4 +83,23 @@ function rgbOfBitmap(bitmap, background) {
     paint(strip, { channels: 4, bytes: 1 }, background, data, span);
   }
   return { data, height, width };
+}
+
+/** @type {OffscreenCanvasRenderingContext2D | null} */
+let shared = null;
+
+/**
+ * A canvas for one strip after another: browsers give back the memory of a canvas late, so that one
+ * for each picture would fill it.
+ *
+ * @param {number} width
+ * @param {number} height
+ */
+function contextOf(width, height) {
+  shared ??= new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  if (!shared) throw new Error("the browser has no canvas of this size");
+  const { canvas } = shared;
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  return shared;
 }

@@ -1,7 +1,7 @@
 /** Batches of any pictures: picked files, URLs, raw pixels. */
 
 import { NORMALIZATIONS, normalize } from "./normalize.js";
-import { startPictureWorker } from "./worker_client.js";
+import { startPrepare } from "./remote_prepare.js";
 import { isSendable, prepare } from "./prepare.js";
 import { requireOptions } from "./resize.js";
 
@@ -81,7 +81,7 @@ export async function* imageBatches(pictures, options = {}) {
   if (onProblem !== "error" && onProblem !== "continue") {
     throw invalid("onProblem", '"error" or "continue"', onProblem);
   }
-  const remote = worker ? await startPictureWorker() : null;
+  const remote = worker ? await startPrepare() : null;
   /** @type {typeof prepare} */
   const prepareAnywhere = (picture, settings) =>
     (remote && isSendable(picture) ? remote.prepare : prepare)(picture, settings);
