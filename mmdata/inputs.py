@@ -13,6 +13,7 @@ from mmdata.config import Config
 from mmdata.files.headers import Format
 from mmdata.pairing.interface import rewriting, rewritten
 from mmdata.pairing.listing import IfAny
+from mmdata.pairing.problems import OnProblem
 from mmdata.pairing.read import read
 from mmdata.pairing.split_sources import read_sources
 from mmdata.pairs.findings import Finding, PairingError
@@ -168,13 +169,26 @@ def _read(
 
 
 def _read_source(images: Any, captions: Any, chosen: IfAny | None, *, config: Config) -> Pairs:
+    on_problem = config.problems.without_errors()
+    return read_for(config.task, images, captions, split=chosen, on_problem=on_problem)
+
+
+def read_for(
+    task: Task,
+    images: Any,
+    captions: Any,
+    *,
+    split: IfAny | None = None,
+    on_problem: OnProblem = "error",
+) -> Pairs:
+    """Reads what a task needs: captions, or images alone; see `mmdata.read`."""
     return read(
         images,
         captions,
-        layout="images" if captions is None and config.task.in_order else "auto",
-        split=chosen,
-        caption_column="auto" if config.task.has_text else None,
-        on_problem=config.problems.without_errors(),
+        layout="images" if captions is None and task.in_order else "auto",
+        split=split,
+        caption_column="auto" if task.has_text else None,
+        on_problem=on_problem,
     )
 
 

@@ -17,7 +17,7 @@ from mmdata.export.web_settings import (
 )
 from mmdata.export.web_shards import Encoding, Shards
 from mmdata.export.web_text import cleaning_json, tokenizer_json
-from mmdata.pairing.read import read
+from mmdata.inputs import read_for
 from mmdata.pairs.findings import Finding
 from mmdata.pairs.pairs import Pairs
 from mmdata.pipeline import build
@@ -76,8 +76,9 @@ def export_web(
       tfjs: TensorFlow.js for this page: the file `tf.min.js` of the npm package
         `@tensorflow/tfjs`.
       captions: See `build`; only if `data` is a path.
-      split: The splits to build; None builds all of them. If there are none, it makes "train",
-        "validation" and "test", or only "train" of a few images. Not for a `Dataset`.
+      split: The splits to build; None builds all of them. A source without splits is split into
+        "train", "validation" and "test", or is only "train" if it has few images. Not for a
+        `Dataset`.
       **arguments: Other arguments of `build`, such as `image_size=64`. Not for a `Dataset`.
 
     Returns:
@@ -185,7 +186,11 @@ def _built(data: Any, captions: Any, split: Any, arguments: dict[str, Any]) -> d
     if split is None and isinstance(data, Mapping):
         split = tuple(data)
     elif split is None:
-        data, captions = _in_splits(_read(data, captions, arguments)), None
+        if not isinstance(data, Pairs):
+            task = task_of(arguments.get("task", "captioning"))
+            on_problem = arguments.get("on_problem", "error")
+            data, captions = read_for(task, data, captions, on_problem=on_problem), None
+        data = _in_splits(data)
         split = tuple(data.splits_in_use)
     names = (split,) if isinstance(split, str) else tuple(split)
     datasets = build(data, captions, split=names, **arguments)
@@ -198,20 +203,6 @@ def _in_splits(pairs: Pairs) -> Pairs:
         return pairs.split()
     except ValueError:
         return pairs.with_split("train")
-
-
-def _read(data: Any, captions: Any, arguments: dict[str, Any]) -> Pairs:
-    """The pairs that `build` would read."""
-    if isinstance(data, Pairs):
-        return data
-    task = task_of(arguments.get("task", "captioning"))
-    return read(
-        data,
-        captions,
-        layout="images" if captions is None and task.in_order else "auto",
-        caption_column="auto" if task.has_text else None,
-        on_problem=arguments.get("on_problem", "error"),
-    )
 
 
 def _put_modules(

@@ -40,7 +40,7 @@ class SplitRows:
 
     Attributes:
       rows: int64 [n], the rows of `ds.pairs`, ascending.
-      values: Columns of numbers by name, each [n].
+      values: Columns of numbers, each [n].
     """
 
     def __init__(self, name: str, ds: Dataset) -> None:

@@ -49,7 +49,7 @@ class Shards:
 
     Attributes:
       rows: Rows of a shard; the last one of a split may have fewer.
-      columns: How the columns are stored, by name.
+      columns: How each column is stored.
     """
 
     def __init__(
