@@ -195,12 +195,15 @@ export interface ImageBatchOptions {
   batchSize?: number;
   /** Pictures that are loaded and decoded at the same time: the limit of memory. 4 by default. */
   concurrency?: number;
+  /** "stretch" by default. */
   fit?: "stretch" | "crop" | "pad";
+  /** "bilinear" by default. */
   interpolation?: "bilinear" | "bicubic";
   /** RGB of padding and behind transparent pixels; white by default. */
   background?: [number, number, number];
   /** Largest share of a picture that "crop" may cut off, 0 to 1. */
   maxCrop?: number;
+  /** Pictures are resized to this first, then `imageSize` is cropped from the centre. */
   loadSize?: number | [number, number] | null;
   /** false: bytes, 0 to 255. true: 0 to 1; or another range by its name in Python. */
   normalize?: string | boolean;
@@ -211,11 +214,14 @@ export interface ImageBatchOptions {
 }
 
 export interface ImageBatch {
+  /** [b, height, width, 3], RGB. */
   images: Uint8Array | Float32Array;
   imageShape: [number, number, number, number];
+  /** Of its file, its URL, or "picture 7" for the seventh. */
   names: string[];
   /** [b]: 0 if the picture could not be decoded. */
   weights: Float32Array;
+  /** The pictures of this batch that could not be decoded. */
   problems: { name: string; message: string }[];
 }
 

@@ -8,39 +8,8 @@ import { requireOptions } from "./resize.js";
 /** @typedef {import("./prepare.js").Picture} Picture */
 /** @typedef {import("./prepare.js").PixelSettings} PixelSettings */
 
-/**
- * How pictures become batches.
- *
- * @typedef {object} ImageBatchOptions
- * @property {number | [number, number]} [imageSize] [height, width] in pixels, or one number for both;
- *   224 by default.
- * @property {number} [batchSize] 32 by default; the last batch may be smaller.
- * @property {number} [concurrency] Pictures that are loaded and decoded at the same time: the limit of
- *   memory. 4 by default.
- * @property {import("./resize.js").Fit} [fit] "stretch" (default), "crop" or "pad".
- * @property {import("./resize.js").Interpolation} [interpolation] "bilinear" (default) or "bicubic".
- * @property {[number, number, number]} [background] RGB of padding and behind transparent pixels,
- *   0-255; white by default.
- * @property {number} [maxCrop] Largest share of a picture that "crop" may cut off, 0 to 1.
- * @property {number | [number, number] | null} [loadSize] Pictures are resized to this first, then
- *   `imageSize` is cropped from the centre.
- * @property {string | boolean} [normalize] false (default): bytes, 0 to 255. "unit" or true: 0 to 1.
- *   Or "signed", "raw", "imagenet", "clip", "caffe": float32.
- * @property {"error" | "continue"} [onProblem] What happens if a picture cannot be decoded: an error
- *   with its name (default); or a black picture with weight 0, and its name in `problems`.
- * @property {boolean} [worker] Decodes and resizes in a Worker, so that the page stays responsive.
- */
-
-/**
- * @typedef {object} ImageBatch
- * @property {Uint8Array | Float32Array} images [b, height, width, 3], RGB.
- * @property {[number, number, number, number]} imageShape
- * @property {string[]} names Name of each picture: of its file, its URL, or "picture 7" for the
- *   seventh.
- * @property {Float32Array} weights [b]: 1; 0 if the picture could not be decoded.
- * @property {{name: string, message: string}[]} problems The pictures of this batch that could not be
- *   decoded.
- */
+/** @typedef {import("../mmdata.d.ts").ImageBatchOptions} ImageBatchOptions */
+/** @typedef {import("../mmdata.d.ts").ImageBatch} ImageBatch */
 
 /** @typedef {{pixels: Uint8Array | null, name: string, message: string}} Result */
 
