@@ -21,6 +21,21 @@ export function temporaryFolder() {
   return folder;
 }
 
+const root = temporaryFolder();
+let written = 0;
+
+/**
+ * Writes an export in a folder of its own.
+ *
+ * @param {Parameters<typeof writeExport>[1]} [options]
+ * @returns {string} The folder.
+ */
+export function newExport(options) {
+  const folder = join(root, String(written++));
+  writeExport(folder, options);
+  return folder;
+}
+
 /**
  * The image of a row: bytes that no other row has.
  *

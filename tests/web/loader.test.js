@@ -7,21 +7,9 @@ import { pathToFileURL } from "node:url";
 import { readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { open } from "../../mmdata/web/mmdata.js";
 import { captionNumber, Order } from "../../mmdata/web/loader/order.js";
-import { captionsOf, idsOf, imageOf, temporaryFolder, writeExport } from "./exports.js";
+import { captionsOf, idsOf, imageOf, newExport, temporaryFolder } from "./exports.js";
 
 const root = temporaryFolder();
-let exports = 0;
-
-/**
- * Writes an export in a folder of its own.
- *
- * @param {Parameters<typeof writeExport>[1]} [options]
- */
-function newExport(options) {
-  const folder = join(root, String(exports++));
-  writeExport(folder, options);
-  return folder;
-}
 
 /**
  * @template T

@@ -2,21 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { open, tfDataset, weightedAccuracy, weightedLoss } from "../../mmdata/web/mmdata.js";
-import { temporaryFolder, writeExport } from "./exports.js";
+import { newExport } from "./exports.js";
 
 const WORDS = 20;
-const root = temporaryFolder();
-let exports = 0;
-
-/** @param {Parameters<typeof writeExport>[1]} [options] */
-function newExport(options) {
-  const folder = join(root, String(exports++));
-  writeExport(folder, options);
-  return folder;
-}
 
 /** A small captioner: the next word from the last one and the image's colour. */
 function captioner() {
