@@ -1,6 +1,7 @@
 /** mmdata.js on exports on the disk, in Node. */
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -295,6 +296,35 @@ function flipLast(path) {
   for (let i = 128; i < content.length; i += 100) content[i] ^= 1;
   writeFileSync(path, content);
 }
+
+test("a damaged row is found where rows are read alone", async () => {
+  const folder = newExport({ splits: { train: { rows: 64, shardRows: 64 } } });
+  const file = readdirSync(folder).find((name) => /00000\.image\.\w+\.npy/.test(name));
+  const path = join(folder, String(file));
+  const content = readFileSync(path);
+  content[content.length - 1] ^= 1; // of the last row
+  writeFileSync(path, content);
+  const data = await open(folder, { cacheBytes: 0 }); // nothing is read whole
+  const read = { shuffle: false, batchSize: 1 };
+  /** @type {number[]} */
+  const rows = [];
+  await assert.rejects(async () => {
+    for await (const batch of data.batches(read)) rows.push(batch.rows[0]);
+  }, /is damaged: its checksum/);
+  assert.ok(rows.length >= 8 && !rows.includes(63), String(rows));
+});
+
+test("Node ends although a Worker was not closed", () => {
+  const module = new URL("../../mmdata/web/mmdata.js", import.meta.url);
+  const script = `const { open } = await import("${module}");
+    const data = await open(${JSON.stringify(newExport())}, { worker: true });
+    for await (const batch of data.batches()) console.log(batch.step);`;
+  const command = ["--input-type=module", "--eval", script];
+  const done = spawnSync(process.execPath, command, { encoding: "utf8", timeout: 60_000 });
+  assert.equal(done.signal, null);
+  assert.equal(done.status, 0, done.stderr);
+  assert.match(done.stdout, /^0\n/);
+});
 
 test("what cannot be opened is explained", async () => {
   const folder = newExport();

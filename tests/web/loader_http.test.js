@@ -152,6 +152,18 @@ test("a manifest that is not there is explained", async () => {
   );
 });
 
+test("an answer with too few bytes of a range is an error", async () => {
+  /** @type {typeof globalThis.fetch} */
+  const short = async (...request) => {
+    const answer = await fetch(...request);
+    if (answer.status !== 206) return answer;
+    const bytes = await answer.arrayBuffer();
+    return new Response(bytes.slice(0, -1), { status: 206 });
+  };
+  const data = await open(`${server.url}npy`, { fetch: short });
+  await assert.rejects(all(data.batches({ batchSize: 1 })), /is cut off: got \d+ of \d+ requested/);
+});
+
 test("fetch can be replaced", async () => {
   /** @type {string[]} */
   const urls = [];

@@ -170,7 +170,7 @@ function startInPage(module) {
 async function nodeWorker(module) {
   const { Worker } = await import("node:worker_threads");
   return (on) => {
-    const worker = new Worker(module);
+    const worker = new Worker(module, { execArgv: [] }); // not --input-type, which is for --eval
     worker.on("message", on.message);
     worker.on("error", on.error);
     return {
